@@ -1,0 +1,91 @@
+"""Python values as DynamoDB attribute values, and back.
+
+For `DynamoDataStore`, whose items are plain dictionaries. The models have attributes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from quill_models.attributes import exact_decimal
+from quill_models.errors import InvalidValue
+from quill_models.keys import time_text
+
+__all__ = ["from_attribute_value", "to_attribute_value"]
+
+
+def to_attribute_value(value: Any, what: str) -> dict[str, Any]:  # noqa: C901, PLR0911
+    """One value in DynamoDB's wire format.
+
+    Text, bytes, booleans, ``None``, numbers (exact, see `exact_decimal`), mappings with text
+    names, lists, tuples, and non-empty sets of text, of numbers or of bytes. An aware `datetime`
+    is stored as its sortable text.
+
+    Args:
+        value: the value.
+        what: where it stands, such as ``item['a'][0]``, for the message.
+
+    Raises:
+        InvalidValue: a value that DynamoDB cannot store without loss.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(f"{what} is no valid Unicode text: {value[:60]!r}") from None
+        return {"S": str(value)}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, (int, float, Decimal)):
+        return {"N": str(exact_decimal(value, what))}
+    if isinstance(value, (bytes, bytearray)):
+        return {"B": bytes(value)}
+    if isinstance(value, datetime):
+        return {"S": time_text(value)}
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+        return {
+            "M": {
+                name: to_attribute_value(inner, f"{what}[{name!r}]")
+                for name, inner in value.items()
+            }
+        }
+    if isinstance(value, (list, tuple)):
+        return {"L": [to_attribute_value(inner, f"{what}[{at}]") for at, inner in enumerate(value)]}
+    if isinstance(value, Set):
+        return _to_set(value, what)
+    raise InvalidValue(f"{what} is a {type(value).__name__}, which DynamoDB cannot store")
+
+
+def _to_set(value: Set[Any], what: str) -> dict[str, Any]:
+    members = [to_attribute_value(member, f"a member of {what}") for member in value]
+    types = {next(iter(member)) for member in members}
+    if len(types) != 1 or not types <= {"S", "N", "B"}:
+        raise InvalidValue(f"{what} must be a non-empty set of text, of numbers or of bytes")
+    (member_type,) = types
+    return {f"{member_type}S": [member[member_type] for member in members]}
+
+
+def from_attribute_value(stored: Mapping[str, Any]) -> Any:  # noqa: PLR0911
+    """The Python value of one attribute value. Numbers are `Decimal`, sets are `set`."""
+    ((kind, value),) = stored.items()
+    if kind == "N":
+        return Decimal(value)
+    if kind == "M":
+        return {name: from_attribute_value(inner) for name, inner in value.items()}
+    if kind == "L":
+        return [from_attribute_value(inner) for inner in value]
+    if kind == "NULL":
+        return None
+    if kind == "NS":
+        return {Decimal(number) for number in value}
+    if kind in {"SS", "BS"}:
+        return set(value)
+    return value

@@ -1,0 +1,280 @@
+"""Attribute types that are strict when a value is set, not when the server refuses it.
+
+Each turns what it is given into one canonical Python value, or raises `InvalidValue` naming the
+field. What is stored is plain DynamoDB: text, numbers, a map of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+import simplejson
+from pynamodb.attributes import Attribute, TTLAttribute
+from pynamodb.constants import MAP, NUMBER, STRING
+from pynamodb_attributes import IntegerAttribute, UnicodeEnumAttribute
+
+from quill_models.clock import aware_utc, epoch_seconds
+from quill_models.errors import InvalidValue
+from quill_models.keys import parse_time, time_text
+
+__all__ = [
+    "Choice",
+    "Document",
+    "Expiry",
+    "Instant",
+    "Number",
+    "Text",
+    "TextMap",
+    "Whole",
+    "canonical_json",
+    "exact_decimal",
+    "optional",
+]
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+# DynamoDB numbers have 38 digits and exponents from -130 to 125:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+_NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, InvalidOperation])
+
+
+def optional(attribute: Attribute[T]) -> Attribute[T | None]:
+    """The same attribute, which may be absent; absent reads as ``None``."""
+    attribute.null = True
+    return cast("Attribute[T | None]", attribute)
+
+
+class _Strict(Attribute[T]):
+    """Checks and canonicalises on assignment."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        super().__set__(instance, None if value is None else self.check(value))
+
+    def check(self, value: Any) -> T:
+        """The canonical form of ``value``; raises `InvalidValue` where there is none."""
+        raise NotImplementedError
+
+
+class Text(_Strict[str]):
+    """Text of at least one character that UTF-8 can encode."""
+
+    attr_type = STRING
+
+    def check(self, value: Any) -> str:
+        """See `_Strict.check`."""
+        if not isinstance(value, str):
+            raise InvalidValue(f"{self.attr_name} must be text, not {_described(value)}")
+        if not value:
+            raise InvalidValue(f"{self.attr_name} must not be empty; leave it out instead")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(
+                f"{self.attr_name} is no valid Unicode text: {value[:60]!r}"
+            ) from None
+        # A StrEnum member is text too; stored and compared as the plain text it stands for.
+        return str(value)
+
+
+class Instant(_Strict[datetime]):
+    """An aware time, kept as UTC with microseconds, stored as text that sorts."""
+
+    attr_type = STRING
+
+    def check(self, value: Any) -> datetime:
+        """See `_Strict.check`."""
+        return aware_utc(value, self.attr_name)
+
+    def serialize(self, value: datetime) -> str:
+        """As `time_text`."""
+        return time_text(value)
+
+    def deserialize(self, value: str) -> datetime:
+        """As `parse_time`."""
+        return parse_time(value)
+
+
+class Number(_Strict[Decimal]):
+    """An exact decimal of up to 38 digits. A float is taken as the text Python shows of it."""
+
+    attr_type = NUMBER
+
+    def check(self, value: Any) -> Decimal:
+        """See `_Strict.check`."""
+        return exact_decimal(value, self.attr_name)
+
+    def serialize(self, value: Decimal) -> str:
+        """The number as text, as DynamoDB's wire format has it."""
+        return str(value)
+
+    def deserialize(self, value: str) -> Decimal:
+        """The number, exactly."""
+        return Decimal(value)
+
+
+class Whole(IntegerAttribute):
+    """A whole number."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise InvalidValue(f"{self.attr_name} must be a whole number, not {_described(value)}")
+        super().__set__(instance, value)
+
+
+class Choice(UnicodeEnumAttribute[E]):
+    """One of the values of an enumeration, given as the member or as its text."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value is not None:
+            try:
+                value = self.enum_type(value)
+            except ValueError:
+                allowed = ", ".join(repr(member.value) for member in self.enum_type)
+                raise InvalidValue(
+                    f"{self.attr_name} is {value!r}; allowed are {allowed}"
+                ) from None
+        super().__set__(instance, value)
+
+
+class TextMap(_Strict[dict[str, str]]):
+    """Names and texts, stored as a DynamoDB map. Copied when set."""
+
+    attr_type = MAP
+
+    def check(self, value: Any) -> dict[str, str]:
+        """See `_Strict.check`."""
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f"{self.attr_name} must be a mapping, not {_described(value)}")
+        for name, text in value.items():
+            if not (isinstance(name, str) and name and isinstance(text, str) and text):
+                raise InvalidValue(
+                    f"{self.attr_name} must map text to text, neither empty: {name!r}: {text!r}"
+                )
+        return dict(value)
+
+    def serialize(self, value: dict[str, str]) -> dict[str, dict[str, str]]:
+        """As a map of ``S`` values."""
+        return {name: {"S": text} for name, text in value.items()}
+
+    def deserialize(self, value: dict[str, dict[str, str]]) -> dict[str, str]:
+        """The texts by name."""
+        return {name: text["S"] for name, text in value.items()}
+
+
+class Document(_Strict[dict[str, Any]]):
+    """A document of any JSON shape, stored as canonical JSON text.
+
+    Text rather than a DynamoDB map, so that whatever a source sends survives unchanged: numbers
+    of more than 38 digits, more than 32 levels, text with unpaired surrogates. Decimals are
+    kept exactly; floats are taken as the text Python shows of them.
+    """
+
+    attr_type = STRING
+
+    def check(self, value: Any) -> dict[str, Any]:
+        """See `_Strict.check`."""
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f"{self.attr_name} must be a mapping, not {_described(value)}")
+        # Read back from its own text: a copy that the caller cannot change, equal to what a
+        # read from the table gives.
+        return self.deserialize(canonical_json(value, self.attr_name))
+
+    def serialize(self, value: dict[str, Any]) -> str:
+        """As canonical JSON."""
+        return canonical_json(value, self.attr_name)
+
+    def deserialize(self, value: str) -> dict[str, Any]:
+        """The document, with decimals for numbers that have a fraction."""
+        return cast("dict[str, Any]", simplejson.loads(value, use_decimal=True))
+
+
+class Expiry(TTLAttribute):
+    """When DynamoDB may delete the item, in whole epoch seconds; absent means never."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if value is not None:
+            seconds = epoch_seconds(aware_utc(value, self.attr_name))
+            value = datetime.fromtimestamp(seconds, UTC)
+        super().__set__(instance, value)  # type: ignore[no-untyped-call]
+
+
+def exact_decimal(value: Any, what: str) -> Decimal:
+    """The value as a decimal that DynamoDB stores without loss.
+
+    Args:
+        value: a `Decimal`, an `int`, or a `float` (taken as ``str`` shows it).
+        what: the name of the value, for the message.
+
+    Raises:
+        InvalidValue: NaN, infinite, more than 38 digits, or no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (Decimal, int, float)):
+        raise InvalidValue(f"{what} must be a number, not {_described(value)}")
+    try:
+        number = _NUMBERS.create_decimal(str(value) if isinstance(value, float) else value)
+    except (Inexact, Overflow, InvalidOperation):
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise InvalidValue(
+            f"{what} is {str(value)[:60]}; DynamoDB stores finite numbers of up to 38 digits "
+            "between 1E-130 and 9.9E+125"
+        )
+    return number
+
+
+def canonical_json(document: Any, what: str = "document") -> str:
+    """The document as JSON text: one text for equal documents, with sorted names, no spaces.
+
+    Args:
+        document: mappings, lists, text, numbers, booleans and ``None``.
+        what: the name of the value, for the message.
+
+    Raises:
+        InvalidValue: NaN, an infinity, a name that is no text, or a type JSON does not have.
+    """
+    try:
+        _check_names(document, what)
+        text = _dump(document, ascii_only=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # Unpaired surrogates are valid JSON escapes, but no valid UTF-8.
+            text = _dump(document, ascii_only=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValue(f"{what} cannot be written as JSON: {error}") from error
+    return text
+
+
+def _dump(document: Any, *, ascii_only: bool) -> str:
+    return simplejson.dumps(
+        document,
+        use_decimal=True,
+        allow_nan=False,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=ascii_only,
+    )
+
+
+def _check_names(document: Any, what: str) -> None:
+    # simplejson turns numbers and None into names, so that {1: …} would come back as {"1": …}.
+    # It also takes decimals that are not finite.
+    if isinstance(document, Mapping):
+        for name, value in document.items():
+            if not isinstance(name, str):
+                raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+            _check_names(value, what)
+    elif isinstance(document, (list, tuple)):
+        for value in document:
+            _check_names(value, what)
+    elif isinstance(document, Decimal) and not document.is_finite():
+        raise InvalidValue(f"{what} has a number that is not finite: {document}")
+
+
+def _described(value: Any) -> str:
+    return f"{type(value).__name__}: {str(value)[:60]!r}"

@@ -1,0 +1,63 @@
+"""The one place that asks what time it is.
+
+A clock is any callable that returns an aware UTC `datetime`; `connect` takes one. The default
+reads `datetime.now` at each call, so freezegun's frozen time reaches leases, TTLs and
+expiry conditions alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from quill_models.errors import InvalidValue
+
+__all__ = ["Clock", "aware_utc", "epoch_seconds", "expiry", "system_clock"]
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """The current time, in UTC."""
+    return datetime.now(UTC)
+
+
+def aware_utc(value: datetime, what: str = "time") -> datetime:
+    """The same instant in UTC; naive times are refused.
+
+    Args:
+        value: any aware `datetime`.
+        what: the name of the value, for the message.
+
+    Raises:
+        InvalidValue: the value is no `datetime`, or has no time zone.
+    """
+    if not isinstance(value, datetime):
+        raise InvalidValue(f"{what} must be a datetime, not {type(value).__name__}: {value!r}")
+    if value.utcoffset() is None:
+        raise InvalidValue(
+            f"{what} has no time zone: {value!r}. Give an aware datetime, "
+            "for instance datetime.now(timezone.utc)."
+        )
+    return value.astimezone(UTC)
+
+
+def epoch_seconds(value: datetime) -> int:
+    """Whole seconds since 1970, rounded up: what a DynamoDB TTL attribute holds.
+
+    Rounded up so that nothing expires before its time; compared with a time rounded down, an
+    item is absent from the first whole second at or after its expiry.
+    """
+    return math.ceil(value.timestamp())
+
+
+def expiry(ttl: datetime | timedelta, now: datetime) -> datetime:
+    """The instant at which a ``ttl`` ends: itself, or that long from ``now``.
+
+    Raises:
+        InvalidValue: a naive time, or neither a `datetime` nor a `timedelta`.
+    """
+    if isinstance(ttl, timedelta):
+        return now + ttl
+    return aware_utc(ttl, "ttl")

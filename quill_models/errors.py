@@ -1,0 +1,162 @@
+"""Every error this package raises on purpose.
+
+One root, `QuillError`. Each message says what happened, to which key, and what to do next.
+Errors that also are a built-in kind (`ValueError`, `TimeoutError`) subclass it too, so that
+ordinary `except` clauses keep working.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AccessDenied",
+    "AlreadyRunning",
+    "AlreadySucceeded",
+    "AnswerLost",
+    "ConfigurationError",
+    "InvalidCursor",
+    "InvalidPayload",
+    "InvalidSignature",
+    "InvalidValue",
+    "LeaseLost",
+    "LocalServerError",
+    "PartialWriteError",
+    "QuillError",
+    "RequestRejected",
+    "SchemaMismatch",
+    "ServerUnreachable",
+    "TableNotFound",
+    "Throttled",
+]
+
+
+class QuillError(Exception):
+    """The root of all errors of this package."""
+
+
+class ConfigurationError(QuillError, ValueError):
+    """A setting is missing or wrong. The message names the variable and what is allowed."""
+
+
+class InvalidValue(QuillError, ValueError):
+    """A value cannot be stored as it is: a naive time, a NaN, an empty or too long identifier."""
+
+
+class InvalidCursor(QuillError, ValueError):
+    """A page cursor was altered, or belongs to another query."""
+
+
+class InvalidPayload(QuillError, ValueError):
+    """A delivery or a line of a file is not what it should be.
+
+    Attributes:
+        reason: what is wrong, in words.
+        position: where, as ``event 3`` (counted from 0) or ``line 7, column 12``; ``None`` where
+            the whole body is meant.
+        source: the file's name, where one is known.
+    """
+
+    def __init__(
+        self, reason: str, *, position: str | None = None, source: str | None = None
+    ) -> None:
+        self.reason = reason
+        self.position = position
+        self.source = source
+        super().__init__(": ".join(part for part in (source, position, reason) if part))
+
+    def in_source(self, source: str) -> InvalidPayload:
+        """The same error, naming the file it was found in."""
+        return InvalidPayload(self.reason, position=self.position, source=source)
+
+
+class InvalidSignature(QuillError):
+    """A request is not proved to come from whom it says: refuse it, and read nothing of it."""
+
+
+class ServerUnreachable(QuillError, ConnectionError):
+    """No server answered at the endpoint."""
+
+
+class AnswerLost(QuillError, ConnectionError):
+    """The connection ended before the answer came: the write may or may not have happened.
+
+    Sending the same write again is safe with every call of this package.
+    """
+
+
+class AccessDenied(QuillError, PermissionError):
+    """AWS found no credentials, refused them, or they do not allow this action."""
+
+
+class Throttled(QuillError, TimeoutError):
+    """The table kept refusing requests as too many, through all retries."""
+
+
+class RequestRejected(QuillError):
+    """DynamoDB refused the request for a reason of its own, which the message carries.
+
+    Attributes:
+        code: DynamoDB's error code, such as ``ValidationException``.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class TableNotFound(QuillError, LookupError):
+    """The table does not exist at this endpoint."""
+
+
+class SchemaMismatch(QuillError):
+    """The live table is not the one that the models declare."""
+
+
+class LocalServerError(QuillError):
+    """DynamoDB Local could not be found, fetched, started or stopped."""
+
+
+class PartialWriteError(QuillError):
+    """The table stopped answering in the middle of a bulk write.
+
+    Attributes:
+        results: what is known, a `WriteResult` for each input in order, ``None`` where unknown.
+        pending: the inputs whose outcome is unknown. Sending them again is always safe.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[Any], pending: Sequence[Any]) -> None:
+        self.results = results
+        self.pending = pending
+        super().__init__(message)
+
+
+class AlreadyRunning(QuillError):
+    """Another process holds a live lease on this job and window.
+
+    Attributes:
+        run: the `JobRun` that holds it.
+    """
+
+    def __init__(self, message: str, *, run: Any) -> None:
+        self.run = run
+        super().__init__(message)
+
+
+class AlreadySucceeded(QuillError):
+    """This job has already succeeded for this window.
+
+    Attributes:
+        run: the `JobRun` that succeeded.
+    """
+
+    def __init__(self, message: str, *, run: Any) -> None:
+        self.run = run
+        super().__init__(message)
+
+
+class LeaseLost(QuillError):
+    """The lease ended and another process took over; nothing was written."""

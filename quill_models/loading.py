@@ -1,0 +1,59 @@
+"""Agents, interactions and metrics from JSON Lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any, cast
+
+import simplejson
+
+from quill_models.errors import InvalidPayload
+from quill_models.json_form import from_json
+from quill_models.models import Agent, Interaction, Metric, QuillModel
+from quill_models.quill import Quill
+from quill_models.results import WriteResult
+
+__all__ = ["load", "read_models"]
+
+_LOADABLE = (Agent, Interaction, Metric)
+
+
+def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
+    """The models of a JSON Lines file, one object a line, blank lines left out. Lazy.
+
+    Raises:
+        InvalidPayload: names the line.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            model = from_json(simplejson.loads(text, use_decimal=True, allow_nan=False))
+        except InvalidPayload as error:
+            raise InvalidPayload(error.reason, position=f"line {number}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidPayload(f"not JSON: {error}", position=f"line {number}") from error
+        if not isinstance(model, _LOADABLE):
+            allowed = ", ".join(loadable.KIND for loadable in _LOADABLE)
+            raise InvalidPayload(
+                f"{model.KIND} cannot be loaded; allowed are {allowed}", position=f"line {number}"
+            )
+        yield model
+
+
+def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any]]:
+    """Put models of any loadable kind, in order, the results as they come.
+
+    Raises:
+        InvalidPayload: from ``models``. What was put before stays.
+        PartialWriteError: the table stopped answering. Do it again.
+    """
+    for model_type, group in groupby(models, key=type):
+        if model_type is Agent:
+            yield from quill.agents.iter_put_many(cast("Iterator[Agent]", group))
+        elif model_type is Interaction:
+            yield from quill.interactions.iter_put_many(cast("Iterator[Interaction]", group))
+        else:
+            yield from quill.metrics.iter_put_many(cast("Iterator[Metric]", group))

@@ -1,0 +1,24 @@
+"""The five models of the one table."""
+
+from quill_models.models.agent import Agent, AgentStatus
+from quill_models.models.base import INDEXES, QuillModel
+from quill_models.models.interaction import Channel, Direction, Interaction
+from quill_models.models.job_run import JobRun, JobStatus
+from quill_models.models.metric import Grain, Metric
+from quill_models.models.webhook_event import EventStatus, WebhookEvent
+
+__all__ = [
+    "INDEXES",
+    "Agent",
+    "AgentStatus",
+    "Channel",
+    "Direction",
+    "EventStatus",
+    "Grain",
+    "Interaction",
+    "JobRun",
+    "JobStatus",
+    "Metric",
+    "QuillModel",
+    "WebhookEvent",
+]

@@ -1,0 +1,96 @@
+"""An agent: someone who handles interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from quill_models import key_schema
+from quill_models.attributes import Choice, Instant, Text, TextMap, optional
+from quill_models.keys import Key
+from quill_models.models.base import QuillModel
+
+__all__ = ["Agent", "AgentStatus"]
+
+
+class AgentStatus(StrEnum):
+    """Whether an agent works at present."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class Agent(QuillModel):
+    """An agent, and the ids it has in other systems.
+
+    Attributes:
+        agent_id: the identity.
+        name: for people, and the order of lists; an agent without one is listed by its id.
+        email: as text, not checked.
+        team: at most one.
+        status: ``active`` (default) or ``inactive``.
+        external_ids: source to id in that source, such as ``{"hubspot": "1184062"}``. An id in a
+            source belongs to one agent.
+        source_updated_at: when the source changed it. Older writes than this are ``stale``.
+    """
+
+    KIND = "agent"
+    IDENTITY = ("agent_id",)
+    SHOWN = ("name", "team", "status")
+
+    agent_id = Text()
+    name = optional(Text())
+    email = optional(Text())
+    team = optional(Text())
+    status = Choice(AgentStatus)
+    external_ids = TextMap()
+    source_updated_at = optional(Instant())
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        name: str | None = None,
+        email: str | None = None,
+        team: str | None = None,
+        status: AgentStatus | str = AgentStatus.ACTIVE,
+        external_ids: Mapping[str, str] | None = None,
+        source_updated_at: datetime | None = None,
+    ) -> None:
+        super().__init__(
+            agent_id=agent_id,
+            name=name,
+            email=email,
+            team=team,
+            status=status,
+            external_ids=external_ids or {},
+            source_updated_at=source_updated_at,
+        )
+
+    def key(self) -> Key:
+        """See `QuillModel.key`."""
+        return key_schema.agent(self.agent_id)
+
+    @property
+    def version_time(self) -> datetime | None:
+        """See `QuillModel.version_time`."""
+        return self.source_updated_at
+
+    def external_id_keys(self) -> list[Key]:
+        """The keys that claim this agent's ids in other systems."""
+        return [
+            key_schema.agent_external_id(source, external_id)
+            for source, external_id in sorted(self.external_ids.items())
+        ]
+
+    def lists(self, shards: int) -> dict[str, tuple[str, str]]:  # noqa: ARG002
+        """See `QuillModel.lists`."""
+        order = key_schema.agents_order(self.name or self.agent_id, self.agent_id)
+        lists = {
+            "gsi1": (key_schema.agent_collection(self.agent_id), key_schema.AGENT_PROFILE),
+            "gsi3": (key_schema.agents_of_status(self.status), order),
+        }
+        if self.team is not None:
+            lists["gsi2"] = (key_schema.agents_of_team(self.team), order)
+        return lists

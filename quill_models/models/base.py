@@ -1,0 +1,342 @@
+"""What the five models share: one table, composed keys, strict fields, equality by value."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from pynamodb.attributes import Attribute, UnicodeAttribute
+from pynamodb.connection.base import Connection, MetaTable
+from pynamodb.connection.table import TableConnection
+from pynamodb.expressions.condition import Condition
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import BatchWrite, Model
+
+from quill_models.attributes import Expiry, Instant, Text, optional
+from quill_models.current import current_table, known_shards
+from quill_models.errors import InvalidValue
+from quill_models.keys import Key
+from quill_models.settings import Settings
+from quill_models.table import RawItem, Table, new_token
+
+__all__ = ["INDEXES", "QuillModel"]
+
+# What every stored item carries besides its own fields.
+_HOUSEKEEPING = frozenset({"created_at", "updated_at", "ttl", "write_token"})
+INDEXES = ("gsi1", "gsi2", "gsi3")
+
+
+class _ComposedKey(UnicodeAttribute):
+    """A key attribute: always composed from the fields, so that it cannot go stale."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+        return instance.composed_keys(known_shards()).get(self.attr_name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        raise InvalidValue(
+            f"{self.attr_name} is composed from the fields of {type(instance).__name__}; "
+            "set those instead"
+        )
+
+
+class _Gsi1(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call]
+    """What belongs to one parent: an agent, a job, an object, a bucket."""
+
+    class Meta:
+        index_name = "gsi1"
+        projection = AllProjection()
+
+    gsi1pk = UnicodeAttribute(hash_key=True)
+    gsi1sk = UnicodeAttribute(range_key=True)
+
+
+class _Gsi2(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call]
+    """The second list of each kind: team, contact, lease or success, work."""
+
+    class Meta:
+        index_name = "gsi2"
+        projection = AllProjection()
+
+    gsi2pk = UnicodeAttribute(hash_key=True)
+    gsi2sk = UnicodeAttribute(range_key=True)
+
+
+class _Gsi3(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call]
+    """Everything of one status or one day."""
+
+    class Meta:
+        index_name = "gsi3"
+        projection = AllProjection()
+
+    gsi3pk = UnicodeAttribute(hash_key=True)
+    gsi3sk = UnicodeAttribute(range_key=True)
+
+
+class _CurrentMeta(type):
+    """The ``Meta`` of the models: the table's name is asked for anew at each use."""
+
+    @property
+    def table_name(cls) -> str:
+        return current_table().name
+
+
+class _SharedClient(Connection):
+    """PynamoDB's connection on the botocore client that everything else uses."""
+
+    def __init__(self, table: Table, meta_table: MetaTable) -> None:
+        super().__init__(region=table.settings.region, host=table.settings.endpoint)
+        self._table = table
+        self.add_meta_table(meta_table)
+
+    @property
+    def client(self) -> Any:
+        return self._table.client.botocore
+
+
+class QuillModel(Model):
+    """The base of the models. Not stored itself."""
+
+    class Meta(metaclass=_CurrentMeta):
+        billing_mode = "PAY_PER_REQUEST"
+        stream_view_type = "NEW_AND_OLD_IMAGES"
+
+    KIND: ClassVar[str]
+
+    pk = _ComposedKey(hash_key=True)
+    sk = _ComposedKey(range_key=True)
+    gsi1pk = _ComposedKey(null=True)
+    gsi1sk = _ComposedKey(null=True)
+    gsi2pk = _ComposedKey(null=True)
+    gsi2sk = _ComposedKey(null=True)
+    gsi3pk = _ComposedKey(null=True)
+    gsi3sk = _ComposedKey(null=True)
+    kind = Text()
+    created_at = optional(Instant())
+    updated_at = optional(Instant())
+    ttl = optional(Expiry(null=True))
+    write_token = optional(Text())
+
+    gsi1 = _Gsi1()
+    gsi2 = _Gsi2()
+    gsi3 = _Gsi3()
+
+    def __init__(self, **fields: Any) -> None:
+        """Made by the models, whose constructors name and type each field."""
+        super().__init__(kind=self.KIND, **fields)
+        # Attributes that a newer version of this package stored; they survive being rewritten.
+        self.unknown: RawItem = {}
+        for name, attribute in self._own_fields().items():
+            if not attribute.null and getattr(self, name) is None:
+                raise InvalidValue(f"{type(self).__name__} needs {name}")
+        self.validate()
+        # Composing the keys finds identifiers that are too long, before any request.
+        self.composed_keys(1)
+
+    # What a model says of itself.
+
+    @abstractmethod
+    def key(self) -> Key:
+        """The primary key, composed from the identity."""
+
+    @abstractmethod
+    def lists(self, shards: int) -> dict[str, tuple[str, str]]:
+        """The lists this item is in: index name to its partition and sort key there."""
+
+    def validate(self) -> None:
+        """Check what no single field can; raises `InvalidValue`."""
+
+    def expires(self, settings: Settings, now: datetime) -> datetime | None:  # noqa: ARG002
+        """When an item written now expires; ``None`` for never."""
+        return None
+
+    @property
+    def version_time(self) -> datetime | None:
+        """When the source last changed it; an older one never replaces a newer one."""
+        return None
+
+    # Keys and stored form.
+
+    def composed_keys(self, shards: int) -> dict[str, str]:
+        """Every key attribute of the item by name; indexes it is in no list of are left out."""
+        pk, sk = self.key()
+        keys = {"pk": pk, "sk": sk}
+        for index, (index_pk, index_sk) in self.lists(shards).items():
+            keys[f"{index}pk"] = index_pk
+            keys[f"{index}sk"] = index_sk
+        return keys
+
+    def content(self) -> dict[str, Any]:
+        """The fields that the caller gave, by name: what equality and `conflict` are about."""
+        return {name: getattr(self, name) for name in self._own_fields()}
+
+    def to_item(self, shards: int) -> RawItem:
+        """The item as it is stored, in DynamoDB's wire format."""
+        item: RawItem = dict(self.unknown)
+        for name, key in self.composed_keys(shards).items():
+            item[name] = {"S": key}
+        for attribute in self._stored_attributes().values():
+            value = attribute.__get__(self, type(self))
+            if value is not None:
+                item[attribute.attr_name] = {attribute.attr_type: attribute.serialize(value)}
+        return item
+
+    @classmethod
+    def from_item(cls, item: RawItem) -> Self:
+        """The model of a stored item. Attributes it does not know are kept in ``unknown``."""
+        return cls.from_raw_data(item)
+
+    def copy(self) -> Self:
+        """An equal model of its own, so that storing one does not change the caller's."""
+        copied = type(self).__new__(type(self))
+        Model.__init__(copied, _user_instantiated=False)
+        copied.attribute_values = dict(self.attribute_values)
+        copied.unknown = dict(self.unknown)
+        return copied
+
+    def stamp(self, table: Table, created_at: datetime | None = None) -> None:
+        """Set what every stored item carries: times, expiry and the token of this write."""
+        now = table.clock()
+        self.created_at = created_at or now
+        self.updated_at = now
+        self.ttl = self.expires(table.settings, now)
+        self.write_token = new_token()
+
+    @classmethod
+    def _stored_attributes(cls) -> dict[str, Attribute[Any]]:
+        """All attributes but the composed keys. Prepared once for each model."""
+        prepared: dict[str, Attribute[Any]] | None = cls.__dict__.get("_prepared")
+        if prepared is None:
+            prepared = {
+                name: attribute
+                for name, attribute in cls.get_attributes().items()
+                if not isinstance(attribute, _ComposedKey)
+            }
+            cls._prepared = prepared
+        return prepared
+
+    _prepared: ClassVar[dict[str, Attribute[Any]]]
+
+    @classmethod
+    def _own_fields(cls) -> dict[str, Attribute[Any]]:
+        return {
+            name: attribute
+            for name, attribute in cls._stored_attributes().items()
+            if name not in _HOUSEKEEPING and name != "kind"
+        }
+
+    @classmethod
+    def field_names(cls) -> list[str]:
+        """The fields that the constructor takes, in its order."""
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    # PynamoDB's own calls.
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        table = current_table()
+        # One for each table, kept with it, so that two tables in one process stay apart.
+        connection: TableConnection | None = getattr(table, "pynamodb_connection", None)
+        if connection is None:
+            connection = TableConnection(table.name)
+            connection.connection = _SharedClient(table, _meta_table(table.name))
+            table.pynamodb_connection = connection  # type: ignore[attr-defined]
+        return connection
+
+    @classmethod
+    def _instantiate(cls, attribute_values: RawItem) -> Self:
+        instance = cls.__new__(cls)
+        Model.__init__(instance, _user_instantiated=False)
+        instance.deserialize(attribute_values)
+        return instance
+
+    def deserialize(self, attribute_values: RawItem) -> None:
+        """Take over a stored item; called by PynamoDB, too."""
+        stored_kind = attribute_values.get("kind", {}).get("S")
+        if stored_kind != self.KIND:
+            raise InvalidValue(
+                f"the item under {attribute_values.get('pk', {}).get('S')!r} is of the kind "
+                f"{stored_kind!r}, not {self.KIND!r}"
+            )
+        known = self._stored_attributes()
+        self.attribute_values = {}
+        for name, attribute in known.items():
+            stored = attribute_values.get(attribute.attr_name)
+            if stored is not None and attribute.attr_type in stored:
+                # Past the checks of assignment: they held when the value was stored.
+                self.attribute_values[name] = attribute.deserialize(stored[attribute.attr_type])
+        self.unknown = {
+            name: value
+            for name, value in attribute_values.items()
+            if name not in known and name not in self.get_attributes()
+        }
+
+    def serialize(self, null_check: bool = True) -> RawItem:  # noqa: FBT001, FBT002, ARG002
+        """The item as PynamoDB sends it."""
+        return self.to_item(known_shards())
+
+    def save(
+        self, condition: Condition | None = None, *, add_version_condition: bool = True
+    ) -> dict[str, Any]:
+        """PynamoDB's unconditional put. The repositories' calls are the ones to prefer."""
+        self._prepare_save()
+        return super().save(condition, add_version_condition=add_version_condition)
+
+    def get_save_kwargs_from_instance(
+        self,
+        condition: Condition | None = None,
+        return_values_on_condition_failure: str | None = None,
+    ) -> dict[str, Any]:
+        """PynamoDB's put in a transaction."""
+        self._prepare_save()
+        return super().get_save_kwargs_from_instance(condition, return_values_on_condition_failure)
+
+    @classmethod
+    def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
+        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``."""
+        _ = current_table().shards
+        return super().batch_write(auto_commit)
+
+    def _prepare_save(self) -> None:
+        table = current_table()
+        _ = table.shards
+        self.stamp(table, self.created_at)
+
+    # Values.
+
+    def __eq__(self, other: object) -> bool:
+        """Equal content; when and by which write it was stored does not count."""
+        if type(self) is not type(other) or not isinstance(other, QuillModel):
+            return NotImplemented
+        return self.content() == other.content()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={getattr(self, name)!r}" for name in (*self.IDENTITY, *self.SHOWN)
+        )
+        return f"{type(self).__name__}({shown})"
+
+    # The fields of the identity, and what else `repr` shows. Never a payload.
+    IDENTITY: ClassVar[tuple[str, ...]] = ()
+    SHOWN: ClassVar[tuple[str, ...]] = ()
+
+
+def _meta_table(table_name: str) -> MetaTable:
+    schema = QuillModel._get_schema()  # noqa: SLF001
+    return MetaTable(
+        {
+            "TableName": table_name,
+            "KeySchema": schema["key_schema"],
+            "AttributeDefinitions": schema["attribute_definitions"],
+            "GlobalSecondaryIndexes": [
+                {"IndexName": index["index_name"], "KeySchema": index["key_schema"]}
+                for index in schema["global_secondary_indexes"]
+            ],
+            "LocalSecondaryIndexes": [],
+        }
+    )

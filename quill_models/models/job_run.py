@@ -1,0 +1,126 @@
+"""A run of a job for one window of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from quill_models import key_schema
+from quill_models.attributes import Choice, Document, Instant, Text, Whole, optional
+from quill_models.keys import Key
+from quill_models.models.base import QuillModel
+from quill_models.settings import Settings
+
+__all__ = ["JobRun", "JobStatus"]
+
+
+class JobStatus(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobRun(QuillModel):
+    """The state of one job for one window.
+
+    Attributes:
+        job_name, window: the identity.
+        run_id: of the present attempt.
+        status: ``running``, ``succeeded``, ``failed`` or ``cancelled``.
+        attempt: counted from 1.
+        owner: the host and process of the present attempt.
+        fencing_token: grows with each attempt; a holder with a smaller one can write nothing.
+        started_at, heartbeat_at, lease_expires_at, finished_at: of the present attempt.
+        checkpoint: what the job saved to go on from, any JSON.
+        stats: what the job counted, any JSON.
+        error: of a failed attempt: ``type``, ``message``, ``traceback``.
+    """
+
+    KIND = "job_run"
+    IDENTITY = ("job_name", "window")
+    SHOWN = ("status", "attempt", "started_at")
+
+    job_name = Text()
+    window = Text()
+    run_id = Text()
+    status = Choice(JobStatus)
+    attempt = Whole()
+    owner = Text()
+    fencing_token = Whole()
+    started_at = Instant()
+    heartbeat_at = Instant()
+    lease_expires_at = Instant()
+    finished_at = optional(Instant())
+    checkpoint = Document()
+    stats = Document()
+    error = optional(Document())
+
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        window: str,
+        run_id: str,
+        owner: str,
+        started_at: datetime,
+        lease_expires_at: datetime,
+        status: JobStatus | str = JobStatus.RUNNING,
+        attempt: int = 1,
+        fencing_token: int = 1,
+        heartbeat_at: datetime | None = None,
+        finished_at: datetime | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+        stats: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            job_name=job_name,
+            window=window,
+            run_id=run_id,
+            status=status,
+            attempt=attempt,
+            owner=owner,
+            fencing_token=fencing_token,
+            started_at=started_at,
+            heartbeat_at=heartbeat_at or started_at,
+            lease_expires_at=lease_expires_at,
+            finished_at=finished_at,
+            checkpoint=checkpoint or {},
+            stats=stats or {},
+            error=error,
+        )
+
+    def key(self) -> Key:
+        """See `QuillModel.key`."""
+        return key_schema.job_run(self.job_name, self.window)
+
+    def expires(self, settings: Settings, now: datetime) -> datetime | None:
+        """Counted from the end of the lease, so that no live run ever expires."""
+        if settings.job_retention is None:
+            return None
+        return max(now, self.lease_expires_at) + settings.job_retention
+
+    def lists(self, shards: int) -> dict[str, tuple[str, str]]:
+        """See `QuillModel.lists`."""
+        order = key_schema.run_order(self.started_at, self.job_name, self.window)
+        status = key_schema.job_runs_of_status(self.status, key_schema.shard(self.key(), shards))
+        lists = {
+            "gsi1": (key_schema.job_runs_of_job(self.job_name), order),
+            "gsi3": (status, order),
+        }
+        if self.status is JobStatus.RUNNING:
+            lists["gsi2"] = (
+                key_schema.job_runs_leased(),
+                key_schema.run_order(self.lease_expires_at, self.job_name, self.window),
+            )
+        elif self.status is JobStatus.SUCCEEDED and self.finished_at is not None:
+            lists["gsi2"] = (
+                key_schema.job_runs_succeeded(self.job_name),
+                key_schema.run_order(self.finished_at, self.job_name, self.window),
+            )
+        return lists

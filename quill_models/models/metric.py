@@ -1,0 +1,115 @@
+"""A metric: one number for one scope, name and bucket of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from quill_models import key_schema
+from quill_models.attributes import Choice, Document, Instant, Number, Text, optional
+from quill_models.errors import InvalidValue
+from quill_models.keys import Key
+from quill_models.models.base import QuillModel
+
+__all__ = ["Grain", "Metric"]
+
+
+class Grain(StrEnum):
+    """The length of a bucket. Weeks begin on Monday; all buckets begin in UTC."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    def floor(self, instant: datetime) -> datetime:
+        """The beginning of the bucket that an aware UTC time falls in."""
+        hour = instant.replace(minute=0, second=0, microsecond=0)
+        if self is Grain.HOUR:
+            return hour
+        day = hour.replace(hour=0)
+        if self is Grain.WEEK:
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self is Grain.MONTH else day
+
+
+class Metric(QuillModel):
+    """The value of one bucket.
+
+    Attributes:
+        scope: ``agent:<id>``, ``team:<name>`` or ``global``.
+        name: of the metric, such as ``calls``.
+        grain: ``hour``, ``day``, ``week`` or ``month``.
+        bucket_start: where the bucket begins, exactly.
+        value: a number of up to 38 digits.
+        unit: such as ``seconds``.
+        dimensions: whatever else describes the value, any JSON.
+        computed_at: when the source computed it.
+    """
+
+    KIND = "metric"
+    IDENTITY = ("scope", "name", "grain", "bucket_start")
+    SHOWN = ("value", "unit")
+
+    scope = Text()
+    name = Text()
+    grain = Choice(Grain)
+    bucket_start = Instant()
+    value = Number()
+    unit = optional(Text())
+    dimensions = Document()
+    computed_at = optional(Instant())
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        name: str,
+        grain: Grain | str,
+        bucket_start: datetime,
+        value: Decimal | float,
+        unit: str | None = None,
+        dimensions: Mapping[str, Any] | None = None,
+        computed_at: datetime | None = None,
+    ) -> None:
+        super().__init__(
+            scope=scope,
+            name=name,
+            grain=grain,
+            bucket_start=bucket_start,
+            value=value,
+            unit=unit,
+            dimensions=dimensions or {},
+            computed_at=computed_at,
+        )
+
+    def validate(self) -> None:
+        """See `QuillModel.validate`."""
+        kind, colon, identity = self.scope.partition(":")
+        if self.scope != "global" and not (kind in {"agent", "team"} and colon and identity):
+            raise InvalidValue(
+                f"scope is {self.scope!r}; allowed are 'agent:<id>', 'team:<name>' and 'global'"
+            )
+        start = self.grain.floor(self.bucket_start)
+        if start != self.bucket_start:
+            raise InvalidValue(
+                f"bucket_start is {self.bucket_start.isoformat()}, which is inside a bucket of "
+                f"one {self.grain.value}; that bucket starts at {start.isoformat()}"
+            )
+
+    def key(self) -> Key:
+        """See `QuillModel.key`."""
+        return key_schema.metric(self.scope, self.name, self.grain, self.bucket_start)
+
+    @property
+    def version_time(self) -> datetime | None:
+        """See `QuillModel.version_time`."""
+        return self.computed_at
+
+    def lists(self, shards: int) -> dict[str, tuple[str, str]]:  # noqa: ARG002
+        """See `QuillModel.lists`."""
+        bucket = key_schema.metrics_of_bucket(self.name, self.grain, self.bucket_start)
+        return {"gsi1": (bucket, key_schema.scope_order(self.scope))}

@@ -1,0 +1,124 @@
+"""A webhook event, remembered so that its next delivery is known to be one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from quill_models import key_schema
+from quill_models.attributes import Choice, Document, Instant, Text, Whole, canonical_json, optional
+from quill_models.keys import Key
+from quill_models.models.base import QuillModel
+from quill_models.settings import Settings
+
+__all__ = ["EventStatus", "WebhookEvent"]
+
+
+class EventStatus(StrEnum):
+    """Where the work on an event stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    PROCESSED = "processed"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+_TO_WORK_ON = frozenset({EventStatus.PENDING, EventStatus.PROCESSING, EventStatus.FAILED})
+_LISTED_BY_STATUS = frozenset({EventStatus.PROCESSED, EventStatus.FAILED, EventStatus.DEAD})
+
+
+class WebhookEvent(QuillModel):
+    """One event of a source.
+
+    Attributes:
+        source, event_key: the identity: what a redelivery keeps and two events never share.
+        event_type: such as ``contact.propertyChange``.
+        object_type, object_id: what it is about, where it is about one object.
+        occurred_at: when it happened, by the source's clock.
+        received_at: when it first came in.
+        payload: as received, any JSON.
+        digest: of the content; by default the SHA-256 of the payload's canonical JSON. Same
+            identity and same digest is a duplicate, another digest a conflict.
+        status: ``pending``, ``processing``, ``processed``, ``failed`` or ``dead``.
+        attempts: how often work on it began.
+        last_error: of the last attempt.
+    """
+
+    KIND = "webhook_event"
+    IDENTITY = ("source", "event_key")
+    SHOWN = ("event_type", "occurred_at", "status")
+
+    source = Text()
+    event_key = Text()
+    event_type = Text()
+    object_type = optional(Text())
+    object_id = optional(Text())
+    occurred_at = Instant()
+    received_at = Instant()
+    payload = Document()
+    digest = Text()
+    status = Choice(EventStatus)
+    attempts = Whole()
+    last_error = optional(Text())
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        event_key: str,
+        event_type: str,
+        occurred_at: datetime,
+        received_at: datetime,
+        payload: Mapping[str, Any],
+        digest: str | None = None,
+        object_type: str | None = None,
+        object_id: str | None = None,
+        status: EventStatus | str = EventStatus.PENDING,
+        attempts: int = 0,
+        last_error: str | None = None,
+    ) -> None:
+        if digest is None:
+            digest = hashlib.sha256(canonical_json(payload, "payload").encode()).hexdigest()
+        super().__init__(
+            source=source,
+            event_key=event_key,
+            event_type=event_type,
+            object_type=object_type,
+            object_id=object_id,
+            occurred_at=occurred_at,
+            received_at=received_at,
+            payload=payload,
+            digest=digest,
+            status=status,
+            attempts=attempts,
+            last_error=last_error,
+        )
+
+    def key(self) -> Key:
+        """See `QuillModel.key`."""
+        return key_schema.webhook_event(self.source, self.event_key)
+
+    def expires(self, settings: Settings, now: datetime) -> datetime | None:
+        """Counted from the write: how long a redelivery is recognised."""
+        return None if settings.webhook_retention is None else now + settings.webhook_retention
+
+    def lists(self, shards: int) -> dict[str, tuple[str, str]]:
+        """See `QuillModel.lists`."""
+        shard = key_schema.shard(self.key(), shards)
+        order = key_schema.event_order(self.occurred_at, self.event_key)
+        lists = {}
+        if self.object_type is not None and self.object_id is not None:
+            about = key_schema.events_of_object(self.source, self.object_type, self.object_id)
+            lists["gsi1"] = (about, order)
+        if self.status in _TO_WORK_ON:
+            lists["gsi2"] = (
+                key_schema.events_to_work_on(self.source, shard),
+                key_schema.event_order(self.received_at, self.event_key),
+            )
+        if self.status in _LISTED_BY_STATUS:
+            lists["gsi3"] = (key_schema.events_of_status(self.source, self.status, shard), order)
+        return lists

@@ -1,0 +1,252 @@
+"""Lists: lazy, in order, page by page, over one partition or many shards."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import heapq
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from quill_models.errors import InvalidCursor
+from quill_models.models import QuillModel
+from quill_models.table import PK, SK, Condition, RawItem, Table
+
+__all__ = ["Page", "Query"]
+
+M = TypeVar("M", bound=QuillModel)
+
+_PARALLEL_REQUESTS = 8
+_CHECKSUM_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Page(Generic[M]):
+    """Some of a list.
+
+    Attributes:
+        items: the models, in order.
+        cursor: where the next page begins, as URL-safe text; ``None`` at the end.
+    """
+
+    items: list[M]
+    cursor: str | None
+
+
+class Query(Generic[M]):
+    """A list that is read as it is used.
+
+    Iterate it for all items; take a `page` at a time where the place is to be kept; ask for the
+    `first`; or `count`. Each partition (shard) costs one request for each page of up to 1 MB;
+    the first requests of several shards are made in parallel. Reads of an index are eventually
+    consistent and cost half a read unit per 4 KB.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        model: type[M],
+        partitions: Sequence[str],
+        *,
+        index: str | None = None,
+        between: tuple[str, str] | None = None,
+        where: tuple[str, str] | None = None,
+        newest_first: bool = False,
+    ) -> None:
+        self._table = table
+        self._model = model
+        self._partitions = list(partitions)
+        self._index = index
+        self._between = between
+        self._where = where
+        self._newest_first = newest_first
+        # An empty range (until before since) is an empty list, not an error of the server.
+        if between is not None and between[0] > between[1]:
+            self._partitions = []
+
+    def __iter__(self) -> Iterator[M]:
+        for _, item in self._merged([_Place() for _ in self._partitions], limit=None):
+            yield self._model.from_item(item)
+
+    def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
+        """Up to ``limit`` items, and where to go on.
+
+        A page has fewer items only at the end, whatever has expired in between.
+
+        Args:
+            limit: 1 or more.
+            cursor: of the page before, from the same query.
+
+        Raises:
+            ValueError: ``limit`` is less than 1.
+            InvalidCursor: the cursor was altered, or is of another query.
+        """
+        if limit < 1:
+            raise ValueError(f"limit must be 1 or more, not {limit}")
+        places = self._places(cursor)
+        items: list[M] = []
+        # One more than asked for tells whether anything is left.
+        merged = self._merged(places, limit=limit + 1)
+        for at, item in merged:
+            if len(items) == limit:
+                return Page(items, self._cursor(places))
+            places[at] = _Place(start=self._start_key(item))
+            items.append(self._model.from_item(item))
+        return Page(items, None)
+
+    def first(self) -> M | None:
+        """The first item, or ``None``. One request for each shard, of one item each."""
+        for _, item in self._merged([_Place() for _ in self._partitions], limit=1):
+            return self._model.from_item(item)
+        return None
+
+    def count(self) -> int:
+        """How many there are now. Costs as many read units as reading them."""
+
+        def count_one(partition: str) -> int:
+            total, start = 0, None
+            while True:
+                found, start = self._table.count(
+                    self._condition(partition),
+                    index=self._index,
+                    where=self._filter(),
+                    start=start,
+                )
+                total += found
+                if start is None:
+                    return total
+
+        return sum(_in_parallel(count_one, self._partitions))
+
+    # One partition.
+
+    def _condition(self, partition: str) -> Condition:
+        pk, sk = (PK, SK) if self._index is None else (f"{self._index}pk", f"{self._index}sk")
+        if self._between is None:
+            return Condition("#pk = :pk", {"#pk": pk}, {":pk": {"S": partition}})
+        lower, upper = self._between
+        return Condition(
+            "#pk = :pk AND #sk BETWEEN :lower AND :upper",
+            {"#pk": pk, "#sk": sk},
+            {":pk": {"S": partition}, ":lower": {"S": lower}, ":upper": {"S": upper}},
+        )
+
+    def _filter(self) -> Condition | None:
+        if self._where is None:
+            return None
+        name, value = self._where
+        return Condition("#where = :where", {"#where": name}, {":where": {"S": value}})
+
+    def _request(
+        self, partition: str, start: RawItem | None, limit: int | None
+    ) -> tuple[list[RawItem], RawItem | None]:
+        return self._table.query(
+            self._condition(partition),
+            index=self._index,
+            where=self._filter(),
+            newest_first=self._newest_first,
+            limit=limit,
+            start=start,
+        )
+
+    def _start_key(self, item: RawItem) -> RawItem:
+        names = [PK, SK]
+        if self._index is not None:
+            names += [f"{self._index}pk", f"{self._index}sk"]
+        return {name: item[name] for name in names}
+
+    # All of them, in order.
+
+    def _merged(self, places: Sequence[_Place], limit: int | None) -> Iterator[tuple[int, RawItem]]:
+        """The items with the number of their partition, in order."""
+        sort_key = SK if self._index is None else f"{self._index}sk"
+
+        def first_page(at: int) -> tuple[list[RawItem], RawItem | None]:
+            return self._request(self._partitions[at], places[at].start, limit)
+
+        def items_of(
+            at: int, page: tuple[list[RawItem], RawItem | None]
+        ) -> Iterator[tuple[int, RawItem]]:
+            items, start = page
+            while True:
+                for item in items:
+                    yield at, item
+                if start is None:
+                    return
+                items, start = self._request(self._partitions[at], start, limit)
+
+        def order(entry: tuple[int, RawItem]) -> tuple[str, str, str]:
+            # The primary key decides between equal sort keys, so that the order is always one.
+            _, item = entry
+            return item[sort_key]["S"], item[PK]["S"], item[SK]["S"]
+
+        pages = _in_parallel(first_page, range(len(self._partitions)))
+        readers = [items_of(at, page) for at, page in enumerate(pages)]
+        if len(readers) == 1:
+            return readers[0]
+        return heapq.merge(*readers, key=order, reverse=self._newest_first)
+
+    # Cursors.
+
+    def _fingerprint(self) -> bytes:
+        described = json.dumps(
+            [
+                self._table.name,
+                self._model.KIND,
+                self._partitions,
+                self._index,
+                self._between,
+                self._where,
+                self._newest_first,
+            ]
+        )
+        return hashlib.sha256(described.encode()).digest()
+
+    def _checksum(self, content: bytes) -> bytes:
+        return hashlib.sha256(self._fingerprint() + content).digest()[:_CHECKSUM_BYTES]
+
+    def _cursor(self, places: Sequence[_Place]) -> str:
+        described = json.dumps([place.start for place in places], separators=(",", ":"))
+        content = zlib.compress(described.encode())
+        return base64.urlsafe_b64encode(self._checksum(content) + content).decode().rstrip("=")
+
+    def _places(self, cursor: str | None) -> list[_Place]:
+        if cursor is None:
+            return [_Place() for _ in self._partitions]
+        try:
+            decoded = base64.b64decode(
+                cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+            )
+        except (binascii.Error, ValueError, TypeError):
+            raise InvalidCursor("The cursor is not one that a page of this package gave.") from None
+        checksum, content = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
+        if checksum != self._checksum(content):
+            raise InvalidCursor(
+                "The cursor was altered or belongs to another query (another table, list, range "
+                "or order). Start again without one."
+            )
+        starts: list[RawItem | None] = json.loads(zlib.decompress(content))
+        return [_Place(start=start) for start in starts]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where reading a partition goes on: after ``start``, from the beginning where ``None``."""
+
+    start: RawItem | None = None
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def _in_parallel(function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
+    if len(arguments) < 2:
+        return [function(argument) for argument in arguments]
+    with ThreadPoolExecutor(min(_PARALLEL_REQUESTS, len(arguments))) as pool:
+        return list(pool.map(function, arguments))

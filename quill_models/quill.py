@@ -1,0 +1,74 @@
+"""The composition root: settings in, connected repositories out."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from quill_models.clock import Clock, system_clock
+from quill_models.current import entered
+from quill_models.datastore import DynamoDataStore
+from quill_models.repositories import Agents, Interactions, JobRuns, Metrics, WebhookEvents
+from quill_models.schema import Schema
+from quill_models.settings import Settings
+from quill_models.table import Table
+
+__all__ = ["Quill", "connect"]
+
+
+class Quill:
+    """One table, and everything that is done with it. A context manager.
+
+    Makes no request before its first use. Thread-safe. Two of them, on other endpoints or
+    tables, do not disturb each other. Inside its ``with`` block PynamoDB's own calls on the
+    models (``Agent.query``, ``agent.save()``) go to its table.
+
+    Attributes:
+        settings: what it was made from.
+        schema: makes and checks the table.
+        store: plain items under plain keys.
+        agents, interactions, metrics, job_runs, webhook_events: the repositories.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self._table = Table(settings, clock)
+        self._entered = ExitStack()
+        self.schema = Schema(self._table)
+        self.store = DynamoDataStore(self._table)
+        self.agents = Agents(self._table)
+        self.interactions = Interactions(self._table)
+        self.metrics = Metrics(self._table)
+        self.job_runs = JobRuns(self._table)
+        self.webhook_events = WebhookEvents(self._table)
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        self._table.close()
+
+    def __enter__(self) -> Self:
+        self._entered.enter_context(entered(self._table))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered.close()
+        self.close()
+
+
+def connect(settings: Settings | None = None, *, clock: Clock = system_clock) -> Quill:
+    """A `Quill` for the settings; by default those of the environment and ``.env``. No request.
+
+    Args:
+        settings: see `Settings`.
+        clock: what tells the time for expiry, leases and stamps, as an aware UTC `datetime`.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    return Quill(settings if settings is not None else Settings.load(), clock)

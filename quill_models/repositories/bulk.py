@@ -1,0 +1,56 @@
+"""Bulk calls over models: the `*_many` and `iter_*_many` of the repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from quill_models.errors import PartialWriteError
+from quill_models.models import QuillModel
+from quill_models.results import WriteResult
+from quill_models.table import Table
+from quill_models.writes import Write, send_many
+
+__all__ = ["iter_many", "list_many"]
+
+M = TypeVar("M", bound=QuillModel)
+WriteOf = Callable[[Table, M], Write[WriteResult[M]]]
+
+
+def iter_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> Iterator[WriteResult[M]]:
+    """The results in input order, as they come; see `send_many`.
+
+    Raises:
+        PartialWriteError: ``results`` and ``pending`` cover the models taken from the iterable
+            whose results were not yet given.
+    """
+    try:
+        yield from send_many(table, (write_of(table, model) for model in models))
+    except PartialWriteError as error:
+        raise PartialWriteError(
+            str(error),
+            results=error.results,
+            pending=[write.input for write in error.pending],
+        ) from error
+
+
+def list_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> list[WriteResult[M]]:
+    """All results in input order.
+
+    Raises:
+        PartialWriteError: ``results`` and ``pending`` cover all the input.
+    """
+    source = iter(models)
+    results: list[WriteResult[Any]] = []
+    try:
+        results.extend(iter_many(table, write_of, source))
+    except PartialWriteError as error:
+        pending = [*error.pending, *source]
+        known = [*results, *error.results]
+        raise PartialWriteError(
+            f"{error} The outcome of {len(known)} is known (.results); {len(pending)} are "
+            "pending (.pending) and safe to send again.",
+            results=known,
+            pending=pending,
+        ) from error
+    return results

@@ -1,0 +1,143 @@
+"""Interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+
+from quill_models import key_schema
+from quill_models.errors import InvalidValue
+from quill_models.models import Interaction
+from quill_models.query import Query
+from quill_models.repositories.bulk import iter_many, list_many
+from quill_models.repositories.claims import from_claim
+from quill_models.repositories.deletes import DeleteWithClaims
+from quill_models.repositories.facts import RecordFact
+from quill_models.repositories.upserts import PutLatest
+from quill_models.results import WriteResult
+from quill_models.table import Table
+from quill_models.writes import send
+
+__all__ = ["Interactions"]
+
+
+class Interactions:
+    """The interactions of the table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def record(self, interaction: Interaction) -> WriteResult[Interaction]:
+        """Record what never changes. One request.
+
+        An interaction with an external id is written in a transaction with the claim to it, at
+        twice the write units.
+
+        Returns:
+            ``created``, ``duplicate``, or ``conflict``: the identity is stored with other
+            content, or the external id belongs to the interaction in ``item``.
+        """
+        return send(self._table, RecordFact(self._table, interaction))
+
+    def record_many(self, interactions: Iterable[Interaction]) -> list[WriteResult[Interaction]]:
+        """As `record` for each, in input order, in few requests.
+
+        Raises:
+            PartialWriteError: the table stopped answering.
+        """
+        return list_many(self._table, RecordFact, interactions)
+
+    def iter_record_many(
+        self, interactions: Iterable[Interaction]
+    ) -> Iterator[WriteResult[Interaction]]:
+        """As `record_many`, with the results as they come and memory flat."""
+        return iter_many(self._table, RecordFact, interactions)
+
+    def put(self, interaction: Interaction) -> WriteResult[Interaction]:
+        """Create or update what its source edits; one request, or two where it changes.
+
+        An edited time, agent or contact moves it between lists in the same write.
+
+        Returns:
+            ``created``, ``updated``, ``unchanged``, ``stale`` (older ``source_updated_at`` than
+            what is stored), or ``conflict`` over the external id.
+        """
+        return send(self._table, PutLatest(self._table, interaction))
+
+    def put_many(self, interactions: Iterable[Interaction]) -> list[WriteResult[Interaction]]:
+        """As `put` for each, in input order, in few requests.
+
+        Raises:
+            PartialWriteError: the table stopped answering.
+        """
+        return list_many(self._table, PutLatest, interactions)
+
+    def iter_put_many(
+        self, interactions: Iterable[Interaction]
+    ) -> Iterator[WriteResult[Interaction]]:
+        """As `put_many`, with the results as they come and memory flat."""
+        return iter_many(self._table, PutLatest, interactions)
+
+    def delete(self, interaction_id: str) -> None:
+        """Delete an interaction and free its external id. Two requests; none there is no error."""
+        item = self._table.get(key_schema.interaction(interaction_id))
+        if item is not None:
+            send(self._table, DeleteWithClaims(Interaction.from_item(item)))
+
+    def get(self, interaction_id: str) -> Interaction | None:
+        """I1: one strongly consistent request."""
+        item = self._table.get(key_schema.interaction(interaction_id))
+        return None if item is None else Interaction.from_item(item)
+
+    def get_by_external_id(self, source: str, external_id: str) -> Interaction | None:
+        """I2: one strongly consistent request."""
+        claim = self._table.get(key_schema.interaction_external_id(source, external_id))
+        return None if claim is None else from_claim(Interaction, claim)
+
+    def list_by_agent(
+        self,
+        agent_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        newest_first: bool = False,
+    ) -> Query[Interaction]:
+        """I3: by start, from ``since`` (inclusive) to ``until`` (exclusive)."""
+        return Query(
+            self._table,
+            Interaction,
+            [key_schema.agent_collection(agent_id)],
+            index="gsi1",
+            between=key_schema.interactions_between(since, until),
+            newest_first=newest_first,
+        )
+
+    def list_by_contact(
+        self,
+        contact_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        newest_first: bool = False,
+    ) -> Query[Interaction]:
+        """I4: by start, from ``since`` (inclusive) to ``until`` (exclusive)."""
+        return Query(
+            self._table,
+            Interaction,
+            [key_schema.interactions_of_contact(contact_id)],
+            index="gsi2",
+            between=key_schema.interactions_between(since, until),
+            newest_first=newest_first,
+        )
+
+    def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Interaction]:
+        """I5: all interactions that start on one UTC day, by start. One request for each shard."""
+        if isinstance(day, datetime) or not isinstance(day, date):
+            raise InvalidValue(f"a day must be a date, not {type(day).__name__}: {day!r}")
+        return Query(
+            self._table,
+            Interaction,
+            [key_schema.interactions_of_day(day, shard) for shard in range(self._table.shards)],
+            index="gsi3",
+            newest_first=newest_first,
+        )

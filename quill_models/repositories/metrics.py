@@ -1,0 +1,69 @@
+"""Metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from quill_models import key_schema
+from quill_models.models import Grain, Metric
+from quill_models.query import Query
+from quill_models.repositories.bulk import iter_many, list_many
+from quill_models.repositories.upserts import PutLatest
+from quill_models.results import WriteResult
+from quill_models.table import Table
+from quill_models.writes import send
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """The metrics of the table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def put(self, metric: Metric) -> WriteResult[Metric]:
+        """Set the value of a bucket. One request, or two where it changes.
+
+        Returns:
+            ``created``, ``updated``, ``unchanged``, or ``stale`` (older ``computed_at`` than
+            what is stored).
+        """
+        return send(self._table, PutLatest(self._table, metric))
+
+    def put_many(self, metrics: Iterable[Metric]) -> list[WriteResult[Metric]]:
+        """As `put` for each, in input order, in few requests.
+
+        Raises:
+            PartialWriteError: the table stopped answering.
+        """
+        return list_many(self._table, PutLatest, metrics)
+
+    def iter_put_many(self, metrics: Iterable[Metric]) -> Iterator[WriteResult[Metric]]:
+        """As `put_many`, with the results as they come and memory flat."""
+        return iter_many(self._table, PutLatest, metrics)
+
+    def series(
+        self,
+        scope: str,
+        name: str,
+        grain: Grain | str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        newest_first: bool = False,
+    ) -> Query[Metric]:
+        """M1: one metric of one scope by time, ``since`` inclusive, ``until`` exclusive."""
+        return Query(
+            self._table,
+            Metric,
+            [key_schema.metric_series(scope, name, Grain(grain))],
+            between=key_schema.buckets_between(since, until),
+            newest_first=newest_first,
+        )
+
+    def across(self, name: str, grain: Grain | str, bucket_start: datetime) -> Query[Metric]:
+        """M2: every scope's value in one bucket, by scope."""
+        partition = key_schema.metrics_of_bucket(name, Grain(grain), bucket_start)
+        return Query(self._table, Metric, [partition], index="gsi1")

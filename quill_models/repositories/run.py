@@ -1,0 +1,171 @@
+"""A job run in the hands of its holder."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from quill_models.client import ConditionFailed
+from quill_models.errors import LeaseLost, QuillError
+from quill_models.models import JobRun, JobStatus
+from quill_models.table import Condition, Table, token_of
+
+__all__ = ["Run"]
+
+_TRACEBACK_CHARACTERS = 4000
+_MESSAGE_CHARACTERS = 1000
+# A lease is renewed so many times before it would end.
+_RENEWALS_PER_LEASE = 3
+
+
+class Run:
+    """The holder of a job's window. A context manager.
+
+    Inside the block the lease is renewed in the background. Leaving the block marks the run
+    succeeded; an exception marks it failed and is raised on. Each write holds only while nobody
+    took over: afterwards every one raises `LeaseLost`.
+
+    Attributes:
+        stats: what the job counts, any JSON; stored with the next write and at the end.
+    """
+
+    def __init__(self, table: Table, run: JobRun, lease: timedelta) -> None:
+        self._table = table
+        self._run = run
+        self._lease = lease
+        # The job and the renewal both write; each builds on the write before it.
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._renewal: threading.Thread | None = None
+        self._lost: LeaseLost | None = None
+        self.stats: dict[str, Any] = {}
+
+    @property
+    def job_name(self) -> str:
+        """The job."""
+        return self._run.job_name
+
+    @property
+    def window(self) -> str:
+        """The window of work."""
+        return self._run.window
+
+    @property
+    def attempt(self) -> int:
+        """Counted from 1; more where earlier ones failed or were taken over."""
+        return self._run.attempt
+
+    @property
+    def fencing_token(self) -> int:
+        """Grows with each attempt. Give it to whatever else the job writes to."""
+        return self._run.fencing_token
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """What was saved last, by this attempt or the one before it."""
+        return self._run.checkpoint
+
+    def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Save where to go on from, and renew the lease. One request.
+
+        Raises:
+            LeaseLost: another holder took over; nothing was written.
+        """
+        self._write(checkpoint=checkpoint, stats=self.stats)
+
+    def renew(self) -> None:
+        """Renew the lease now. One request. The background does so by itself.
+
+        Raises:
+            LeaseLost: another holder took over; nothing was written.
+        """
+        self._write()
+
+    def __enter__(self) -> Self:
+        self._renewal = threading.Thread(
+            target=self._keep_renewing, name=f"quill-lease-{self.job_name}", daemon=True
+        )
+        self._renewal.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        if self._renewal is not None:
+            self._renewal.join()
+        if error is None:
+            self._write(status=JobStatus.SUCCEEDED, stats=self.stats)
+            return
+        if isinstance(error, LeaseLost):
+            return
+        try:
+            self._write(status=JobStatus.FAILED, stats=self.stats, error=_described(error))
+        except QuillError as also:
+            # The job's own error is the one to raise.
+            error.add_note(f"The run could not be marked failed: {also}")
+
+    def _write(self, **changes: Any) -> None:
+        with self._lock:
+            if self._lost is not None:
+                raise self._lost
+            now = self._table.clock()
+            run = self._run.copy()
+            status = changes.pop("status", JobStatus.RUNNING)
+            run.status = status
+            run.heartbeat_at = now
+            if status is JobStatus.RUNNING:
+                run.lease_expires_at = now + self._lease
+            else:
+                run.finished_at = now
+            for name, value in changes.items():
+                setattr(run, name, value)
+            run.stamp(self._table, run.created_at)
+            try:
+                self._table.put(
+                    run.to_item(self._table.shards),
+                    Condition.unchanged_since(self._run.write_token),
+                )
+            except ConditionFailed as failure:
+                # Our own write whose answer was lost has the token of this one.
+                if token_of(failure.item) != run.write_token:
+                    self._lost = self._lease_lost(failure)
+                    raise self._lost from None
+            self._run = run
+
+    def _lease_lost(self, failure: ConditionFailed) -> LeaseLost:
+        which = f"{self.job_name!r} for the window {self.window!r}"
+        if failure.item is None:
+            return LeaseLost(f"The run of {which} was deleted; nothing was written.")
+        holder = JobRun.from_item(failure.item)
+        return LeaseLost(
+            f"Attempt {self.attempt} of {which} is no longer the holder: attempt {holder.attempt} "
+            f"of {holder.owner} took over ({holder.status.value}). Nothing was written."
+        )
+
+    def _keep_renewing(self) -> None:
+        pause = self._lease.total_seconds() / _RENEWALS_PER_LEASE
+        while not self._ended.wait(pause):
+            try:
+                self.renew()
+            except LeaseLost:
+                return
+            except QuillError:
+                # Too early to give up: the next renewal, or the job's own next write, will tell.
+                continue
+
+
+def _described(error: BaseException) -> dict[str, str]:
+    lines = "".join(traceback.format_exception(error))
+    return {
+        "type": type(error).__name__,
+        "message": str(error)[:_MESSAGE_CHARACTERS],
+        "traceback": lines[-_TRACEBACK_CHARACTERS:],
+    }

@@ -1,0 +1,91 @@
+"""Putting what changes at its source: create, update, or leave alone what is newer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from quill_models.models import QuillModel
+from quill_models.repositories.claims import claims_of, delete_claim, from_claim, put_claims
+from quill_models.results import Outcome, WriteResult
+from quill_models.table import Condition, RawItem, Table, token_of
+from quill_models.writes import Action, Put, Refusal, Write
+
+__all__ = ["PutLatest"]
+
+M = TypeVar("M", bound=QuillModel)
+
+
+class PutLatest(Write[WriteResult[M]], Generic[M]):
+    """Store a model unless a newer one is there: `created`, `updated`, `unchanged` or `stale`.
+
+    Also `conflict`, where an external id belongs to another item. Writes first, as if there were
+    none; what is there comes back with the refusal, and the second write replaces just that.
+    """
+
+    def __init__(self, table: Table, model: M) -> None:
+        self._table = table
+        self.input = model
+        self.model = model.copy()
+        self.model.stamp(table)
+        self._written_at = self.model.created_at
+        self._existing: M | None = None
+        self._actions = self._create()
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return self._actions
+
+    def done(self) -> WriteResult[M]:
+        """See `Write.done`."""
+        outcome = Outcome.CREATED if self._existing is None else Outcome.UPDATED
+        return WriteResult(outcome, self.model)
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
+        """See `Write.refused`."""
+        own = refusals[0]
+        if own is None:
+            claimed = next((refusal.item for refusal in refusals if refusal and refusal.item), None)
+            if claimed is None:
+                return None
+            return WriteResult(Outcome.CONFLICT, from_claim(type(self.model), claimed))
+        if own.item is None:
+            self._existing = None
+            self._actions = self._create()
+            return None
+        if token_of(own.item) == self.model.write_token:
+            # Our own write, whose answer was lost.
+            return self.done()
+        existing = self.model.from_item(own.item)
+        if existing == self.model:
+            return WriteResult(Outcome.UNCHANGED, existing)
+        if _older(self.model.version_time, existing.version_time):
+            return WriteResult(Outcome.STALE, existing)
+        self._existing = existing
+        self._actions = self._replace(existing)
+        return None
+
+    def _create(self) -> list[Action]:
+        self.model.created_at = self._written_at
+        item = self._item()
+        return [Put(item, Condition.absent(self._table.clock())), *put_claims(self.model, item)]
+
+    def _replace(self, existing: M) -> list[Action]:
+        self.model.created_at = existing.created_at
+        # What a newer version of this package stored beside the fields known here stays.
+        self.model.unknown = {**existing.unknown, **self.model.unknown}
+        item = self._item()
+        kept = set(claims_of(self.model))
+        return [
+            Put(item, Condition.unchanged_since(existing.write_token)),
+            *put_claims(self.model, item),
+            *(delete_claim(existing, key) for key in claims_of(existing) if key not in kept),
+        ]
+
+    def _item(self) -> RawItem:
+        return self.model.to_item(self._table.shards)
+
+
+def _older(new: datetime | None, stored: datetime | None) -> bool:
+    return new is not None and stored is not None and new < stored

@@ -1,0 +1,167 @@
+"""The table itself: made, and checked, from what the models declare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from quill_models.errors import RequestRejected, SchemaMismatch, TableNotFound, Throttled
+from quill_models.models import QuillModel
+from quill_models.table import DEFAULT_SHARDS, TTL, Table
+
+__all__ = ["Schema", "declared_table"]
+
+_WAIT_SECONDS = 0.2
+_WAITS = 1500
+
+Report = Callable[[str], None]
+
+
+def declared_table() -> dict[str, Any]:
+    """What the models declare, as ``CreateTable`` takes it, without the table's name."""
+    schema = QuillModel._get_schema()  # noqa: SLF001
+    meta = QuillModel.Meta
+    return {
+        "AttributeDefinitions": sorted(
+            (dict(attribute) for attribute in schema["attribute_definitions"]),
+            key=lambda attribute: attribute["AttributeName"],
+        ),
+        "KeySchema": _hash_first(schema["key_schema"]),
+        "GlobalSecondaryIndexes": sorted(
+            (
+                {
+                    "IndexName": index["index_name"],
+                    "KeySchema": _hash_first(index["key_schema"]),
+                    "Projection": dict(index["projection"]),
+                }
+                for index in schema["global_secondary_indexes"]
+            ),
+            key=lambda index: str(index["IndexName"]),
+        ),
+        "BillingMode": meta.billing_mode,
+        "StreamSpecification": {
+            "StreamEnabled": True,
+            "StreamViewType": meta.stream_view_type,
+        },
+    }
+
+
+class Schema:
+    """The table of one connection."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def apply(self, report: Report | None = None) -> list[str]:
+        """Create the table with its indexes, TTL and stream; safe to repeat, or run twice at once.
+
+        Args:
+            report: called with each step as it is done.
+
+        Returns:
+            What was done, in words; nothing where all was there.
+
+        Raises:
+            SchemaMismatch: the live table has another key schema, or lacks an index.
+        """
+        done: list[str] = []
+
+        def did(step: str) -> None:
+            done.append(step)
+            if report is not None:
+                report(step)
+
+        live = self._live()
+        if live is None:
+            if self._create():
+                did(f"created the table {self._table.name!r} with 3 indexes and its stream")
+            live = self._until_active()
+        self._check(live)
+        if self._enable_ttl():
+            did(f"turned on TTL on the attribute {TTL!r}")
+        if self._table.settle_shards(DEFAULT_SHARDS):
+            did(f"stored the number of shards, {DEFAULT_SHARDS}")
+        return done
+
+    def delete_table(self) -> None:
+        """Delete the table and everything in it; none there is no error."""
+        try:
+            self._table.request("delete_table")
+        except TableNotFound:
+            return
+        for _ in range(_WAITS):
+            if self._live() is None:
+                return
+            time.sleep(_WAIT_SECONDS)
+
+    def _live(self) -> dict[str, Any] | None:
+        try:
+            described: dict[str, Any] = self._table.request("describe_table")["Table"]
+        except TableNotFound:
+            return None
+        return described
+
+    def _create(self) -> bool:
+        try:
+            self._table.request("create_table", **declared_table())
+        except RequestRejected as rejected:
+            if rejected.code == "ResourceInUseException":
+                return False
+            raise
+        return True
+
+    def _until_active(self) -> dict[str, Any]:
+        for _ in range(_WAITS):
+            live = self._live()
+            if live is not None and live["TableStatus"] == "ACTIVE":
+                return live
+            time.sleep(_WAIT_SECONDS)
+        raise Throttled(
+            f"The table {self._table.name!r} did not become active within "
+            f"{_WAITS * _WAIT_SECONDS:.0f} seconds. Run quill schema apply again."
+        )
+
+    def _check(self, live: dict[str, Any]) -> None:
+        declared = declared_table()
+        name = self._table.name
+        if _hash_first(live["KeySchema"]) != declared["KeySchema"]:
+            raise SchemaMismatch(
+                f"The table {name!r} exists with another key schema: {live['KeySchema']}. A key "
+                "schema cannot be changed; set QUILL_TABLE to another name."
+            )
+        live_indexes = {
+            index["IndexName"]: _hash_first(index["KeySchema"])
+            for index in live.get("GlobalSecondaryIndexes", [])
+        }
+        for index in declared["GlobalSecondaryIndexes"]:
+            if live_indexes.get(index["IndexName"]) != index["KeySchema"]:
+                raise SchemaMismatch(
+                    f"The table {name!r} has no index {index['IndexName']!r} as the models "
+                    f"declare it. It has: {sorted(live_indexes) or 'none'}."
+                )
+
+    def _enable_ttl(self) -> bool:
+        described = self._table.request("describe_time_to_live")["TimeToLiveDescription"]
+        if described["TimeToLiveStatus"] in {"ENABLED", "ENABLING"}:
+            if described.get("AttributeName") != TTL:
+                raise SchemaMismatch(
+                    f"TTL of the table {self._table.name!r} is on the attribute "
+                    f"{described.get('AttributeName')!r}, not {TTL!r}. Turn it off first."
+                )
+            return False
+        try:
+            self._table.request(
+                "update_time_to_live",
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL},
+            )
+        except RequestRejected as rejected:
+            # Another process turned it on meanwhile.
+            if "already enabled" in str(rejected):
+                return False
+            raise
+        return True
+
+
+def _hash_first(key_schema: Any) -> list[dict[str, str]]:
+    return sorted((dict(key) for key in key_schema), key=lambda key: key["KeyType"])

@@ -1,0 +1,158 @@
+"""Settings, and the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from quill_models.errors import ConfigurationError
+
+__all__ = ["Backend", "Settings"]
+
+DEFAULT_ENDPOINT = "http://localhost:8000"
+DEFAULT_REGION = "us-west-2"
+DEFAULT_TABLE = "quill"
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+
+
+class Backend(StrEnum):
+    """Where the table is. Only configuration and endpoint differ between the two."""
+
+    LOCAL = "dynamodb-local"
+    AWS = "aws"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a connection needs to know.
+
+    Attributes:
+        backend: ``DATA_BACKEND``, ``dynamodb-local`` (default) or ``aws``.
+        endpoint: ``DYNAMODB_ENDPOINT``. On ``dynamodb-local`` it defaults to
+            ``http://localhost:8000``; on ``aws`` it is ``None``, AWS's own, unless set.
+        table: ``QUILL_TABLE``, default ``quill``.
+        region: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``. On ``dynamodb-local`` it defaults to
+            ``us-west-2``; on ``aws`` ``None`` leaves it to the standard AWS chain (profile,
+            instance metadata).
+        webhook_retention: ``QUILL_WEBHOOK_RETENTION_DAYS`` (30), how long a webhook event is
+            remembered; ``None`` (0 days) for ever.
+        job_retention: ``QUILL_JOB_RETENTION_DAYS`` (90), likewise for job runs.
+        local_home: ``DYNAMODB_LOCAL_HOME``, a folder that holds ``DynamoDBLocal.jar``.
+        java_home: ``JAVA_HOME``, where ``quill local start`` looks for Java first.
+
+    Raises:
+        ConfigurationError: a value that is not allowed; the message names the variable.
+    """
+
+    backend: Backend = Backend.LOCAL
+    endpoint: str | None = None
+    table: str = DEFAULT_TABLE
+    region: str | None = None
+    webhook_retention: timedelta | None = timedelta(days=30)
+    job_retention: timedelta | None = timedelta(days=90)
+    local_home: Path | None = None
+    java_home: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backend", _backend(self.backend))
+        if self.backend is Backend.LOCAL:
+            object.__setattr__(self, "endpoint", self.endpoint or DEFAULT_ENDPOINT)
+            object.__setattr__(self, "region", self.region or DEFAULT_REGION)
+        if self.endpoint is not None:
+            _check_endpoint(self.endpoint)
+        if not isinstance(self.table, str) or not _TABLE_NAME.fullmatch(self.table):
+            raise ConfigurationError(
+                f"QUILL_TABLE is {self.table!r}; allowed are 3 to 255 letters, digits, "
+                "'_', '-' and '.'."
+            )
+
+    @classmethod
+    def load(
+        cls, env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Read the settings: environment beats file beats default. No request is made.
+
+        Args:
+            env_file: a file of ``NAME=value`` lines, read if it is there and never exported into
+                the process; ``None`` for none. AWS credentials do not belong in it: they come
+                from the standard AWS chain, which does not read this file.
+            environ: the environment, by default this process's.
+
+        Raises:
+            ConfigurationError: a value that is not allowed.
+        """
+        values: dict[str, str] = {}
+        if env_file is not None:
+            values.update(_read_env_file(Path(env_file)))
+        values.update(os.environ if environ is None else environ)
+
+        def value(name: str) -> str | None:
+            return values.get(name, "").strip() or None
+
+        local_home, java_home = value("DYNAMODB_LOCAL_HOME"), value("JAVA_HOME")
+        return cls(
+            backend=_backend(value("DATA_BACKEND") or Backend.LOCAL),
+            endpoint=value("DYNAMODB_ENDPOINT"),
+            table=value("QUILL_TABLE") or DEFAULT_TABLE,
+            region=value("AWS_REGION") or value("AWS_DEFAULT_REGION"),
+            webhook_retention=_days(
+                "QUILL_WEBHOOK_RETENTION_DAYS", value("QUILL_WEBHOOK_RETENTION_DAYS"), default=30
+            ),
+            job_retention=_days(
+                "QUILL_JOB_RETENTION_DAYS", value("QUILL_JOB_RETENTION_DAYS"), default=90
+            ),
+            local_home=Path(local_home).expanduser() if local_home else None,
+            java_home=Path(java_home).expanduser() if java_home else None,
+        )
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    try:
+        # No interpolation: a `$` in a value is a `$`, and no second reader of the environment.
+        found = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The settings file {path} cannot be read: {error}") from error
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _backend(value: str) -> Backend:
+    try:
+        return Backend(value)
+    except ValueError:
+        allowed = " or ".join(repr(backend.value) for backend in Backend)
+        raise ConfigurationError(f"DATA_BACKEND is {value!r}; allowed are {allowed}.") from None
+
+
+def _check_endpoint(endpoint: str) -> None:
+    problem = ConfigurationError(
+        f"DYNAMODB_ENDPOINT is {endpoint!r}; allowed is an http or https URL such as "
+        f"{DEFAULT_ENDPOINT!r}."
+    )
+    try:
+        parts = urlsplit(endpoint)
+        port_is_valid = parts.port is None or parts.port > 0
+    except (ValueError, TypeError, AttributeError):
+        raise problem from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
+        raise problem
+
+
+def _days(name: str, text: str | None, *, default: int) -> timedelta | None:
+    if text is None:
+        return timedelta(days=default)
+    # 36,500 days keep every expiry well inside the years a datetime can hold.
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 36_500:
+        raise ConfigurationError(
+            f"{name} is {text!r}; allowed is a whole number of days from 0 (for ever) to 36500."
+        )
+    return timedelta(days=int(text)) or None

@@ -1,0 +1,235 @@
+"""Requests on the one table: plain reads and writes with expiry and conditions in them.
+
+An item whose ``ttl`` has passed is absent: to every read here, and to every condition. DynamoDB
+deletes it later, "within a few days", which nobody can tell from outside this module.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from quill_models import key_schema
+from quill_models.client import Client, ConditionFailed, RawItem
+from quill_models.clock import Clock, system_clock
+from quill_models.keys import Key
+from quill_models.settings import Settings
+
+__all__ = ["DEFAULT_SHARDS", "Condition", "RawItem", "Table", "is_live", "key_of", "new_token"]
+
+PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
+
+# Of a table that says nothing else. Growing it later is safe: readers then read more shards.
+DEFAULT_SHARDS = 4
+_SHARDS = "shards"
+
+
+def new_token() -> str:
+    """A text that no other write has, stored with the item: it tells a writer its own write."""
+    return secrets.token_hex(8)
+
+
+def key_of(item: RawItem) -> Key:
+    """The primary key of a stored item."""
+    return Key(item[PK]["S"], item[SK]["S"])
+
+
+def raw_key(key: Key) -> RawItem:
+    """The key as DynamoDB's wire format has it."""
+    return {PK: {"S": key.pk}, SK: {"S": key.sk}}
+
+
+def token_of(item: RawItem | None) -> str | None:
+    """The token of the write that stored the item."""
+    return item.get(WRITE_TOKEN, {}).get("S") if item else None
+
+
+def is_live(item: RawItem, now: datetime) -> bool:
+    """Whether the item has not expired. A ``ttl`` that is no number never expires, as on AWS."""
+    seconds = item.get(TTL, {}).get("N")
+    return seconds is None or float(seconds) > int(now.timestamp())
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition expression with what stands in it."""
+
+    expression: str
+    names: dict[str, str] = field(default_factory=dict)
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def absent(cls, now: datetime) -> Condition:
+        """There is no such item, or it has expired."""
+        return cls(
+            "attribute_not_exists(#pk) OR #ttl <= :now",
+            {"#pk": PK, "#ttl": TTL},
+            {":now": {"N": str(int(now.timestamp()))}},
+        )
+
+    @classmethod
+    def unchanged_since(cls, token: str | None) -> Condition:
+        """The item is still the one that the write with this token stored."""
+        if token is None:
+            return cls("attribute_not_exists(#token)", {"#token": WRITE_TOKEN})
+        return cls("#token = :token", {"#token": WRITE_TOKEN}, {":token": {"S": token}})
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a write with this condition, the stored item asked for on failure."""
+        parameters: dict[str, Any] = {
+            "ConditionExpression": self.expression,
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if self.names:
+            parameters["ExpressionAttributeNames"] = self.names
+        if self.values:
+            parameters["ExpressionAttributeValues"] = self.values
+        return parameters
+
+
+class Table:
+    """One table at one endpoint. No request before the first use; thread-safe."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.name = settings.table
+        self.clock = clock
+        self.client = Client(settings)
+        self._shards: int | None = None
+        self._lock = Lock()
+
+    def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One request that names this table; errors as `Client.request`."""
+        return self.client.request(operation, TableName=self.name, **parameters)
+
+    # Reads.
+
+    def get(self, key: Key) -> RawItem | None:
+        """The live item under a key, read with strong consistency. One read unit per 4 KB."""
+        item = self.request("get_item", Key=raw_key(key), ConsistentRead=True).get("Item")
+        return item if item is not None and is_live(item, self.clock()) else None
+
+    def query(
+        self,
+        condition: Condition,
+        *,
+        index: str | None = None,
+        where: Condition | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+        start: RawItem | None = None,
+    ) -> tuple[list[RawItem], RawItem | None]:
+        """One page of a key condition, without what has expired, and where the next one begins.
+
+        ``where`` leaves out further items after they were read and paid for.
+
+        Reads of the table itself are strongly consistent; an index cannot be read so.
+        """
+        parameters = self._query_parameters(condition, index, where, start)
+        parameters["ScanIndexForward"] = not newest_first
+        if limit is not None:
+            parameters["Limit"] = limit
+        answer = self.request("query", **parameters)
+        return answer["Items"], answer.get("LastEvaluatedKey")
+
+    def count(
+        self,
+        condition: Condition,
+        *,
+        index: str | None = None,
+        where: Condition | None = None,
+        start: RawItem | None = None,
+    ) -> tuple[int, RawItem | None]:
+        """How many live items one page of a key condition has, and where the next one begins."""
+        parameters = self._query_parameters(condition, index, where, start)
+        answer = self.request("query", Select="COUNT", **parameters)
+        return answer["Count"], answer.get("LastEvaluatedKey")
+
+    def _query_parameters(
+        self,
+        condition: Condition,
+        index: str | None,
+        where: Condition | None,
+        start: RawItem | None,
+    ) -> dict[str, Any]:
+        where = where or Condition("")
+        parameters: dict[str, Any] = {
+            "KeyConditionExpression": condition.expression,
+            # "Not expired" rather than "expires later": false for a missing or textual ttl.
+            "FilterExpression": " AND ".join(filter(None, ["NOT #ttl <= :now", where.expression])),
+            "ExpressionAttributeNames": {**condition.names, **where.names, "#ttl": TTL},
+            "ExpressionAttributeValues": {
+                **condition.values,
+                **where.values,
+                ":now": {"N": str(int(self.clock().timestamp()))},
+            },
+        }
+        if index is None:
+            parameters["ConsistentRead"] = True
+        else:
+            parameters["IndexName"] = index
+        if start is not None:
+            parameters["ExclusiveStartKey"] = start
+        return parameters
+
+    # Writes.
+
+    def put(self, item: RawItem, condition: Condition | None = None) -> None:
+        """Store an item; raises `ConditionFailed` with the stored one where a condition fails."""
+        self.request("put_item", Item=item, **(condition.parameters() if condition else {}))
+
+    def put_if_absent(self, item: RawItem) -> RawItem | None:
+        """Store an item where there is none, or only an expired one.
+
+        Returns:
+            ``None`` where this call stored it, else the live item that was there. A write whose
+            answer was lost and which was sent again knows its own item by its token.
+        """
+        while True:
+            try:
+                self.put(item, Condition.absent(self.clock()))
+            except ConditionFailed as failure:
+                # A server that does not return the item with the failure is asked for it.
+                existing = failure.item or self.get(key_of(item))
+                if existing is None:
+                    continue
+                return None if token_of(existing) == token_of(item) else existing
+            return None
+
+    def delete(self, key: Key) -> None:
+        """Delete an item; deleting what is not there is no error."""
+        self.request("delete_item", Key=raw_key(key))
+
+    # What the table knows about itself.
+
+    @property
+    def known_shards(self) -> int:
+        """The number of shards as far as it has been read; makes no request."""
+        return self._shards or DEFAULT_SHARDS
+
+    @property
+    def shards(self) -> int:
+        """Over how many partitions the sharded lists are spread. One request, the first time."""
+        with self._lock:
+            if self._shards is None:
+                item = self.get(key_schema.TABLE_SETTINGS) or {}
+                self._shards = int(item.get(_SHARDS, {}).get("N", DEFAULT_SHARDS))
+            return self._shards
+
+    def settle_shards(self, shards: int) -> bool:
+        """Store the number of shards where the table has none yet; whether this call did."""
+        item: RawItem = {
+            **raw_key(key_schema.TABLE_SETTINGS),
+            "kind": {"S": "table_settings"},
+            _SHARDS: {"N": str(shards)},
+            WRITE_TOKEN: {"S": new_token()},
+        }
+        return self.put_if_absent(item) is None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()

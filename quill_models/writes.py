@@ -1,0 +1,310 @@
+"""Conditional writes with an outcome: one at a time, and many in few requests.
+
+A write is a small state machine: it names the actions to send (all or none), and is told whether
+they were done or which of them were refused by what stored item. It then knows its outcome, or
+names other actions. Sending them is the business of `send` and `send_many`, which know nothing
+of outcomes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from quill_models.client import ConditionFailed, TransactionCanceled
+from quill_models.errors import (
+    AnswerLost,
+    PartialWriteError,
+    QuillError,
+    RequestRejected,
+    ServerUnreachable,
+    Throttled,
+)
+from quill_models.item_size import check_size, size_of
+from quill_models.keys import Key
+from quill_models.results import WriteResult
+from quill_models.table import PK, Condition, RawItem, Table, key_of, raw_key
+
+__all__ = ["Action", "Delete", "Put", "Refusal", "Write", "send", "send_many"]
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+TRANSACTION_ACTIONS = 100
+TRANSACTION_BYTES = 4 * 1024 * 1024
+# Writes taken from an iterable at a time. As many as one transaction holds of one action each.
+CHUNK = TRANSACTION_ACTIONS
+
+_CONDITION_FAILED = "ConditionalCheckFailed"
+# Reasons that pass by themselves.
+_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_RETRY_SECONDS = 0.05
+_RETRY_LIMIT_SECONDS = 2.0
+_RETRIES = 12
+
+R = TypeVar("R", bound=WriteResult[Any])
+
+
+@dataclass(frozen=True)
+class Put:
+    """Store an item where a condition holds."""
+
+    item: RawItem
+    condition: Condition
+
+    @property
+    def key(self) -> Key:
+        """Where."""
+        return key_of(self.item)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(self.item)
+
+    def parameters(self) -> dict[str, Any]:
+        """As ``PutItem`` and a transaction take them, without the table's name."""
+        return {"Item": self.item, **self.condition.parameters()}
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete an item where a condition holds."""
+
+    key: Key
+    condition: Condition
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(raw_key(self.key))
+
+    def parameters(self) -> dict[str, Any]:
+        """As ``DeleteItem`` and a transaction take them, without the table's name."""
+        return {"Key": raw_key(self.key), **self.condition.parameters()}
+
+
+Action = Put | Delete
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An action whose condition did not hold, and the item that stood there, if any."""
+
+    item: RawItem | None
+
+
+class Write(ABC, Generic[R]):
+    """One write in progress."""
+
+    @abstractmethod
+    def actions(self) -> Sequence[Action]:
+        """What to send now: all or none of it will be done."""
+
+    @abstractmethod
+    def done(self) -> R:
+        """The outcome, once the actions were done."""
+
+    @abstractmethod
+    def refused(self, refusals: Sequence[Refusal | None]) -> R | None:
+        """The outcome, once actions were refused; ``None`` where `actions` now names others.
+
+        Args:
+            refusals: for each action its refusal, or ``None`` where it was not at fault.
+        """
+
+
+def send(table: Table, write: Write[R]) -> R:
+    """Carry out one write: a plain request where one action does, else a transaction.
+
+    Raises:
+        Throttled: other writers kept changing the item through all tries.
+        QuillError: see `quill_models.errors`.
+    """
+    for attempt in range(_RETRIES):
+        actions = write.actions()
+        for action in actions:
+            _check(action)
+        refusals = _send_one(table, actions)
+        if refusals is None:
+            return write.done()
+        if any(refusals):
+            result = write.refused(refusals)
+            if result is not None:
+                return result
+        if attempt:
+            _wait(attempt)
+    raise _contended(write)
+
+
+def send_many(table: Table, writes: Iterable[Write[R]]) -> Iterator[R]:
+    """Carry out many writes, their outcomes in order.
+
+    A hundred at a time, in transactions of up to 100 actions and 4 MB: one request where nothing
+    is stored yet, one where all is, two for a mixture. Writes that share a key are done one
+    after the other, in order. Transactions cost twice the write units of plain puts.
+
+    Raises:
+        PartialWriteError: the table stopped answering; ``pending`` holds the writes taken from
+            the iterable whose outcome is not known.
+    """
+    source = iter(writes)
+    while chunk := list(islice(source, CHUNK)):
+        yield from _send_chunk(table, chunk)
+
+
+def _send_chunk(table: Table, chunk: list[Write[R]]) -> list[R]:
+    results: dict[int, R] = {}
+    try:
+        for write in chunk:
+            for action in write.actions():
+                _check(action)
+        for attempt in range(_RETRIES):
+            waiting = [at for at in range(len(chunk)) if at not in results]
+            if not waiting:
+                break
+            moved = False
+            for batch in _batches(chunk, waiting):
+                moved |= _send_batch(table, chunk, batch, results)
+            if not moved:
+                _wait(attempt + 1)
+        else:
+            waiting = [at for at in range(len(chunk)) if at not in results]
+            if waiting:
+                raise _contended(chunk[waiting[0]])
+    except (AnswerLost, ServerUnreachable, Throttled) as error:
+        known = [results[at] for at in sorted(results)]
+        pending = [write for at, write in enumerate(chunk) if at not in results]
+        raise PartialWriteError(
+            f"The table stopped answering in the middle of a bulk write: {error}",
+            results=known,
+            pending=pending,
+        ) from error
+    return [results[at] for at in range(len(chunk))]
+
+
+def _batches(chunk: Sequence[Write[Any]], waiting: Sequence[int]) -> Iterator[list[int]]:
+    """Which writes go into which transaction of this round; some wait for the next round."""
+    touched: set[Key] = set()
+    batch: list[int] = []
+    actions = size = 0
+    for at in waiting:
+        own = chunk[at].actions()
+        keys = {action.key for action in own}
+        # The same key twice in one transaction is refused, and in two of one round it would be
+        # up to chance which is first.
+        if keys & touched:
+            touched |= keys
+            continue
+        touched |= keys
+        own_size = sum(action.size for action in own)
+        if batch and (
+            actions + len(own) > TRANSACTION_ACTIONS or size + own_size > TRANSACTION_BYTES
+        ):
+            yield batch
+            batch, actions, size = [], 0, 0
+        batch.append(at)
+        actions += len(own)
+        size += own_size
+    if batch:
+        yield batch
+
+
+def _send_batch(
+    table: Table, chunk: Sequence[Write[R]], batch: Sequence[int], results: dict[int, R]
+) -> bool:
+    """Send one transaction; whether it brought any write forward."""
+    own = [chunk[at].actions() for at in batch]
+    flat = [action for actions in own for action in actions]
+    refusals = _transact(table, flat)
+    if refusals is None:
+        for at in batch:
+            results[at] = chunk[at].done()
+        return True
+    moved = False
+    start = 0
+    for at, actions in zip(batch, own, strict=True):
+        mine = refusals[start : start + len(actions)]
+        start += len(actions)
+        if any(mine):
+            moved = True
+            result = chunk[at].refused(mine)
+            if result is not None:
+                results[at] = result
+    return moved
+
+
+def _send_one(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | None:
+    if len(actions) > 1:
+        return _transact(table, actions)
+    (action,) = actions
+    operation = "put_item" if isinstance(action, Put) else "delete_item"
+    try:
+        table.request(operation, **action.parameters())
+    except ConditionFailed as failure:
+        return [_refusal(table, action, failure.item)]
+    return None
+
+
+def _transact(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | None:
+    """``None`` where all was done; else what was refused, nothing where it was bad luck."""
+    try:
+        table.client.request(
+            "transact_write_items",
+            TransactItems=[
+                {
+                    "Put" if isinstance(action, Put) else "Delete": {
+                        "TableName": table.name,
+                        **action.parameters(),
+                    }
+                }
+                for action in actions
+            ],
+        )
+    except TransactionCanceled as canceled:
+        return [
+            _reason(table, action, code, item)
+            for action, (code, item) in zip(actions, canceled.reasons, strict=True)
+        ]
+    except RequestRejected as rejected:
+        # The same transaction is still on its way: an answer was lost and the client sent it
+        # again before the server was through.
+        if rejected.code in {"TransactionInProgressException", "TransactionConflictException"}:
+            return [None] * len(actions)
+        raise
+    return None
+
+
+def _reason(table: Table, action: Action, code: str | None, item: RawItem | None) -> Refusal | None:
+    if code == _CONDITION_FAILED:
+        return _refusal(table, action, item)
+    if code is None or code in _PASSING:
+        return None
+    raise RequestRejected(f"DynamoDB refused to write {action.key}: {code}", code=code)
+
+
+def _refusal(table: Table, action: Action, item: RawItem | None) -> Refusal:
+    # Some DynamoDB-compatible servers do not return the item with the failure.
+    return Refusal(item if item and PK in item else table.get(action.key))
+
+
+def _check(action: Action) -> None:
+    if isinstance(action, Put):
+        check_size(action.item)
+
+
+def _wait(attempt: int) -> None:
+    longest = min(_RETRY_LIMIT_SECONDS, _RETRY_SECONDS * 2**attempt)
+    # Jitter keeps writers that collided from colliding again; nothing secret about it.
+    time.sleep(random.uniform(0, longest))  # noqa: S311
+
+
+def _contended(write: Write[Any]) -> QuillError:
+    key = write.actions()[0].key
+    return Throttled(
+        f"Other writers kept changing {key.pk} / {key.sk} through {_RETRIES} tries. "
+        "Sending it again is safe."
+    )
