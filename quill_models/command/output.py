@@ -1,0 +1,119 @@
+"""What the command shows: tables for people, one JSON document for programs, errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import simplejson
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from quill_models.local.sources import Report
+
+__all__ = [
+    "console",
+    "counting",
+    "download_bar",
+    "error_console",
+    "print_json",
+    "show_error",
+    "show_table",
+]
+
+# A pipe has no width; wide enough that nothing is cut in a log.
+_PIPE_WIDTH = 200
+
+
+def console() -> Console:
+    """Standard output. Colours and the terminal's width where it is a terminal."""
+    return Console(
+        width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False
+    )
+
+
+def error_console() -> Console:
+    """Standard error."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def show_error(error: BaseException | str) -> None:
+    """One message on standard error."""
+    error_console().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of a command on standard output."""
+    click.echo(simplejson.dumps(document, use_decimal=True, ensure_ascii=False, indent=2))
+
+
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+) -> None:
+    """A table on standard output; what a cell holds is shown as text, never as markup."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        text = value.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
+        return text.replace("+00:00", "").removesuffix(".000")
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {inner}" for name, inner in value.items())
+    return str(value)
+
+
+@contextmanager
+def download_bar(what: str) -> Iterator[Report]:
+    """A progress bar on standard error for bytes that come; it appears with the first ones."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        console=error_console(),
+        transient=False,
+    )
+    task = None
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal task
+        if task is None:
+            bar.start()
+            task = bar.add_task(what, total=total)
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if task is not None:
+            bar.stop()
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Progress]:
+    """A line on standard error that counts while work goes on; gone when it is done."""
+    out = error_console()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn(what),
+        TextColumn("{task.completed:,.0f} {task.description}"),
+        console=out,
+        transient=True,
+        # In a log it would leave nothing but empty lines.
+        disable=not out.is_terminal,
+    ) as progress:
+        yield progress
