@@ -73,7 +73,7 @@ def _to_set(value: Set[Any], what: str) -> dict[str, Any]:
     return {f"{member_type}S": [member[member_type] for member in members]}
 
 
-def from_attribute_value(stored: Mapping[str, Any]) -> Any:  # noqa: PLR0911
+def from_attribute_value(stored: Mapping[str, Any]) -> Any:
     """The Python value of one attribute value. Numbers are `Decimal`, sets are `set`."""
     ((kind, value),) = stored.items()
     if kind == "N":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from threading import Lock
 from typing import Any, cast
 
@@ -30,6 +31,14 @@ RawItem = dict[str, dict[str, Any]]
 # DynamoDB Local wants some credentials and accepts any, of letters and digits only.
 _LOCAL_ACCESS_KEY = "fakeMyKeyId"
 _LOCAL_SECRET_KEY = "fakeSecretAccessKey"  # noqa: S105
+
+# On dynamodb-local nothing of the machine's AWS configuration counts: a profile that is named in
+# the environment and missing in the files would otherwise stop everything.
+_WITHOUT_AWS_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
 _THROTTLED = {
     "ProvisionedThroughputExceededException",
@@ -220,7 +229,7 @@ def _connect(settings: Settings) -> BaseClient:
         # A corporate proxy in the environment must not be asked for localhost.
         proxies={} if local else None,
     )
-    session = botocore.session.Session()
+    session = botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
     return session.create_client(
         "dynamodb",
         region_name=settings.region,

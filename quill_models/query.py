@@ -173,12 +173,16 @@ class Query(Generic[M]):
             at: int, page: tuple[list[RawItem], RawItem | None]
         ) -> Iterator[tuple[int, RawItem]]:
             items, start = page
+            asked = limit
             while True:
                 for item in items:
                     yield at, item
                 if start is None:
                     return
-                items, start = self._request(self._partitions[at], start, limit)
+                # What has expired counts towards a request's limit: ask for more each time, so
+                # that a long stretch of it costs few requests.
+                asked = None if asked is None else asked * 2
+                items, start = self._request(self._partitions[at], start, asked)
 
         def order(entry: tuple[int, RawItem]) -> tuple[str, str, str]:
             # The primary key decides between equal sort keys, so that the order is always one.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from quill_models.client import Client
 from quill_models.errors import RequestRejected, SchemaMismatch, TableNotFound, Throttled
 from quill_models.models import QuillModel
 from quill_models.table import DEFAULT_SHARDS, TTL, Table
@@ -53,6 +54,11 @@ class Schema:
     def __init__(self, table: Table) -> None:
         self._table = table
 
+    @property
+    def client(self) -> Client:
+        """The client of this connection, for what the package does not do itself."""
+        return self._table.client
+
     def apply(self, report: Report | None = None) -> list[str]:
         """Create the table with its indexes, TTL and stream; safe to repeat, or run twice at once.
 
@@ -83,6 +89,36 @@ class Schema:
         if self._table.settle_shards(DEFAULT_SHARDS):
             did(f"stored the number of shards, {DEFAULT_SHARDS}")
         return done
+
+    def describe(self) -> dict[str, Any]:
+        """The live table in the form of `declared_table`, with its TTL attribute. Two requests.
+
+        Raises:
+            TableNotFound: there is none.
+        """
+        live = self._table.request("describe_table")["Table"]
+        ttl = self._table.request("describe_time_to_live")["TimeToLiveDescription"]
+        stream = live.get("StreamSpecification", {"StreamEnabled": False})
+        return {
+            "AttributeDefinitions": sorted(
+                live["AttributeDefinitions"], key=lambda attribute: attribute["AttributeName"]
+            ),
+            "KeySchema": _hash_first(live["KeySchema"]),
+            "GlobalSecondaryIndexes": sorted(
+                (
+                    {
+                        "IndexName": index["IndexName"],
+                        "KeySchema": _hash_first(index["KeySchema"]),
+                        "Projection": index["Projection"],
+                    }
+                    for index in live.get("GlobalSecondaryIndexes", [])
+                ),
+                key=lambda index: str(index["IndexName"]),
+            ),
+            "BillingMode": live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
+            "StreamSpecification": stream,
+            "TimeToLive": ttl.get("AttributeName"),
+        }
 
     def delete_table(self) -> None:
         """Delete the table and everything in it; none there is no error."""

@@ -179,7 +179,8 @@ def _send_chunk(table: Table, chunk: list[Write[R]]) -> list[R]:
         known = [results[at] for at in sorted(results)]
         pending = [write for at, write in enumerate(chunk) if at not in results]
         raise PartialWriteError(
-            f"The table stopped answering in the middle of a bulk write: {error}",
+            "The table stopped answering in the middle of a bulk write. What was written stays; "
+            f"sending all of it again is safe. {error}",
             results=known,
             pending=pending,
         ) from error

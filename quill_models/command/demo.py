@@ -16,8 +16,8 @@ from quill_models import hubspot
 from quill_models.command.ingest import ingest_file
 from quill_models.command.load import load_file
 from quill_models.command.output import console, download_bar, show_table
-from quill_models.errors import ConfigurationError
-from quill_models.local import embedded
+from quill_models.errors import ConfigurationError, QuillError
+from quill_models.local import embedded, find_or_fetch
 from quill_models.local.probe import Answer, probe
 from quill_models.models import INDEXES, EventStatus, QuillModel
 from quill_models.quill import Quill, connect
@@ -90,11 +90,11 @@ def _show_ingestion(quill: Quill, deliveries: Path) -> None:
         rows.append([name, what, *ingested.counts().values()])
     show_table(("file", "", "events", "created", "duplicate", "conflict"), rows)
     stored = quill.webhook_events.list_by_status(hubspot.SOURCE, EventStatus.PENDING).count()
+    if stored != created:
+        raise QuillError(f"{created} events were created, but the table holds {stored}.")
     console().print(
         f"  {came} events came in, {created} of them new. The table holds {stored}: "
         "nothing was counted twice."
-        if stored == created
-        else f"  {created} events were created but the table holds {stored}."
     )
 
 
@@ -159,7 +159,7 @@ def _show_storage(quill: Quill) -> None:
 
 def _show_what_next() -> None:
     out = console()
-    out.print("\nEverything the demo used is gone again. To go on with a table that stays:")
+    out.print("\nThe table of the demo is deleted. To go on with a table that stays:")
     for line in (
         "quill local start",
         "quill schema apply",
@@ -183,17 +183,15 @@ def _server(settings: Settings) -> Iterator[str]:
         )
         yield endpoint
         return
-    with (
-        download_bar("Fetching DynamoDB Local") as report,
-        embedded(
-            local_home=settings.local_home, java_home=settings.java_home, report=report
-        ) as server,
-    ):
+    with download_bar("Fetching DynamoDB Local") as report:
+        distribution = find_or_fetch(settings.local_home, report=report)
+    with embedded(local_home=distribution, java_home=settings.java_home) as server:
         console().print(
             f"No DynamoDB answers at {endpoint}; running DynamoDB Local at {server.endpoint}, "
             "in memory."
         )
         yield server.endpoint
+    console().print(f"\nDynamoDB Local itself stays in {distribution}", soft_wrap=True)
 
 
 def _answers(endpoint: str) -> bool:

@@ -70,8 +70,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        text = value.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds")
-        return text.replace("+00:00", "").removesuffix(".000")
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, dict):
         return ", ".join(f"{name}: {inner}" for name, inner in value.items())
     return str(value)

@@ -1,0 +1,229 @@
+"""One HubSpot event: which of its fields identify it, and the model it becomes.
+
+Why these fields, and why ``eventId`` alone will not do: ``docs/idempotency.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+from quill_models.errors import InvalidPayload, InvalidValue
+from quill_models.models import WebhookEvent
+
+__all__ = ["SOURCE", "shown", "webhook_event"]
+
+SOURCE = "hubspot"
+"""The ``source`` of every `WebhookEvent` made here."""
+
+# One text for equal JSON values, all ASCII. Numbers stay as they were written: 1.0 is not 1.
+_CANONICAL = simplejson.JSONEncoder(use_decimal=True, sort_keys=True, separators=(",", ":"))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+_EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100})+")
+# Stands in the key as it is, so that a person finds an event by the number HubSpot shows.
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LONGEST_ID = 256
+
+_Identifying = str | int | bool | list[str]
+
+
+def webhook_event(event: Any, received_at: datetime) -> WebhookEvent:
+    """The model of one event of a delivery.
+
+    Args:
+        event: what stands in the delivery, as JSON values.
+        received_at: when it came in, aware.
+
+    Raises:
+        InvalidPayload: the event is no object, or a field is missing or absurd. Without position.
+    """
+    try:
+        return WebhookEvent(**_fields(event, received_at))
+    except InvalidValue as error:
+        raise InvalidPayload(str(error)) from error
+    except RecursionError:
+        raise InvalidPayload("the event is nested too deeply to be read") from None
+
+
+def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
+    if not isinstance(event, dict):
+        raise InvalidPayload(f"{shown(event)}; expected an event, which is an object")
+    event_id = _event_id(event)
+    type_field, event_type = _event_type(event)
+    occurred_at = _occurred_at(event)
+    identity: dict[str, _Identifying] = {
+        "eventId": event_id,
+        "subscriptionType": event_type,
+        "occurredAt": occurred_at,
+    }
+    for name, read in _OTHER_IDENTIFYING.items():
+        if event.get(name) is not None:
+            identity[name] = read(name, event[name])
+    content = {
+        name: value
+        for name, value in event.items()
+        if name not in _NOT_CONTENT and name != type_field
+    }
+    # Pairs of name and value: an absent field is no pair, and nothing runs into its neighbour.
+    identity_text = _CANONICAL.encode(sorted(identity.items()))
+    content_text = _CANONICAL.encode(content)
+    return {
+        "source": SOURCE,
+        "event_key": f"{event_id}.{_sha256(identity_text)}",
+        "event_type": event_type,
+        "object_type": _object_type(event_type, identity),
+        "object_id": _first(identity, _OBJECT_IDS),
+        "occurred_at": _EPOCH + timedelta(milliseconds=occurred_at),
+        "received_at": received_at,
+        "payload": event,
+        "digest": _sha256(f"[{identity_text},{content_text}]"),
+    }
+
+
+def _event_id(event: dict[str, Any]) -> str:
+    found = _required(event, "eventId")
+    event_id = str(found) if type(found) is int else found
+    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
+        raise _absurd("eventId", found, "a number, or up to 64 letters, digits, '-' and '_'")
+    return event_id
+
+
+def _event_type(event: dict[str, Any]) -> tuple[str, str]:
+    # HubSpot's table of fields calls it eventType, its examples and deliveries subscriptionType;
+    # some deliveries have both.
+    name = "eventType" if event.get("subscriptionType") is None else "subscriptionType"
+    found = event.get(name)
+    if found is None:
+        raise InvalidPayload(
+            "subscriptionType is missing (and so is eventType, which some payloads have instead)"
+        )
+    if not isinstance(found, str) or not _EVENT_TYPE.fullmatch(found):
+        raise _absurd(name, found, "text such as 'contact.propertyChange'")
+    return name, found
+
+
+def _occurred_at(event: dict[str, Any]) -> int:
+    found = _required(event, "occurredAt")
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _LAST_MILLISECOND:
+        raise _absurd(
+            "occurredAt",
+            found,
+            f"a whole number of milliseconds since 1970, from 0 to {_LAST_MILLISECOND}",
+        )
+    return found
+
+
+def _id(name: str, found: Any) -> str:
+    """An id as text: 123 and "123" are the same id."""
+    if type(found) is int:
+        found = str(found)
+    if not isinstance(found, str) or len(found) > _LONGEST_ID or not found.isprintable():
+        raise _absurd(
+            name, found, f"a whole number, or text of up to {_LONGEST_ID} printable characters"
+        )
+    return found
+
+
+def _ids(name: str, found: Any) -> list[str]:
+    """Ids in an order that does not depend on the one they came in."""
+    if not isinstance(found, list):
+        raise _absurd(name, found, "an array of ids")
+    return sorted(_id(f"{name}[{number}]", one) for number, one in enumerate(found))
+
+
+def _text(name: str, found: Any) -> str:
+    if not isinstance(found, str):
+        raise _absurd(name, found, "text")
+    return found
+
+
+def _flag(name: str, found: Any) -> bool:
+    if not isinstance(found, bool):
+        raise _absurd(name, found, "true or false")
+    return found
+
+
+# What identifies an event besides eventId, subscriptionType and occurredAt, which every event has.
+# ``null`` counts as absent; an empty text does not.
+_OTHER_IDENTIFYING: dict[str, Callable[[str, Any], _Identifying]] = {
+    # Whose event it is, and for which subscription it was sent.
+    "portalId": _id,
+    "appId": _id,
+    "subscriptionId": _id,
+    # What it is about.
+    "objectId": _id,
+    "objectTypeId": _id,
+    # Which of the changes of one moment.
+    "propertyName": _text,
+    "messageId": _id,
+    # Which association, in which direction, made or removed.
+    "associationType": _text,
+    "associationTypeId": _id,
+    "associationCategory": _text,
+    "associationRemoved": _flag,
+    "isPrimaryAssociation": _flag,
+    "fromObjectId": _id,
+    "fromObjectTypeId": _id,
+    "toObjectId": _id,
+    "toObjectTypeId": _id,
+    # Which merge.
+    "primaryObjectId": _id,
+    "mergedObjectIds": _ids,
+    "newObjectId": _id,
+}
+
+# A retry changes attemptNumber; the identity is in the digest in its normal form.
+_NOT_CONTENT = frozenset({"attemptNumber", "eventId", "subscriptionType", "occurredAt"}).union(
+    _OTHER_IDENTIFYING
+)
+
+_OBJECT_IDS = ("objectId", "newObjectId", "primaryObjectId", "fromObjectId")
+_OBJECT_TYPE_IDS = ("objectTypeId", "fromObjectTypeId")
+
+
+def _object_type(event_type: str, identity: dict[str, _Identifying]) -> str:
+    object_type = event_type.partition(".")[0]
+    if object_type == "object":
+        return _first(identity, _OBJECT_TYPE_IDS) or object_type
+    return object_type
+
+
+def _first(identity: dict[str, _Identifying], names: tuple[str, ...]) -> str | None:
+    return next((str(identity[name]) for name in names if identity.get(name)), None)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _required(event: dict[str, Any], name: str) -> Any:
+    if event.get(name) is None:
+        raise InvalidPayload(f"{name} is {'null' if name in event else 'missing'}")
+    return event[name]
+
+
+def _absurd(name: str, found: Any, expected: str) -> InvalidPayload:
+    return InvalidPayload(f"{name} is {shown(found)}; expected {expected}")
+
+
+def shown(value: Any) -> str:
+    """A JSON value in a few words, for messages."""
+    if isinstance(value, str):
+        return f"the text {_shortened(value)!r}"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return f"the number {_shortened(str(value))}"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    return "null" if value is None else str(value).lower()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

