@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from enum import Enum, auto
 from http.client import HTTPConnection, HTTPException
 from typing import Final
@@ -12,6 +13,8 @@ __all__ = ["LOOPBACKS", "Answer", "probe"]
 LOOPBACKS: Final = ("127.0.0.1", "::1")
 
 _MOST_BYTES: Final = 10_000
+_TRIES: Final = 4
+_PAUSE_SECONDS: Final = 0.1
 
 
 class Answer(Enum):
@@ -38,6 +41,21 @@ def probe(port: int, *, timeout: float = 2.0) -> Answer:
 
 
 def _ask(host: str, port: int, timeout: float) -> Answer:
+    """What answers at one address.
+
+    A server that was just killed may still take a connection, and then break it off: so whoever
+    breaks one off is asked again.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return _ask_once(host, port, timeout)
+        except ConnectionError:
+            if tries_left:
+                time.sleep(_PAUSE_SECONDS)
+    return Answer.ANOTHER_PROGRAM
+
+
+def _ask_once(host: str, port: int, timeout: float) -> Answer:
     connection = HTTPConnection(host, port, timeout=timeout)
     try:
         try:
@@ -51,6 +69,8 @@ def _ask(host: str, port: int, timeout: float) -> Answer:
             body = response.read(_MOST_BYTES)
             request_id = response.getheader("x-amzn-RequestId")
             status = response.status
+    except ConnectionError:
+        raise
     except (OSError, HTTPException):
         return Answer.ANOTHER_PROGRAM
     finally:
