@@ -27,7 +27,7 @@ from quill_models.models import (
 )
 from quill_models.query import Page, Query
 from quill_models.quill import Quill, connect
-from quill_models.repositories import Run
+from quill_models.repositories import Run, Watermark
 from quill_models.results import Outcome, WriteResult
 from quill_models.settings import Backend, Settings
 
@@ -61,6 +61,7 @@ __all__ = [
     "QuillError",
     "Run",
     "Settings",
+    "Watermark",
     "WebhookEvent",
     "WriteResult",
     "connect",

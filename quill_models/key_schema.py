@@ -94,6 +94,11 @@ def job_run(job_name: str, window: str) -> Key:
     return _key(compose("JOB", job_name), compose(_RUN, window))
 
 
+def watermark(job_name: str, source: str) -> Key:
+    """J6."""
+    return _key(compose("JOB", job_name), compose("WATERMARK", source))
+
+
 def webhook_event(source: str, event_key: str) -> Key:
     """W1."""
     return _key(compose("WEBHOOK", source, event_key), _EVENT)

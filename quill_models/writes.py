@@ -27,10 +27,9 @@ from quill_models.errors import (
 )
 from quill_models.item_size import check_size, size_of
 from quill_models.keys import Key
-from quill_models.results import WriteResult
 from quill_models.table import PK, Condition, RawItem, Table, key_of, raw_key
 
-__all__ = ["Action", "Delete", "Put", "Refusal", "Write", "send", "send_many"]
+__all__ = ["Action", "Check", "Delete", "Put", "Refusal", "Write", "send", "send_many"]
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 TRANSACTION_ACTIONS = 100
@@ -45,7 +44,7 @@ _RETRY_SECONDS = 0.05
 _RETRY_LIMIT_SECONDS = 2.0
 _RETRIES = 12
 
-R = TypeVar("R", bound=WriteResult[Any])
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,27 @@ class Delete:
         return {"Key": raw_key(self.key), **self.condition.parameters()}
 
 
-Action = Put | Delete
+@dataclass(frozen=True)
+class Check:
+    """Change nothing, but do the rest of the transaction only where a condition holds."""
+
+    key: Key
+    condition: Condition
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(raw_key(self.key))
+
+    def parameters(self) -> dict[str, Any]:
+        """As a transaction takes them, without the table's name."""
+        return {"Key": raw_key(self.key), **self.condition.parameters()}
+
+
+Action = Put | Delete | Check
+
+# What a transaction calls them. A check on its own makes no sense and is never sent.
+_IN_TRANSACTION = {Put: "Put", Delete: "Delete", Check: "ConditionCheck"}
 
 
 @dataclass(frozen=True)
@@ -257,7 +276,7 @@ def _transact(table: Table, actions: Sequence[Action]) -> list[Refusal | None] |
             "transact_write_items",
             TransactItems=[
                 {
-                    "Put" if isinstance(action, Put) else "Delete": {
+                    _IN_TRANSACTION[type(action)]: {
                         "TableName": table.name,
                         **action.parameters(),
                     }

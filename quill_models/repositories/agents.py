@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from quill_models import key_schema
-from quill_models.models import Agent, AgentStatus
+from quill_models.errors import InvalidValue
+from quill_models.models import Agent, AgentStatus, Interaction
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
 from quill_models.repositories.claims import from_claim
 from quill_models.repositories.upserts import PutLatest
 from quill_models.results import WriteResult
-from quill_models.table import Table
+from quill_models.table import Condition, RawItem, Table
 from quill_models.writes import send
 
 __all__ = ["Agents"]
@@ -57,6 +58,41 @@ class Agents:
         """A2: one strongly consistent request."""
         claim = self._table.get(key_schema.agent_external_id(source, external_id))
         return None if claim is None else from_claim(Agent, claim)
+
+    def get_with_interactions(
+        self, agent_id: str, limit: int = 10
+    ) -> tuple[Agent | None, list[Interaction]]:
+        """X1: an agent together with its latest interactions, newest first.
+
+        One eventually consistent request for both, as they lie in one item collection; another
+        for each further megabyte.
+        """
+        if limit < 1:
+            raise InvalidValue(f"limit must be 1 or more, not {limit}")
+        agent: Agent | None = None
+        interactions: list[Interaction] = []
+        condition = Condition(
+            "#pk = :pk",
+            {"#pk": "gsi1pk"},
+            {":pk": {"S": key_schema.agent_collection(agent_id)}},
+        )
+        start: RawItem | None = None
+        while True:
+            # The profile comes first, where there is an agent; so one more than asked for.
+            items, start = self._table.query(
+                condition,
+                index="gsi1",
+                newest_first=True,
+                limit=limit + 1 - len(interactions),
+                start=start,
+            )
+            for item in items:
+                if item["kind"]["S"] == Agent.KIND:
+                    agent = Agent.from_item(item)
+                else:
+                    interactions.append(Interaction.from_item(item))
+            if start is None or len(interactions) >= limit:
+                return agent, interactions[:limit]
 
     def list_by_team(self, team: str) -> Query[Agent]:
         """A3: by name."""

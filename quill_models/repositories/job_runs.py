@@ -13,6 +13,7 @@ from quill_models.errors import AlreadyRunning, AlreadySucceeded, InvalidValue
 from quill_models.models import JobRun, JobStatus
 from quill_models.query import Query
 from quill_models.repositories.run import Run
+from quill_models.repositories.watermark import Watermark
 from quill_models.table import Condition, Table, token_of
 
 __all__ = ["JobRuns"]
@@ -111,6 +112,10 @@ class JobRuns:
             index="gsi2",
             between=key_schema.runs_until(self._table.clock()),
         )
+
+    def watermark(self, job_name: str, source: str) -> Watermark:
+        """J6: how far a job has come in a source. No request."""
+        return Watermark(self._table, job_name, source)
 
     def _new_run(
         self, job_name: str, window: str, lease: timedelta, after: JobRun | None = None

@@ -12,7 +12,8 @@ from typing import Any, Self
 from quill_models.client import ConditionFailed
 from quill_models.errors import LeaseLost, QuillError
 from quill_models.models import JobRun, JobStatus
-from quill_models.table import Condition, Table, token_of
+from quill_models.table import Condition, RawItem, Table, token_of
+from quill_models.writes import Check
 
 __all__ = ["Run"]
 
@@ -55,6 +56,11 @@ class Run:
         return self._run.window
 
     @property
+    def run_id(self) -> str:
+        """Of this attempt, and no other."""
+        return self._run.run_id
+
+    @property
     def attempt(self) -> int:
         """Counted from 1; more where earlier ones failed or were taken over."""
         return self._run.attempt
@@ -76,6 +82,33 @@ class Run:
             LeaseLost: another holder took over; nothing was written.
         """
         self._write(checkpoint=checkpoint, stats=self.stats)
+
+    def held(self) -> Check:
+        """An action that lets a transaction be done only while this run holds its window."""
+        return Check(
+            self._run.key(),
+            Condition(
+                "#run = :run AND #status = :running",
+                {"#run": "run_id", "#status": "status"},
+                {":run": {"S": self._run.run_id}, ":running": {"S": JobStatus.RUNNING.value}},
+            ),
+        )
+
+    def lost(self, found: RawItem | None) -> LeaseLost:
+        """The error for one who no longer holds the window, and what stands there instead."""
+        which = f"{self.job_name!r} for the window {self.window!r}"
+        if found is None:
+            return LeaseLost(f"The run of {which} was deleted; nothing was written.")
+        holder = JobRun.from_item(found)
+        if holder.run_id == self._run.run_id:
+            return LeaseLost(
+                f"Attempt {self.attempt} of {which} is over ({holder.status.value}). "
+                "Nothing was written."
+            )
+        return LeaseLost(
+            f"Attempt {self.attempt} of {which} is no longer the holder: attempt {holder.attempt} "
+            f"of {holder.owner} took over ({holder.status.value}). Nothing was written."
+        )
 
     def renew(self) -> None:
         """Renew the lease now. One request. The background does so by itself.
@@ -136,19 +169,9 @@ class Run:
             except ConditionFailed as failure:
                 # Our own write whose answer was lost has the token of this one.
                 if token_of(failure.item) != run.write_token:
-                    self._lost = self._lease_lost(failure)
+                    self._lost = self.lost(failure.item)
                     raise self._lost from None
             self._run = run
-
-    def _lease_lost(self, failure: ConditionFailed) -> LeaseLost:
-        which = f"{self.job_name!r} for the window {self.window!r}"
-        if failure.item is None:
-            return LeaseLost(f"The run of {which} was deleted; nothing was written.")
-        holder = JobRun.from_item(failure.item)
-        return LeaseLost(
-            f"Attempt {self.attempt} of {which} is no longer the holder: attempt {holder.attempt} "
-            f"of {holder.owner} took over ({holder.status.value}). Nothing was written."
-        )
 
     def _keep_renewing(self) -> None:
         pause = self._lease.total_seconds() / _RENEWALS_PER_LEASE

@@ -1,0 +1,115 @@
+"""How far a job has come in a source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from quill_models import key_schema
+from quill_models.attribute_values import from_attribute_value
+from quill_models.attributes import exact_decimal
+from quill_models.clock import aware_utc
+from quill_models.errors import InvalidValue
+from quill_models.keys import Key, parse_time, time_text
+from quill_models.repositories.run import Run
+from quill_models.table import Condition, RawItem, Table, new_token, raw_key, token_of
+from quill_models.writes import Action, Put, Refusal, Write, send
+
+__all__ = ["Mark", "Watermark"]
+
+Mark = datetime | int | Decimal | str
+
+
+class Watermark:
+    """How far a job has come in a source: a time, a number or a text that only grows.
+
+    Attributes:
+        job_name, source: whose.
+    """
+
+    def __init__(self, table: Table, job_name: str, source: str) -> None:
+        self._table = table
+        self.job_name = job_name
+        self.source = source
+        self._key = key_schema.watermark(job_name, source)
+
+    @property
+    def value(self) -> datetime | Decimal | str | None:
+        """How far it has come, ``None`` at first. One strongly consistent request at each use."""
+        item = self._table.get(self._key)
+        if item is None:
+            return None
+        value: str | Decimal = from_attribute_value(item["value"])
+        return parse_time(str(value)) if item["type"]["S"] == "time" else value
+
+    def advance(self, to: Mark, *, run: Run) -> bool:
+        """Move it forward. One transaction of two actions.
+
+        Args:
+            to: where to; of the same type as the value so far.
+            run: the run that moves it, which has to hold its window.
+
+        Returns:
+            ``True`` where it moved; ``False`` where it already was there or beyond.
+
+        Raises:
+            LeaseLost: the run no longer holds its window; nothing was written.
+            InvalidValue: a naive time, a number that cannot be stored, another type than so far.
+        """
+        kind, stored = _stored(to)
+        return send(self._table, _Advance(self._table, self._key, kind, stored, run))
+
+
+class _Advance(Write[bool]):
+    def __init__(self, table: Table, key: Key, kind: str, stored: dict[str, Any], run: Run) -> None:
+        self._run = run
+        self._kind = kind
+        self._item: RawItem = {
+            **raw_key(key),
+            "kind": {"S": "watermark"},
+            "job_name": {"S": run.job_name},
+            "type": {"S": kind},
+            "value": stored,
+            "run_id": {"S": run.run_id},
+            "updated_at": {"S": time_text(table.clock())},
+            "write_token": {"S": new_token()},
+        }
+        self._forward = Condition(
+            "attribute_not_exists(#pk) OR (#type = :type AND #value < :value)",
+            {"#pk": "pk", "#type": "type", "#value": "value"},
+            {":type": {"S": kind}, ":value": stored},
+        )
+
+    def actions(self) -> Sequence[Action]:
+        return [self._run.held(), Put(self._item, self._forward)]
+
+    def done(self) -> bool:
+        return True
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
+        holder, mark = refusals
+        if mark is not None and token_of(mark.item) == token_of(self._item):
+            # Our own write, whose answer was lost.
+            return True
+        if holder is not None:
+            raise self._run.lost(holder.item)
+        if mark is None or mark.item is None:
+            return None
+        stored_kind = mark.item["type"]["S"]
+        if stored_kind != self._kind:
+            raise InvalidValue(
+                f"the watermark of {self._run.job_name!r} is a {stored_kind}, not a {self._kind}"
+            )
+        return False
+
+
+def _stored(mark: Mark) -> tuple[str, dict[str, Any]]:
+    if isinstance(mark, datetime):
+        return "time", {"S": time_text(aware_utc(mark, "the watermark"))}
+    if isinstance(mark, str):
+        if not mark:
+            raise InvalidValue("the watermark must not be empty")
+        return "text", {"S": mark}
+    return "number", {"N": str(exact_decimal(mark, "the watermark"))}
