@@ -202,7 +202,8 @@ class Query(Generic[M]):
             [
                 self._table.name,
                 self._model.KIND,
-                self._partitions,
+                # Not how many: a cursor outlives the growing of the shards.
+                self._partitions[:1],
                 self._index,
                 self._between,
                 self._where,
@@ -235,6 +236,8 @@ class Query(Generic[M]):
                 "or order). Start again without one."
             )
         starts: list[RawItem | None] = json.loads(zlib.decompress(content))
+        # Shards that were added since are read from their beginning.
+        starts += [None] * (len(self._partitions) - len(starts))
         return [_Place(start=start) for start in starts]
 
 

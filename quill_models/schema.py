@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from quill_models.client import Client
 from quill_models.errors import RequestRejected, SchemaMismatch, TableNotFound, Throttled
 from quill_models.models import QuillModel
-from quill_models.table import DEFAULT_SHARDS, TTL, Table
+from quill_models.shards import DEFAULT_SHARDS
+from quill_models.table import TTL, Table
 
 __all__ = ["Schema", "declared_table"]
 
@@ -86,9 +88,23 @@ class Schema:
         self._check(live)
         if self._enable_ttl():
             did(f"turned on TTL on the attribute {TTL!r}")
-        if self._table.settle_shards(DEFAULT_SHARDS):
+        if self._table.settle_shards():
             did(f"stored the number of shards, {DEFAULT_SHARDS}")
         return done
+
+    def grow_shards(self, shards: int) -> datetime | None:
+        """Spread the sharded lists over more partitions, while readers and writers go on.
+
+        Readers ask the new shards at once; writers use them from the time that is returned, when
+        every process has learnt of them. Two requests.
+
+        Args:
+            shards: how many, never fewer than there are.
+
+        Raises:
+            InvalidValue: fewer than there are, or they are growing already.
+        """
+        return self._table.grow_shards(shards).next_from
 
     def describe(self) -> dict[str, Any]:
         """The live table in the form of `declared_table`, with its TTL attribute. Two requests.

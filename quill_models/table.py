@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Lock
 from typing import Any
 
 from quill_models import key_schema
@@ -18,14 +17,11 @@ from quill_models.client import Client, ConditionFailed, RawItem
 from quill_models.clock import Clock, system_clock
 from quill_models.keys import Key
 from quill_models.settings import Settings
+from quill_models.shards import ShardCount, Shards
 
-__all__ = ["DEFAULT_SHARDS", "Condition", "RawItem", "Table", "is_live", "key_of", "new_token"]
+__all__ = ["Condition", "RawItem", "Table", "is_live", "key_of", "new_token"]
 
 PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
-
-# Of a table that says nothing else. Growing it later is safe: readers then read more shards.
-DEFAULT_SHARDS = 4
-_SHARDS = "shards"
 
 
 def new_token() -> str:
@@ -99,8 +95,7 @@ class Table:
         self.name = settings.table
         self.clock = clock
         self.client = Client(settings)
-        self._shards: int | None = None
-        self._lock = Lock()
+        self._shards = Shards(lambda: self.get(key_schema.TABLE_SETTINGS), clock)
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request that names this table; errors as `Client.request`."""
@@ -208,27 +203,53 @@ class Table:
 
     @property
     def known_shards(self) -> int:
-        """The number of shards as far as it has been read; makes no request."""
-        return self._shards or DEFAULT_SHARDS
+        """As `shards`, as far as it is known without a request."""
+        return self._shards.known.to_write(self.clock())
 
     @property
     def shards(self) -> int:
-        """Over how many partitions the sharded lists are spread. One request, the first time."""
-        with self._lock:
-            if self._shards is None:
-                item = self.get(key_schema.TABLE_SETTINGS) or {}
-                self._shards = int(item.get(_SHARDS, {}).get("N", DEFAULT_SHARDS))
-            return self._shards
+        """Over how many partitions writers spread the sharded lists. A request once a minute."""
+        return self._shards.current().to_write(self.clock())
 
-    def settle_shards(self, shards: int) -> bool:
+    @property
+    def shards_to_read(self) -> range:
+        """The shards that readers of a sharded list ask. A request once a minute."""
+        return range(self._shards.current().to_read())
+
+    def settle_shards(self) -> bool:
         """Store the number of shards where the table has none yet; whether this call did."""
-        item: RawItem = {
+        stored = self._settings_item(ShardCount())
+        self._shards.forget()
+        return self.put_if_absent(stored) is None
+
+    def grow_shards(self, shards: int) -> ShardCount:
+        """Spread the sharded lists over more partitions; see `quill_models.shards`.
+
+        Raises:
+            InvalidValue: fewer than there are, or they are growing already.
+        """
+        while True:
+            stored = self.get(key_schema.TABLE_SETTINGS)
+            if stored is None:
+                self.settle_shards()
+                continue
+            count = ShardCount.from_attributes(stored).grown(shards, self.clock())
+            item = self._settings_item(count)
+            try:
+                self.put(item, Condition.unchanged_since(token_of(stored)))
+            except ConditionFailed as failure:
+                if token_of(failure.item) != token_of(item):
+                    continue
+            self._shards.forget()
+            return count
+
+    def _settings_item(self, count: ShardCount) -> RawItem:
+        return {
             **raw_key(key_schema.TABLE_SETTINGS),
             "kind": {"S": "table_settings"},
-            _SHARDS: {"N": str(shards)},
+            **count.to_attributes(),
             WRITE_TOKEN: {"S": new_token()},
         }
-        return self.put_if_absent(item) is None
 
     def close(self) -> None:
         """Close the connections."""

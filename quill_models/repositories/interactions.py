@@ -137,7 +137,7 @@ class Interactions:
         return Query(
             self._table,
             Interaction,
-            [key_schema.interactions_of_day(day, shard) for shard in range(self._table.shards)],
+            [key_schema.interactions_of_day(day, shard) for shard in self._table.shards_to_read],
             index="gsi3",
             newest_first=newest_first,
         )

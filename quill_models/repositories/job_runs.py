@@ -93,7 +93,7 @@ class JobRuns:
         return Query(
             self._table,
             JobRun,
-            [key_schema.job_runs_of_status(status, shard) for shard in range(self._table.shards)],
+            [key_schema.job_runs_of_status(status, shard) for shard in self._table.shards_to_read],
             index="gsi3",
             newest_first=newest_first,
         )

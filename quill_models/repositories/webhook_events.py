@@ -73,7 +73,7 @@ class WebhookEvents:
         failed, dead and processed ones by the time they occurred.
         """
         status = EventStatus(status)
-        shards = range(self._table.shards)
+        shards = self._table.shards_to_read
         if status in {EventStatus.PENDING, EventStatus.PROCESSING}:
             return Query(
                 self._table,
