@@ -11,13 +11,17 @@ from decimal import Decimal
 from typing import Any
 
 from quill_models.attributes import exact_decimal
+from quill_models.clock import aware_utc
 from quill_models.errors import InvalidValue
 from quill_models.keys import time_text
 
 __all__ = ["from_attribute_value", "to_attribute_value"]
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_DEEPEST = 32
 
-def to_attribute_value(value: Any, what: str) -> dict[str, Any]:  # noqa: C901, PLR0911
+
+def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
     """One value in DynamoDB's wire format.
 
     Text, bytes, booleans, ``None``, numbers (exact, see `exact_decimal`), mappings with text
@@ -27,16 +31,19 @@ def to_attribute_value(value: Any, what: str) -> dict[str, Any]:  # noqa: C901, 
     Args:
         value: the value.
         what: where it stands, such as ``item['a'][0]``, for the message.
+        depth: how many mappings and lists it stands in.
 
     Raises:
         InvalidValue: a value that DynamoDB cannot store without loss.
     """
+    if depth > _DEEPEST:
+        raise InvalidValue(f"{what[:200]}… is nested more than {_DEEPEST} levels deep")
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
             raise InvalidValue(f"{what} is no valid Unicode text: {value[:60]!r}") from None
-        return {"S": str(value)}
+        return {"S": str.__str__(value)}
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
@@ -46,19 +53,25 @@ def to_attribute_value(value: Any, what: str) -> dict[str, Any]:  # noqa: C901, 
     if isinstance(value, (bytes, bytearray)):
         return {"B": bytes(value)}
     if isinstance(value, datetime):
-        return {"S": time_text(value)}
+        return {"S": time_text(aware_utc(value, what))}
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
                 raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+            to_attribute_value(name, f"a name in {what}")
         return {
             "M": {
-                name: to_attribute_value(inner, f"{what}[{name!r}]")
+                name: to_attribute_value(inner, f"{what}[{name!r}]", depth + 1)
                 for name, inner in value.items()
             }
         }
     if isinstance(value, (list, tuple)):
-        return {"L": [to_attribute_value(inner, f"{what}[{at}]") for at, inner in enumerate(value)]}
+        return {
+            "L": [
+                to_attribute_value(inner, f"{what}[{at}]", depth + 1)
+                for at, inner in enumerate(value)
+            ]
+        }
     if isinstance(value, Set):
         return _to_set(value, what)
     raise InvalidValue(f"{what} is a {type(value).__name__}, which DynamoDB cannot store")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
@@ -31,6 +31,7 @@ __all__ = [
     "TextMap",
     "Whole",
     "canonical_json",
+    "choice",
     "exact_decimal",
     "optional",
 ]
@@ -40,7 +41,8 @@ E = TypeVar("E", bound=StrEnum)
 
 # DynamoDB numbers have 38 digits and exponents from -130 to 125:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-_NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, InvalidOperation])
+_INEXACT = (Inexact, Overflow, InvalidOperation, Subnormal)
+_NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[*_INEXACT])
 
 
 def optional(attribute: Attribute[T]) -> Attribute[T | None]:
@@ -53,6 +55,8 @@ class _Strict(Attribute[T]):
     """Checks and canonicalises on assignment."""
 
     def __set__(self, instance: Any, value: Any) -> None:
+        if value is None and not self.null:
+            raise InvalidValue(f"{type(instance).__name__} needs {self.attr_name}")
         super().__set__(instance, None if value is None else self.check(value))
 
     def check(self, value: Any) -> T:
@@ -78,7 +82,7 @@ class Text(_Strict[str]):
                 f"{self.attr_name} is no valid Unicode text: {value[:60]!r}"
             ) from None
         # A StrEnum member is text too; stored and compared as the plain text it stands for.
-        return str(value)
+        return str.__str__(value)
 
 
 class Instant(_Strict[datetime]):
@@ -121,8 +125,9 @@ class Whole(IntegerAttribute):
     """A whole number."""
 
     def __set__(self, instance: Any, value: Any) -> None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidValue(f"{self.attr_name} must be a whole number, not {_described(value)}")
+        exact_decimal(value, self.attr_name)
         super().__set__(instance, value)
 
 
@@ -130,14 +135,10 @@ class Choice(UnicodeEnumAttribute[E]):
     """One of the values of an enumeration, given as the member or as its text."""
 
     def __set__(self, instance: Any, value: Any) -> None:
+        if value is None and not self.null:
+            raise InvalidValue(f"{type(instance).__name__} needs {self.attr_name}")
         if value is not None:
-            try:
-                value = self.enum_type(value)
-            except ValueError:
-                allowed = ", ".join(repr(member.value) for member in self.enum_type)
-                raise InvalidValue(
-                    f"{self.attr_name} is {value!r}; allowed are {allowed}"
-                ) from None
+            value = choice(self.enum_type, value, self.attr_name)
         super().__set__(instance, value)
 
 
@@ -155,7 +156,13 @@ class TextMap(_Strict[dict[str, str]]):
                 raise InvalidValue(
                     f"{self.attr_name} must map text to text, neither empty: {name!r}: {text!r}"
                 )
-        return dict(value)
+            try:
+                (name + text).encode()
+            except UnicodeEncodeError:
+                raise InvalidValue(
+                    f"{self.attr_name} has no valid Unicode text: {name!r}: {text!r}"
+                ) from None
+        return {str.__str__(name): str.__str__(text) for name, text in value.items()}
 
     def serialize(self, value: dict[str, str]) -> dict[str, dict[str, str]]:
         """As a map of ``S`` values."""
@@ -182,7 +189,12 @@ class Document(_Strict[dict[str, Any]]):
             raise InvalidValue(f"{self.attr_name} must be a mapping, not {_described(value)}")
         # Read back from its own text: a copy that the caller cannot change, equal to what a
         # read from the table gives.
-        return self.deserialize(canonical_json(value, self.attr_name))
+        try:
+            return self.deserialize(canonical_json(value, self.attr_name))
+        except InvalidValue:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise InvalidValue(f"{self.attr_name} cannot be read back: {error}") from error
 
     def serialize(self, value: dict[str, Any]) -> str:
         """As canonical JSON."""
@@ -199,8 +211,24 @@ class Expiry(TTLAttribute):
     def __set__(self, instance: Any, value: Any) -> None:
         if value is not None:
             seconds = epoch_seconds(aware_utc(value, self.attr_name))
-            value = datetime.fromtimestamp(seconds, UTC)
+            try:
+                value = datetime.fromtimestamp(seconds, UTC)
+            except (ValueError, OverflowError):
+                raise InvalidValue(f"{self.attr_name} is beyond the year 9999") from None
         super().__set__(instance, value)  # type: ignore[no-untyped-call]
+
+
+def choice(enum_type: type[E], value: E | str, what: str) -> E:
+    """The member of an enumeration, given as the member or as its text.
+
+    Raises:
+        InvalidValue: names what is allowed.
+    """
+    try:
+        return enum_type(value)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in enum_type)
+        raise InvalidValue(f"{what} is {value!r}; allowed are {allowed}") from None
 
 
 def exact_decimal(value: Any, what: str) -> Decimal:
@@ -217,18 +245,18 @@ def exact_decimal(value: Any, what: str) -> Decimal:
         raise InvalidValue(f"{what} must be a number, not {_described(value)}")
     try:
         number = _NUMBERS.create_decimal(str(value) if isinstance(value, float) else value)
-    except (Inexact, Overflow, InvalidOperation):
+    except _INEXACT:
         number = Decimal("NaN")
     if not number.is_finite():
         raise InvalidValue(
-            f"{what} is {str(value)[:60]}; DynamoDB stores finite numbers of up to 38 digits "
+            f"{what} is {_text(value)}; DynamoDB stores finite numbers of up to 38 digits "
             "between 1E-130 and 9.9E+125"
         )
     return number
 
 
 def canonical_json(document: Any, what: str = "document") -> str:
-    """The document as JSON text: one text for equal documents, with sorted names, no spaces.
+    """The document as JSON text, with sorted names, no spaces, and numbers as they are written.
 
     Args:
         document: mappings, lists, text, numbers, booleans and ``None``.
@@ -255,10 +283,20 @@ def _dump(document: Any, *, ascii_only: bool) -> str:
         document,
         use_decimal=True,
         allow_nan=False,
+        # Bytes are no text.
+        encoding=None,
+        default=_plain,
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=ascii_only,
     )
+
+
+def _plain(value: Any) -> Any:
+    """What simplejson does not know: other mappings than dictionaries."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _check_names(document: Any, what: str) -> None:
@@ -277,4 +315,12 @@ def _check_names(document: Any, what: str) -> None:
 
 
 def _described(value: Any) -> str:
-    return f"{type(value).__name__}: {str(value)[:60]!r}"
+    return f"{type(value).__name__}: {_text(value)!r}"
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)[:60]
+    except ValueError:
+        # Python shows no whole number of more than 4,300 digits.
+        return "a very long number"

@@ -138,9 +138,18 @@ class Client:
             QuillError: everything else, see `quill_models.errors`.
         """
         try:
-            return cast("dict[str, Any]", getattr(self.botocore, operation)(**parameters))
+            answer = cast("dict[str, Any]", getattr(self.botocore, operation)(**parameters))
         except (BotoCoreError, ClientError) as error:
             raise self._translated(error, operation) from error
+        # botocore takes any answer with status 200 for a success, a captive portal's page too.
+        content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
+        if "json" not in content_type:
+            raise RequestRejected(
+                f"What answers at {self._settings.endpoint or 'AWS'} is no DynamoDB: its answer to "
+                f"{operation} is {content_type or 'of no type'}. Check DYNAMODB_ENDPOINT.",
+                code="NoDynamoDB",
+            )
+        return answer
 
     def close(self) -> None:
         """Close the connections. A later request opens new ones."""
@@ -206,7 +215,7 @@ class Client:
             return Throttled(f"{operation} on {table!r} was throttled to the end: {message}")
         if code in _DENIED:
             return AccessDenied(f"{operation} on {table!r} is not allowed: {message}")
-        if code in {"InternalServerError", "ServiceUnavailable", "InternalFailure"}:
+        if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
             return AnswerLost(
                 f"{operation} on {table!r} failed in the server: {message}. "
                 "Whether it was done is not known; sending it again is safe."
@@ -228,6 +237,8 @@ def _connect(settings: Settings) -> BaseClient:
         retries={"mode": "standard", "total_max_attempts": 4},
         # A corporate proxy in the environment must not be asked for localhost.
         proxies={} if local else None,
+        # DYNAMODB_ENDPOINT alone says where to, not AWS_ENDPOINT_URL of another tool.
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]
     )
     session = botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
     return session.create_client(

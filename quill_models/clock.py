@@ -7,13 +7,14 @@ expiry conditions alike.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from quill_models.errors import InvalidValue
 
 __all__ = ["Clock", "aware_utc", "epoch_seconds", "expiry", "system_clock"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Clock = Callable[[], datetime]
 
@@ -40,7 +41,10 @@ def aware_utc(value: datetime, what: str = "time") -> datetime:
             f"{what} has no time zone: {value!r}. Give an aware datetime, "
             "for instance datetime.now(timezone.utc)."
         )
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidValue(f"{what} is outside the years 1 to 9999 in UTC: {value!r}") from None
 
 
 def epoch_seconds(value: datetime) -> int:
@@ -49,7 +53,7 @@ def epoch_seconds(value: datetime) -> int:
     Rounded up so that nothing expires before its time; compared with a time rounded down, an
     item is absent from the first whole second at or after its expiry.
     """
-    return math.ceil(value.timestamp())
+    return -((_EPOCH - value) // timedelta(seconds=1))
 
 
 def expiry(ttl: datetime | timedelta, now: datetime) -> datetime:
@@ -59,5 +63,8 @@ def expiry(ttl: datetime | timedelta, now: datetime) -> datetime:
         InvalidValue: a naive time, or neither a `datetime` nor a `timedelta`.
     """
     if isinstance(ttl, timedelta):
-        return now + ttl
+        try:
+            return now + ttl
+        except OverflowError:
+            raise InvalidValue(f"ttl of {ttl} from now is beyond the year 9999") from None
     return aware_utc(ttl, "ttl")

@@ -37,6 +37,19 @@ __all__ = [
 class QuillError(Exception):
     """The root of all errors of this package."""
 
+    def __reduce__(self) -> Any:
+        # Errors travel between the processes of a pool, whatever their constructors take.
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(
+    kind: type[QuillError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> QuillError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error
+
 
 class ConfigurationError(QuillError, ValueError):
     """A setting is missing or wrong. The message names the variable and what is allowed."""

@@ -10,8 +10,9 @@ shards; the number of shards is stored with the table.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from quill_models.clock import aware_utc
 from quill_models.errors import InvalidValue
 from quill_models.keys import (
     PARTITION_KEY_BYTES,
@@ -35,6 +36,7 @@ _RUN = "RUN"
 _EVENT = "EVENT"
 _AGENT = "AGENT"
 _SCOPE = "SCOPE"
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 def _key(pk: str, sk: str) -> Key:
@@ -112,9 +114,9 @@ def agent_collection(agent_id: str) -> str:
     return _partition("AGENT", agent_id)
 
 
-def metrics_of_bucket(name: str, grain: str, bucket_start: datetime) -> str:
-    """M2: every scope's value in one bucket."""
-    return _partition("METRIC_BUCKET", name, grain, time_text(bucket_start))
+def metrics_of_bucket(name: str, grain: str, bucket_start: datetime, shard: int) -> str:
+    """M2: every scope's value in one bucket, by scope."""
+    return _partition("METRIC_BUCKET", name, grain, time_text(bucket_start), _shard(shard))
 
 
 def scope_order(scope: str) -> str:
@@ -201,9 +203,9 @@ def run_order(instant: datetime, job_name: str, window: str) -> str:
     return compose_order(_RUN, time_text(instant), job_name, window)
 
 
-def event_order(instant: datetime, event_key: str) -> str:
-    """By time, then identity."""
-    return compose_order(_EVENT, time_text(instant), event_key)
+def event_order(instant: datetime) -> str:
+    """By time. Without the event's key, which would be 80 bytes in each index of each event."""
+    return prefix(_EVENT, time_text(instant))
 
 
 def interactions_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
@@ -218,8 +220,8 @@ def interactions_between(since: datetime | None, until: datetime | None) -> tupl
 
 
 def runs_until(until: datetime) -> tuple[str, str]:
-    """The sort keys of `run_order` up to a time, exclusive."""
-    return prefix(_RUN), compose(_RUN, time_text(until))
+    """The sort keys of `run_order` up to a time, inclusive."""
+    return prefix(_RUN), prefix_end(_RUN, time_text(until))
 
 
 def buckets_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
@@ -228,6 +230,8 @@ def buckets_between(since: datetime | None, until: datetime | None) -> tuple[str
     if until is None:
         return lower, prefix_end(_BUCKET)
     # The key ends with its time, in whole microseconds.
+    if aware_utc(until, "until") == _FIRST:
+        return lower, prefix(_BUCKET)
     return lower, compose(_BUCKET, time_text(until - timedelta(microseconds=1)))
 
 

@@ -50,6 +50,8 @@ SORT_KEY_BYTES = 1024
 _ESCAPED = re.compile(r"[\x00-%]")
 _ESCAPE_SEQUENCE = re.compile(r"%([0-9A-F]{2})")
 _SEQUENCE_DIGITS = 10
+# The highest character of so many bytes in UTF-8.
+_HIGHEST = ("", "\x7f", "\u07ff", "\uffff")
 
 
 class Key(NamedTuple):
@@ -61,6 +63,11 @@ class Key(NamedTuple):
 
 def escape(component: str) -> str:
     """One component as it stands in a key. Order-preserving, and undone by `unescape`."""
+    if not component.isascii():
+        try:
+            component.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(f"{component[:60]!r} is no valid Unicode text") from None
     return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", component)
 
 
@@ -99,7 +106,9 @@ def compose_order(*components: str) -> str:
     encoded = text.encode()
     if len(encoded) <= SORT_KEY_BYTES:
         return text
-    return encoded[:SORT_KEY_BYTES].decode(errors="ignore")
+    cut = encoded[:SORT_KEY_BYTES].decode(errors="ignore")
+    # Where a character does not fit whole, the highest one that does stands for it.
+    return cut + _HIGHEST[SORT_KEY_BYTES - len(cut.encode())]
 
 
 def time_text(instant: datetime) -> str:

@@ -33,7 +33,7 @@ def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
             model = from_json(simplejson.loads(text, use_decimal=True, allow_nan=False))
         except InvalidPayload as error:
             raise InvalidPayload(error.reason, position=f"line {number}") from error
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, ArithmeticError) as error:
             raise InvalidPayload(f"not JSON: {error}", position=f"line {number}") from error
         if not isinstance(model, _LOADABLE):
             allowed = ", ".join(loadable.KIND for loadable in _LOADABLE)

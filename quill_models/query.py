@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from quill_models.errors import InvalidCursor
+from quill_models.errors import InvalidCursor, InvalidValue
 from quill_models.models import QuillModel
 from quill_models.table import PK, SK, Condition, RawItem, Table
 
@@ -87,7 +87,7 @@ class Query(Generic[M]):
             InvalidCursor: the cursor was altered, or is of another query.
         """
         if limit < 1:
-            raise ValueError(f"limit must be 1 or more, not {limit}")
+            raise InvalidValue(f"limit must be 1 or more, not {limit}")
         places = self._places(cursor)
         items: list[M] = []
         # One more than asked for tells whether anything is left.
@@ -184,10 +184,11 @@ class Query(Generic[M]):
                 asked = None if asked is None else asked * 2
                 items, start = self._request(self._partitions[at], start, asked)
 
-        def order(entry: tuple[int, RawItem]) -> tuple[str, str, str]:
-            # The primary key decides between equal sort keys, so that the order is always one.
+        def order(entry: tuple[int, RawItem]) -> str:
+            # Of equal sort keys the lower shard's come first, on every page alike.
             _, item = entry
-            return item[sort_key]["S"], item[PK]["S"], item[SK]["S"]
+            sort_value: str = item[sort_key]["S"]
+            return sort_value
 
         pages = _in_parallel(first_page, range(len(self._partitions)))
         readers = [items_of(at, page) for at, page in enumerate(pages)]

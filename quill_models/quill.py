@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -34,7 +35,10 @@ class Quill:
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self._table = Table(settings, clock)
-        self._entered = ExitStack()
+        # The blocks that are open in each thread, and how many in all.
+        self._blocks = threading.local()
+        self._open = 0
+        self._lock = threading.Lock()
         self.schema = Schema(self._table)
         self.store = DynamoDataStore(self._table)
         self.agents = Agents(self._table)
@@ -48,7 +52,11 @@ class Quill:
         self._table.close()
 
     def __enter__(self) -> Self:
-        self._entered.enter_context(entered(self._table))
+        block = ExitStack()
+        block.enter_context(entered(self._table))
+        self._blocks.stack = [*getattr(self._blocks, "stack", ()), block]
+        with self._lock:
+            self._open += 1
         return self
 
     def __exit__(
@@ -57,8 +65,12 @@ class Quill:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._entered.close()
-        self.close()
+        self._blocks.stack.pop().close()
+        with self._lock:
+            self._open -= 1
+            last = self._open == 0
+        if last:
+            self.close()
 
 
 def connect(settings: Settings | None = None, *, clock: Clock = system_clock) -> Quill:

@@ -65,6 +65,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", _backend(self.backend))
+        for name in ("webhook_retention", "job_retention"):
+            retention = getattr(self, name)
+            if retention is not None and retention < timedelta(0):
+                raise ConfigurationError(f"{name} is {retention}; allowed is 0 (for ever) or more.")
+            object.__setattr__(self, name, retention or None)
         if self.backend is Backend.LOCAL:
             object.__setattr__(self, "endpoint", self.endpoint or DEFAULT_ENDPOINT)
             object.__setattr__(self, "region", self.region or DEFAULT_REGION)
@@ -91,17 +96,21 @@ class Settings:
         Raises:
             ConfigurationError: a value that is not allowed.
         """
-        values = _values(env_file, environ)
+        layers = _layers(env_file, environ)
 
-        def value(name: str) -> str | None:
-            return values.get(name, "").strip() or None
+        def value(*names: str) -> str | None:
+            for layer in layers:
+                for name in names:
+                    if name in layer:
+                        return layer[name].strip() or None
+            return None
 
         local_home, java_home = value("DYNAMODB_LOCAL_HOME"), value("JAVA_HOME")
         return cls(
             backend=_backend(value("DATA_BACKEND") or Backend.LOCAL),
             endpoint=value("DYNAMODB_ENDPOINT"),
             table=value("QUILL_TABLE") or DEFAULT_TABLE,
-            region=value("AWS_REGION") or value("AWS_DEFAULT_REGION"),
+            region=value("AWS_REGION", "AWS_DEFAULT_REGION"),
             webhook_retention=_days(
                 "QUILL_WEBHOOK_RETENTION_DAYS", value("QUILL_WEBHOOK_RETENTION_DAYS"), default=30
             ),
@@ -117,15 +126,20 @@ class Settings:
         env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
     ) -> str | None:
         """What ``DYNAMODB_ENDPOINT`` says, where it says anything. Arguments as `load`."""
-        return _values(env_file, environ).get("DYNAMODB_ENDPOINT", "").strip() or None
+        for layer in _layers(env_file, environ):
+            if "DYNAMODB_ENDPOINT" in layer:
+                return layer["DYNAMODB_ENDPOINT"].strip() or None
+        return None
 
 
-def _values(env_file: str | Path | None, environ: Mapping[str, str] | None) -> dict[str, str]:
-    values: dict[str, str] = {}
+def _layers(
+    env_file: str | Path | None, environ: Mapping[str, str] | None
+) -> list[Mapping[str, str]]:
+    """The environment, then the file: the first that names a variable says what it is."""
+    layers: list[Mapping[str, str]] = [os.environ if environ is None else environ]
     if env_file is not None:
-        values.update(_read_env_file(Path(env_file)))
-    values.update(os.environ if environ is None else environ)
-    return values
+        layers.append(_read_env_file(Path(env_file)))
+    return layers
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

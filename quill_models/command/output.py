@@ -51,7 +51,13 @@ def show_error(error: BaseException | str) -> None:
 
 def print_json(document: Any) -> None:
     """The one JSON document of a command on standard output."""
-    click.echo(simplejson.dumps(document, use_decimal=True, ensure_ascii=False, indent=2))
+    text = simplejson.dumps(document, use_decimal=True, ensure_ascii=False, indent=2)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Unpaired surrogates, which a source may send, can only be escaped.
+        text = simplejson.dumps(document, use_decimal=True, ensure_ascii=True, indent=2)
+    click.echo(text)
 
 
 def show_table(

@@ -5,7 +5,6 @@ Why these fields, and why ``eventId`` alone will not do: ``docs/idempotency.md``
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 
 import simplejson
 
+from quill_models.digest import digest_of
 from quill_models.errors import InvalidPayload, InvalidValue
 from quill_models.models import WebhookEvent
 
@@ -77,14 +77,14 @@ def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
     content_text = _CANONICAL.encode(content)
     return {
         "source": SOURCE,
-        "event_key": f"{event_id}.{_sha256(identity_text)}",
+        "event_key": f"{event_id}.{digest_of(identity_text)}",
         "event_type": event_type,
         "object_type": _object_type(event_type, identity),
         "object_id": _first(identity, _OBJECT_IDS),
         "occurred_at": _EPOCH + timedelta(milliseconds=occurred_at),
         "received_at": received_at,
         "payload": event,
-        "digest": _sha256(f"[{identity_text},{content_text}]"),
+        "digest": digest_of(f"[{identity_text},{content_text}]"),
     }
 
 
@@ -198,10 +198,6 @@ def _object_type(event_type: str, identity: dict[str, _Identifying]) -> str:
 
 def _first(identity: dict[str, _Identifying], names: tuple[str, ...]) -> str | None:
     return next((str(identity[name]) for name in names if identity.get(name)), None)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _required(event: dict[str, Any], name: str) -> Any:

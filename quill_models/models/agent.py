@@ -64,9 +64,13 @@ class Agent(QuillModel):
             email=email,
             team=team,
             status=status,
-            external_ids=external_ids or {},
+            external_ids={} if external_ids is None else external_ids,
             source_updated_at=source_updated_at,
         )
+
+    def validate(self) -> None:
+        """See `QuillModel.validate`."""
+        self.external_id_keys()
 
     def key(self) -> Key:
         """See `QuillModel.key`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from pynamodb.attributes import Attribute, UnicodeAttribute
 from pynamodb.connection.base import Connection, MetaTable
@@ -23,8 +23,6 @@ from quill_models.table import RawItem, Table, new_token
 
 __all__ = ["INDEXES", "QuillModel"]
 
-# What every stored item carries besides its own fields.
-_HOUSEKEEPING = frozenset({"created_at", "updated_at", "ttl", "write_token"})
 INDEXES = ("gsi1", "gsi2", "gsi3")
 
 
@@ -126,12 +124,12 @@ class QuillModel(Model):
 
     def __init__(self, **fields: Any) -> None:
         """Made by the models, whose constructors name and type each field."""
+        for name, attribute in self._own_fields().items():
+            if fields.get(name) is None and not attribute.null:
+                raise InvalidValue(f"{type(self).__name__} needs {name}")
         super().__init__(kind=self.KIND, **fields)
         # Attributes that a newer version of this package stored; they survive being rewritten.
         self.unknown: RawItem = {}
-        for name, attribute in self._own_fields().items():
-            if not attribute.null and getattr(self, name) is None:
-                raise InvalidValue(f"{type(self).__name__} needs {name}")
         self.validate()
         # Composing the keys finds identifiers that are too long, before any request.
         self.composed_keys(1)
@@ -199,6 +197,8 @@ class QuillModel(Model):
 
     def stamp(self, table: Table, created_at: datetime | None = None) -> None:
         """Set what every stored item carries: times, expiry and the token of this write."""
+        # Fields may have been set since it was made.
+        self.validate()
         now = table.clock()
         self.created_at = created_at or now
         self.updated_at = now
@@ -222,11 +222,15 @@ class QuillModel(Model):
 
     @classmethod
     def _own_fields(cls) -> dict[str, Attribute[Any]]:
-        return {
-            name: attribute
-            for name, attribute in cls._stored_attributes().items()
-            if name not in _HOUSEKEEPING and name != "kind"
-        }
+        """What the constructor takes, in its order. Prepared once for each model."""
+        prepared: dict[str, Attribute[Any]] | None = cls.__dict__.get("_prepared_fields")
+        if prepared is None:
+            stored = cls._stored_attributes()
+            prepared = {name: stored[name] for name in cls.field_names()}
+            cls._prepared_fields = prepared
+        return prepared
+
+    _prepared_fields: ClassVar[dict[str, Attribute[Any]]]
 
     @classmethod
     def field_names(cls) -> list[str]:
@@ -265,9 +269,16 @@ class QuillModel(Model):
         self.attribute_values = {}
         for name, attribute in known.items():
             stored = attribute_values.get(attribute.attr_name)
-            if stored is not None and attribute.attr_type in stored:
+            if stored is not None and "NULL" not in stored:
                 # Past the checks of assignment: they held when the value was stored.
-                self.attribute_values[name] = attribute.deserialize(stored[attribute.attr_type])
+                try:
+                    value = attribute.deserialize(stored[attribute.attr_type])
+                except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+                    raise InvalidValue(
+                        f"{name} of the item under {attribute_values.get('pk', {}).get('S')!r} "
+                        f"cannot be read as {type(attribute).__name__}: {error!r}"
+                    ) from error
+                self.attribute_values[name] = value
         self.unknown = {
             name: value
             for name, value in attribute_values.items()
@@ -284,6 +295,17 @@ class QuillModel(Model):
         """PynamoDB's unconditional put. The repositories' calls are the ones to prefer."""
         self._prepare_save()
         return super().save(condition, add_version_condition=add_version_condition)
+
+    def update(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: an update of some attributes would leave the composed keys as they were."""
+        raise InvalidValue(
+            f"{type(self).__name__} cannot be updated attribute by attribute, as its keys would "
+            "no longer say what it is. Set the fields and save() it, or use the repository's put."
+        )
+
+    def get_update_kwargs_from_instance(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused, as `update`."""
+        self.update()
 
     def get_save_kwargs_from_instance(
         self,
@@ -311,7 +333,10 @@ class QuillModel(Model):
         """Equal content; when and by which write it was stored does not count."""
         if type(self) is not type(other) or not isinstance(other, QuillModel):
             return NotImplemented
-        return self.content() == other.content()
+        return self._compared() == other._compared()
+
+    def _compared(self) -> dict[str, Any]:
+        return {name: _exact(value) for name, value in self.content().items()}
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -324,6 +349,15 @@ class QuillModel(Model):
     # The fields of the identity, and what else `repr` shows. Never a payload.
     IDENTITY: ClassVar[tuple[str, ...]] = ()
     SHOWN: ClassVar[tuple[str, ...]] = ()
+
+
+def _exact(value: Any) -> Any:
+    """The value such that true is not 1, at any depth."""
+    if isinstance(value, dict):
+        return {name: _exact(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_exact(inner) for inner in value]
+    return (bool, value) if isinstance(value, bool) else value
 
 
 def _meta_table(table_name: str) -> MetaTable:

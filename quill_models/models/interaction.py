@@ -104,7 +104,7 @@ class Interaction(QuillModel):
             duration_seconds=duration_seconds,
             outcome=outcome,
             subject=subject,
-            attributes=attributes or {},
+            attributes={} if attributes is None else attributes,
             source_updated_at=source_updated_at,
         )
 
@@ -119,6 +119,7 @@ class Interaction(QuillModel):
                 f"the interaction {self.interaction_id!r} ends before it starts: "
                 f"{self.ended_at.isoformat()} is before {self.started_at.isoformat()}"
             )
+        self.external_id_keys()
 
     def key(self) -> Key:
         """See `QuillModel.key`."""

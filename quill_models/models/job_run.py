@@ -87,11 +87,11 @@ class JobRun(QuillModel):
             owner=owner,
             fencing_token=fencing_token,
             started_at=started_at,
-            heartbeat_at=heartbeat_at or started_at,
+            heartbeat_at=started_at if heartbeat_at is None else heartbeat_at,
             lease_expires_at=lease_expires_at,
             finished_at=finished_at,
-            checkpoint=checkpoint or {},
-            stats=stats or {},
+            checkpoint={} if checkpoint is None else checkpoint,
+            stats={} if stats is None else stats,
             error=error,
         )
 

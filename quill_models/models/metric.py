@@ -82,7 +82,7 @@ class Metric(QuillModel):
             bucket_start=bucket_start,
             value=value,
             unit=unit,
-            dimensions=dimensions or {},
+            dimensions={} if dimensions is None else dimensions,
             computed_at=computed_at,
         )
 
@@ -109,7 +109,9 @@ class Metric(QuillModel):
         """See `QuillModel.version_time`."""
         return self.computed_at
 
-    def lists(self, shards: int) -> dict[str, tuple[str, str]]:  # noqa: ARG002
+    def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""
-        bucket = key_schema.metrics_of_bucket(self.name, self.grain, self.bucket_start)
+        bucket = key_schema.metrics_of_bucket(
+            self.name, self.grain, self.bucket_start, key_schema.shard(self.key(), shards)
+        )
         return {"gsi1": (bucket, key_schema.scope_order(self.scope))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Any
 
 from quill_models import key_schema
 from quill_models.attributes import Choice, Document, Instant, Text, Whole, canonical_json, optional
+from quill_models.digest import digest_of
 from quill_models.keys import Key
 from quill_models.models.base import QuillModel
 from quill_models.settings import Settings
@@ -82,7 +82,7 @@ class WebhookEvent(QuillModel):
         last_error: str | None = None,
     ) -> None:
         if digest is None:
-            digest = hashlib.sha256(canonical_json(payload, "payload").encode()).hexdigest()
+            digest = digest_of(canonical_json(payload, "payload"))
         super().__init__(
             source=source,
             event_key=event_key,
@@ -109,7 +109,7 @@ class WebhookEvent(QuillModel):
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""
         shard = key_schema.shard(self.key(), shards)
-        order = key_schema.event_order(self.occurred_at, self.event_key)
+        order = key_schema.event_order(self.occurred_at)
         lists = {}
         if self.object_type is not None and self.object_id is not None:
             about = key_schema.events_of_object(self.source, self.object_type, self.object_id)
@@ -117,7 +117,7 @@ class WebhookEvent(QuillModel):
         if self.status in _TO_WORK_ON:
             lists["gsi2"] = (
                 key_schema.events_to_work_on(self.source, shard),
-                key_schema.event_order(self.received_at, self.event_key),
+                key_schema.event_order(self.received_at),
             )
         if self.status in _LISTED_BY_STATUS:
             lists["gsi3"] = (key_schema.events_of_status(self.source, self.status, shard), order)

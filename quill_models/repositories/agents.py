@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from quill_models import key_schema
+from quill_models.attributes import choice
 from quill_models.errors import InvalidValue
 from quill_models.models import Agent, AgentStatus, Interaction
 from quill_models.query import Query
@@ -100,5 +101,5 @@ class Agents:
 
     def list_by_status(self, status: AgentStatus | str) -> Query[Agent]:
         """A4: by name."""
-        partition = key_schema.agents_of_status(AgentStatus(status))
+        partition = key_schema.agents_of_status(choice(AgentStatus, status, "status"))
         return Query(self._table, Agent, [partition], index="gsi3")

@@ -8,6 +8,7 @@ import socket
 from datetime import timedelta
 
 from quill_models import key_schema
+from quill_models.attributes import choice
 from quill_models.client import ConditionFailed
 from quill_models.errors import AlreadyRunning, AlreadySucceeded, InvalidValue
 from quill_models.models import JobRun, JobStatus
@@ -89,7 +90,7 @@ class JobRuns:
         self, status: JobStatus | str, *, newest_first: bool = False
     ) -> Query[JobRun]:
         """J4: the runs of every job in a status by start. One request for each shard."""
-        status = JobStatus(status)
+        status = choice(JobStatus, status, "status")
         return Query(
             self._table,
             JobRun,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from quill_models import key_schema
+from quill_models.attributes import choice
 from quill_models.models import Grain, Metric
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
@@ -58,12 +59,20 @@ class Metrics:
         return Query(
             self._table,
             Metric,
-            [key_schema.metric_series(scope, name, Grain(grain))],
+            [key_schema.metric_series(scope, name, choice(Grain, grain, "grain"))],
             between=key_schema.buckets_between(since, until),
             newest_first=newest_first,
         )
 
     def across(self, name: str, grain: Grain | str, bucket_start: datetime) -> Query[Metric]:
-        """M2: every scope's value in one bucket, by scope."""
-        partition = key_schema.metrics_of_bucket(name, Grain(grain), bucket_start)
-        return Query(self._table, Metric, [partition], index="gsi1")
+        """M2: every scope's value in one bucket, by scope. One request for each shard."""
+        grain = choice(Grain, grain, "grain")
+        return Query(
+            self._table,
+            Metric,
+            [
+                key_schema.metrics_of_bucket(name, grain, bucket_start, shard)
+                for shard in self._table.shards_to_read
+            ],
+            index="gsi1",
+        )

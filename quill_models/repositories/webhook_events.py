@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from quill_models import key_schema
+from quill_models.attributes import choice
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
@@ -72,7 +73,7 @@ class WebhookEvents:
         Pending and processing events are read from the work list, by the time they are due;
         failed, dead and processed ones by the time they occurred.
         """
-        status = EventStatus(status)
+        status = choice(EventStatus, status, "status")
         shards = self._table.shards_to_read
         if status in {EventStatus.PENDING, EventStatus.PROCESSING}:
             return Query(

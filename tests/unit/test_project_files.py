@@ -41,7 +41,7 @@ def test_env_example_is_read_and_gives_the_defaults() -> None:
 
 def test_env_example_and_readme_name_every_variable_that_is_read() -> None:
     source = (ROOT / "quill_models" / "settings.py").read_text()
-    read = set(re.findall(r'value\("([A-Z_]+)"\)', source)) | {"DYNAMODB_ENDPOINT"}
+    read = set(re.findall(r'value\("([A-Z_]+)"', source)) | {"DYNAMODB_ENDPOINT"}
     # The fallbacks of AWS and Java are named after their owners' documentation.
     read -= {"AWS_DEFAULT_REGION", "JAVA_HOME"}
     assert len(read) >= 7

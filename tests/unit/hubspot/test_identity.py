@@ -44,23 +44,23 @@ def identities(text: bytes) -> dict[str, str]:
     [
         (
             CHANGE,
-            "3029365631.45b9f3935ea2907bc22476d9de66729df3604df44e35f90c86f167b72e4077c9",
-            "0df8ba8b7172d6e64a5172091b7bd2847c5c8abb12d5e0fc3568f1766a9ae4a1",
+            "3029365631.Rbnzk16ikHvCJHbZ3mZynfNgTfRONfkMhvFnty5Ad8k",
+            "Dfi6i3Fy1uZKUXIJG3vShHxcirsS1eD8NWjxdmqa5KE",
         ),
         (
             ASSOCIATION,
-            "44445555666.221af9bb4e83ba26dc79578367b52371dbea48e443679be63c299c1489f15b35",
-            "8d04eda6f4430facb3d1aaeb5a46614e72b020790ccb4d1b2c5e4cc463fe7dad",
+            "44445555666.Ihr5u06DuibceVeDZ7UjcdvqSORDZ5vmPCmcFInxWzU",
+            "jQTtpvRDD6yz0arrWkZhTnKwIHkMy00bLF5MxGP-fa0",
         ),
         (
             MERGE,
-            "11112222333.c38e1bdcda756d2b66e8483f7cc6a2bde58f6ce929c478ea1f8c01e046fc1668",
-            "6295f54e7bf3ae1f0964bd3a502b0dfb751d4b1c5a777dfbf1d4a34e7c65ffdb",
+            "11112222333.w44b3Np1bStm6Eg_fMaiveWPbOkpxHjqH4wB4Eb8Fmg",
+            "YpX1Tnvzrh8JZL06UCsN-3UdSxxad3378dSjTnxl_9s",
         ),
         (
             MESSAGE,
-            "77778888999.4ff257a6a3239bae64b6e20ed990c7e109b5ee633fde2cdae5d00e87d124870b",
-            "557bac7e1f9865477a7e2bd442738638292e027e7e86044a872cfb8f1d18b32a",
+            "77778888999.T_JXpqMjm65ktuIO2ZDH4Qm17mM_3iza5dAOh9Ekhws",
+            "VXusfh-YZUd6fivUQnOGOCkuAn5-hgRKhyz7jx0Ysyo",
         ),
     ],
 )
@@ -275,7 +275,7 @@ def test_the_key_begins_with_the_id_that_hubspot_shows(
     event_id, _, rest = key(identity | content).rpartition(".")
 
     assert event_id == str(identity["eventId"])
-    assert len(rest) == 64
+    assert len(rest) == 43
 
 
 def test_fields_do_not_run_into_one_another() -> None:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import botocore.session
+import pytest
+from hypothesis import settings
+
+# A slow machine is no failure.
+settings.register_profile("unit", deadline=None, print_blob=True)
+settings.load_profile("unit")
+
+# Reading the description of DynamoDB takes botocore longer than most tests; one for all clients.
+_read_once = cache(botocore.session.create_loader)
+
+_OURS = ("DATA_BACKEND", "DYNAMODB_", "QUILL_", "AWS_", "JAVA_HOME")
+
+
+@pytest.fixture
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder as the current one, no settings in the environment, and no AWS chain."""
+    for name in os.environ:
+        if name.startswith(_OURS):
+            monkeypatch.delenv(name)
+    nowhere = str(tmp_path / "no" / "such" / "file")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", nowhere)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
+    monkeypatch.setattr("botocore.session.create_loader", _read_once)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long botocore would have waited between its tries; it does not wait."""
+    waited: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time.sleep", waited.append)
+    return waited

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore import exceptions as boto
+from botocore.exceptions import ClientError
+
+from quill_models import Backend, QuillError, Settings, errors
+from quill_models.client import Client, ConditionFailed, TransactionCanceled
+
+from .wire import Answer, Wire, always, answer, closed_port, refusal
+
+pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+
+KEY = {"pk": {"S": "AGENT#7"}, "sk": {"S": "PROFILE"}}
+LOCAL = Settings(table="mine")
+AWS = Settings(
+    backend=Backend.AWS, region="eu-west-1", endpoint="https://dynamodb.example.org", table="mine"
+)
+URL = "http://localhost:8000"
+
+
+def ask(client: Client) -> dict[str, Any]:
+    return client.request("get_item", TableName="mine", Key=KEY)
+
+
+def failure(reply: Answer, settings: Settings = LOCAL) -> QuillError:
+    client = Client(settings)
+    Wire(client, always(reply))
+    with pytest.raises(QuillError) as caught:
+        ask(client)
+    return caught.value
+
+
+def test_an_answer_is_passed_on() -> None:
+    client = Client(LOCAL)
+    wire = Wire(client, always({"Item": KEY}))
+    assert ask(client)["Item"] == KEY
+    assert wire.sent == [("GetItem", {"TableName": "mine", "Key": KEY})]
+
+
+# What the service refuses.
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("ResourceNotFoundException", errors.TableNotFound),
+        ("ProvisionedThroughputExceededException", errors.Throttled),
+        ("RequestLimitExceeded", errors.Throttled),
+        ("ThrottlingException", errors.Throttled),
+        ("AccessDeniedException", errors.AccessDenied),
+        ("ExpiredTokenException", errors.AccessDenied),
+        ("IncompleteSignature", errors.AccessDenied),
+        ("InvalidClientTokenId", errors.AccessDenied),
+        ("InvalidSignatureException", errors.AccessDenied),
+        ("MissingAuthenticationTokenException", errors.AccessDenied),
+        ("UnrecognizedClientException", errors.AccessDenied),
+        ("ValidationException", errors.RequestRejected),
+        ("ResourceInUseException", errors.RequestRejected),
+        ("SomethingNewException", errors.RequestRejected),
+    ],
+)
+def test_a_refusal_becomes_an_error_of_ours(code: str, error: type[QuillError]) -> None:
+    caught = failure(refusal(code))
+    assert type(caught) is error
+    assert "'mine'" in str(caught)
+    assert isinstance(caught.__cause__, ClientError)
+    if isinstance(caught, errors.RequestRejected):
+        assert caught.code == code
+    if error is not errors.TableNotFound:
+        assert f"because of {code}" in str(caught)
+
+
+def test_a_missing_table_says_how_to_make_it() -> None:
+    message = str(failure(refusal("ResourceNotFoundException")))
+    assert "'mine' does not exist at http://localhost:8000" in message
+    assert "quill schema apply" in message
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refusal("InternalServerError", 500),
+        refusal("ServiceUnavailable", 503),
+        refusal("InternalFailure", 500),
+        refusal("SomethingNewException", 500),
+        answer(b"<html>Bad Gateway</html>", 502),
+        answer(b"<html>Service Unavailable</html>", 503),
+        answer(b"", 504),
+    ],
+    ids=["error", "unavailable", "failure", "new", "502 of a proxy", "503 of a proxy", "504"],
+)
+def test_whether_a_failing_server_did_it_is_not_known(reply: Answer) -> None:
+    caught = failure(reply)
+    assert isinstance(caught, errors.AnswerLost)
+    assert "sending it again is safe" in str(caught)
+
+
+def test_a_refused_condition_carries_what_is_stored() -> None:
+    stored = {**KEY, "name": {"S": "Ada"}}
+    caught = failure(refusal("ConditionalCheckFailedException", Item=stored))
+    assert isinstance(caught, ConditionFailed)
+    assert caught.item == stored
+    caught = failure(refusal("ConditionalCheckFailedException"))
+    assert isinstance(caught, ConditionFailed)
+    assert caught.item is None
+
+
+def test_a_canceled_transaction_carries_its_reasons_in_order() -> None:
+    caught = failure(
+        refusal(
+            "TransactionCanceledException",
+            CancellationReasons=[
+                {"Code": "None"},
+                {"Code": "ConditionalCheckFailed", "Item": KEY, "Message": "no"},
+                {"Code": "TransactionConflict"},
+            ],
+        )
+    )
+    assert isinstance(caught, TransactionCanceled)
+    assert caught.reasons == [
+        (None, None),
+        ("ConditionalCheckFailed", KEY),
+        ("TransactionConflict", None),
+    ]
+    assert "ConditionalCheckFailed, TransactionConflict" in str(caught)
+
+
+def test_what_answers_and_is_no_dynamodb_is_not_believed() -> None:
+    # A web server on port 8000, say: a write it took for a page would else be `created`.
+    assert "no DynamoDB" in str(failure(answer(b"<html>Welcome</html>")))
+
+
+# What happens on the way.
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.EndpointConnectionError(endpoint_url=URL),
+        boto.ConnectTimeoutError(endpoint_url=URL),
+        boto.ProxyConnectionError(proxy_url="http://proxy"),
+        boto.SSLError(endpoint_url=URL, error=OSError("certificate")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_server_that_was_not_reached(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught = failure(error)
+    assert type(caught) is errors.ServerUnreachable
+    assert caught.__cause__ is error
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SK")
+    assert "Check the region, the network and the VPC" in str(failure(error, AWS))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.ConnectionClosedError(endpoint_url=URL),
+        boto.ReadTimeoutError(endpoint_url=URL),
+        boto.ResponseStreamingError(error="cut"),
+        boto.HTTPClientError(error="cut"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_answer_that_was_lost(error: Exception) -> None:
+    caught = failure(error)
+    assert type(caught) is errors.AnswerLost
+    assert "get_item" in str(caught)
+    assert "sending it again is safe" in str(caught)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.NoCredentialsError(),
+        boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        boto.CredentialRetrievalError(provider="sso", error_msg="expired"),
+        boto.ProfileNotFound(profile="team"),
+        boto.TokenRetrievalError(provider="sso", error_msg="expired"),
+        boto.UnauthorizedSSOTokenError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_credentials_that_cannot_be_used(error: Exception) -> None:
+    caught = failure(error, AWS)
+    assert type(caught) is errors.AccessDenied
+    assert "No usable AWS credentials were found" in str(caught)
+
+
+def test_anything_else_of_botocore_is_an_error_of_ours() -> None:
+    caught = failure(boto.UnknownSignatureVersionError(signature_version="9"))
+    assert type(caught) is errors.RequestRejected
+    assert "get_item at http://localhost:8000 failed" in str(caught)
+
+
+def test_every_failing_request_is_tried_four_times(pauses: list[float]) -> None:
+    client = Client(LOCAL)
+    wire = Wire(client, always(boto.ConnectionClosedError(endpoint_url=URL)))
+    with pytest.raises(errors.AnswerLost):
+        ask(client)
+    assert len(wire.sent) == 4
+    assert len(pauses) == 3
+
+
+def test_a_retry_that_is_answered_is_no_error() -> None:
+    client = Client(LOCAL)
+    replies: list[Answer] = [
+        boto.ConnectionClosedError(endpoint_url=URL),
+        refusal("ThrottlingException"),
+        answer({"Item": KEY}),
+    ]
+    Wire(client, lambda _name, _body: replies.pop(0))
+    assert ask(client)["Item"] == KEY
+
+
+# The real thing.
+
+
+def test_no_server_at_a_closed_port_says_how_to_start_one(pauses: list[float]) -> None:
+    endpoint = f"http://127.0.0.1:{closed_port()}"
+    client = Client(Settings(endpoint=endpoint))
+    with pytest.raises(errors.ServerUnreachable) as caught:
+        ask(client)
+    message = str(caught.value)
+    assert f"No DynamoDB answers at {endpoint} (DYNAMODB_ENDPOINT)" in message
+    for way in ("docker compose up", "quill local start", "DYNAMODB_ENDPOINT=…"):
+        assert way in message
+    # Had it waited: a person would have the message within seconds.
+    assert sum(pauses) < 8
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_localhost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:1")
+    client = Client(Settings(endpoint=f"http://127.0.0.1:{closed_port()}"))
+    with pytest.raises(errors.ServerUnreachable) as caught:
+        ask(client)
+    assert isinstance(caught.value.__cause__, boto.EndpointConnectionError)
+
+
+def test_aws_without_credentials() -> None:
+    client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
+    wire = Wire(client, always({}))
+    with pytest.raises(errors.AccessDenied, match="No usable AWS credentials"):
+        ask(client)
+    assert wire.sent == []
+
+
+def test_aws_without_a_region() -> None:
+    with pytest.raises(errors.ConfigurationError, match="Set AWS_REGION"):
+        ask(Client(Settings(backend=Backend.AWS)))
+
+
+def test_aws_with_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    with pytest.raises(errors.AccessDenied, match="no-such-profile"):
+        ask(Client(Settings(backend=Backend.AWS, region="eu-west-1")))
+
+
+def test_a_region_that_is_none_is_an_error_of_ours() -> None:
+    with pytest.raises(QuillError, match="no region"):
+        ask(Client(Settings(backend=Backend.AWS, region="no region")))
+
+
+# Connections.
+
+
+def test_nothing_is_made_before_the_first_request() -> None:
+    assert Client(LOCAL)._botocore is None
+
+
+def test_a_closed_client_opens_again() -> None:
+    client = Client(LOCAL)
+    first = client.botocore
+    assert client.botocore is first
+    client.close()
+    client.close()
+    assert client.botocore is not first

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from quill_models import __version__
+from quill_models.command import main
+from quill_models.command.cli import quill
+from quill_models.command.output import print_json, show_error, show_table
+from quill_models.errors import InvalidPayload
+
+from .wire import closed_port
+
+pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+
+Ran = tuple[int, str, str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """The installed command: exit status, standard output, standard error."""
+
+    def run_it(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["quill", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        status = left.value.code
+        shown = capsys.readouterr()
+        return (status if isinstance(status, int) else 0), shown.out, shown.err
+
+    return run_it
+
+
+def commands(
+    group: click.Group = quill, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        here = (*path, name)
+        yield here, command
+        if isinstance(command, click.Group):
+            yield from commands(command, here)
+
+
+COMMANDS = dict(commands())
+IDS = [" ".join(path) for path in COMMANDS]
+
+
+def test_the_commands_of_the_contract_that_there_are() -> None:
+    assert {path for path in COMMANDS if len(path) == 1} >= {
+        ("demo",),
+        ("local",),
+        ("schema",),
+        ("ingest",),
+        ("load",),
+        ("list",),
+    }
+    assert {" ".join(path) for path in COMMANDS if len(path) == 2} >= {
+        "local start",
+        "local stop",
+        "local status",
+        "schema apply",
+        "ingest hubspot",
+        "list agents",
+        "list interactions",
+        "list metrics",
+        "list job-runs",
+        "list webhook-events",
+    }
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("path", [(), *COMMANDS], ids=["quill", *IDS])
+def test_every_command_has_help(path: tuple[str, ...], flag: str) -> None:
+    result = CliRunner().invoke(quill, [*path, flag])
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: quill")
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=IDS)
+def test_every_command_and_option_says_what_it_does(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not isinstance(parameter.type, click.Choice):
+            assert parameter.help or parameter.show_default, parameter.name
+
+
+def test_the_version() -> None:
+    result = CliRunner().invoke(quill, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout == f"quill, version {__version__}\n"
+
+
+# Wrong usage: 2.
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "nonsense",
+        "--nonsense",
+        "schema nonsense",
+        "schema apply extra",
+        "local start --port 0",
+        "local start --port 65536",
+        "local start --port many",
+        "local status extra",
+        "ingest nonsense",
+        "ingest hubspot",
+        "ingest hubspot no-such-file.json",
+        "ingest hubspot .",
+        "load",
+        "load no-such-file.jsonl",
+        "load .",
+        "list nonsense",
+        "list agents --team a --status active",
+        "list agents --status gone",
+        "list agents --limit 0",
+        "list agents --limit many",
+        "list interactions --agent a --contact b",
+        "list interactions --day today",
+        "list interactions --day 2031-13-01",
+        "list interactions --since 2031-05-17",
+        "list interactions --agent a --since yesterday",
+        "list metrics",
+        "list metrics --name calls",
+        "list metrics --name calls --scope global --bucket 2031-05-17",
+        "list metrics --name calls --scope global --grain year",
+        "list job-runs --job a --status failed",
+        "list job-runs --status lost",
+        "list webhook-events --object contact",
+        "list webhook-events --object contact 1 --status dead",
+        "list webhook-events --status gone",
+    ],
+)
+def test_wrong_usage_is_status_2(run: Callable[..., Ran], arguments: str) -> None:
+    status, out, err = run(*arguments.split())
+    assert status == 2
+    assert out == ""
+    assert err.startswith(("Usage: ", "Error: "))
+    assert "Error: " in err
+    assert "Traceback" not in err
+
+
+# Failed: 1, a message on standard error, and no traceback.
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An endpoint where nothing answers, as the one of the environment."""
+    endpoint = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setenv("DYNAMODB_ENDPOINT", endpoint)
+    return endpoint
+
+
+@pytest.fixture
+def files(isolated: Path) -> Path:
+    (isolated / "good.jsonl").write_text('{"kind": "agent", "agent_id": "7"}\n')
+    (isolated / "bad.jsonl").write_text('\n{"kind": "squad"}\n')
+    (isolated / "empty.json").write_text("[]")
+    return isolated
+
+
+NEEDS_A_SERVER = [
+    "schema apply",
+    "load good.jsonl",
+    "ingest hubspot empty.json",
+    "list agents",
+    "list agents --team north",
+    "list interactions",
+    "list interactions --agent 7 --since 2031-05-17T12:00",
+    "list metrics --name calls --scope global",
+    "list metrics --name calls --bucket 2031-05-17",
+    "list job-runs",
+    "list job-runs --job sync",
+    "list webhook-events",
+    "list webhook-events --object contact 123",
+]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["", "json"])
+@pytest.mark.parametrize("arguments", NEEDS_A_SERVER)
+def test_without_a_server_every_command_says_how_to_start_one(
+    run: Callable[..., Ran], nobody: str, arguments: str, as_json: list[str]
+) -> None:
+    status, out, err = run(*arguments.split(), *as_json)
+    assert status == 1
+    assert out == ""
+    assert err.startswith(f"Error: No DynamoDB answers at {nobody}")
+    for way in ("docker compose up", "quill local start", "DYNAMODB_ENDPOINT=…"):
+        assert way in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("arguments", ["demo", "local status", *NEEDS_A_SERVER])
+def test_a_wrong_setting_is_told_by_every_command(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, arguments: str
+) -> None:
+    monkeypatch.setenv("DATA_BACKEND", "moto")
+    status, out, err = run(*arguments.split())
+    assert (status, out) == (1, "")
+    assert err == "Error: DATA_BACKEND is 'moto'; allowed are 'dynamodb-local' or 'aws'.\n"
+
+
+def test_the_demo_never_runs_on_aws(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_BACKEND", "aws")
+    status, out, err = run("demo")
+    assert (status, out) == (1, "")
+    assert "DATA_BACKEND=dynamodb-local" in err
+
+
+@pytest.mark.usefixtures("files", "nobody")
+def test_a_bad_line_is_named_before_any_request(run: Callable[..., Ran]) -> None:
+    status, out, err = run("load", "bad.jsonl", "--json")
+    assert status == 1
+    assert err.startswith("Error: bad.jsonl: line 2: kind is 'squad'; allowed are agent")
+    document = json.loads(out)
+    assert document["files"] == []
+    (error,) = document["errors"]
+    assert (error["file"], error["position"]) == ("bad.jsonl", "line 2")
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "agents", "--team", "\udcff"],
+        ["list", "interactions", "--agent", "x" * 3000],
+        ["list", "interactions", "--agent", "7", "--since", "0001-01-01T00:00+01:00"],
+    ],
+    ids=["no text", "too long", "too early"],
+)
+def test_a_value_that_no_table_can_hold_is_a_message_and_no_traceback(
+    run: Callable[..., Ran], arguments: list[str]
+) -> None:
+    status, out, err = run(*arguments)
+    assert status in {1, 2}
+    assert out == ""
+    assert "Error: " in err
+    assert "Traceback" not in err
+
+
+# What is shown.
+
+
+def test_one_json_document_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"text": "ü🦜\u2028", "unpaired": "\ud800", "null": None}
+    print_json(document)
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_a_message_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error(InvalidPayload("[bold]no markup[/]", source="[a].json", position="line 1"))
+    assert capsys.readouterr().err == "Error: [a].json: line 1: [bold]no markup[/]\n"
+
+
+def test_a_table_shows_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("name", "n"), [("[red]Ada[/]", None), ({"a": 1}, 7)])
+    shown = capsys.readouterr().out
+    assert "[red]Ada[/]" in shown
+    assert "a: 1" in shown
+    assert not re.search(r"\x1b", shown)

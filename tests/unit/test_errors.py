@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+import quill_models
+from quill_models import errors
+from quill_models.errors import (
+    AlreadyRunning,
+    AlreadySucceeded,
+    InvalidPayload,
+    PartialWriteError,
+    QuillError,
+    RequestRejected,
+)
+
+from .examples import agent, job_run
+
+PUBLIC = {name: getattr(errors, name) for name in errors.__all__}
+# Of the contract: these are in the package itself, too.
+NAMED = (
+    "QuillError",
+    "AlreadyRunning",
+    "AlreadySucceeded",
+    "LeaseLost",
+    "PartialWriteError",
+    "InvalidPayload",
+    "InvalidSignature",
+)
+
+
+def test_every_public_error_is_listed() -> None:
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and value.__module__ == errors.__name__
+    }
+    assert defined == set(errors.__all__)
+    assert errors.__all__ == sorted(errors.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_there_is_one_root(name: str) -> None:
+    assert issubclass(PUBLIC[name], QuillError)
+    assert PUBLIC[name].__doc__
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_errors_of_the_contract_are_in_the_package(name: str) -> None:
+    assert getattr(quill_models, name) is PUBLIC[name]
+    assert name in quill_models.__all__
+
+
+@pytest.mark.parametrize(
+    ("name", "kin"),
+    [
+        ("ConfigurationError", ValueError),
+        ("InvalidValue", ValueError),
+        ("InvalidCursor", ValueError),
+        ("InvalidPayload", ValueError),
+        ("ServerUnreachable", ConnectionError),
+        ("AnswerLost", ConnectionError),
+        ("AccessDenied", PermissionError),
+        ("Throttled", TimeoutError),
+        ("TableNotFound", LookupError),
+    ],
+)
+def test_ordinary_except_clauses_keep_working(name: str, kin: type[Exception]) -> None:
+    error = PUBLIC[name]("what happened")
+    assert isinstance(error, kin)
+    assert str(error) == "what happened"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (InvalidPayload("it is empty"), "it is empty"),
+        (InvalidPayload("no occurredAt", position="event 3"), "event 3: no occurredAt"),
+        (InvalidPayload("it is empty", source="a.json"), "a.json: it is empty"),
+        (
+            InvalidPayload("no occurredAt", position="event 3", source="a.json"),
+            "a.json: event 3: no occurredAt",
+        ),
+    ],
+)
+def test_an_invalid_payload_says_where(error: InvalidPayload, text: str) -> None:
+    assert str(error) == text
+
+
+def test_an_invalid_payload_may_be_told_its_source_later() -> None:
+    error = InvalidPayload("no occurredAt", position="event 3")
+    in_file = error.in_source("a.json")
+    assert (in_file.reason, in_file.position, in_file.source) == (
+        "no occurredAt",
+        "event 3",
+        "a.json",
+    )
+    assert error.source is None
+
+
+def test_errors_carry_what_is_needed_to_go_on() -> None:
+    run = job_run()
+    assert AlreadyRunning("running", run=run).run is run
+    assert AlreadySucceeded("done", run=run).run is run
+    assert RequestRejected("no", code="ValidationException").code == "ValidationException"
+    partial = PartialWriteError("stopped", results=[None], pending=[agent()])
+    assert (partial.results, partial.pending) == ([None], [agent()])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidPayload("no occurredAt", position="event 3", source="a.json"),
+        RequestRejected("no", code="ValidationException"),
+        PartialWriteError("stopped", results=[None], pending=["a"]),
+        AlreadyRunning("running", run="the run"),
+        AlreadySucceeded("done", run="the run"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_pass_from_process_to_process(error: QuillError) -> None:
+    # A worker of a process pool that raises one would otherwise break the whole pool.
+    for passed in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301
+        assert type(passed) is type(error)
+        assert str(passed) == str(error)
+        assert vars(passed) == vars(error)

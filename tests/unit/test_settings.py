@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models import Backend, QuillError, Settings
+from quill_models.client import Client
+from quill_models.errors import ConfigurationError
+
+pytestmark = pytest.mark.usefixtures("isolated")
+
+FAKE = ("fakeMyKeyId", "fakeSecretAccessKey")
+
+
+def env_file(path: Path, text: str) -> Path:
+    file = path / "settings.env"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_the_defaults() -> None:
+    assert Settings.load(environ={}) == Settings(
+        backend=Backend.LOCAL,
+        endpoint="http://localhost:8000",
+        table="quill",
+        region="us-west-2",
+        webhook_retention=timedelta(days=30),
+        job_retention=timedelta(days=90),
+        local_home=None,
+        java_home=None,
+    )
+    assert Settings() == Settings.load(environ={})
+
+
+VARIABLES: list[tuple[str, str, str, str, Any, Any]] = [
+    # variable, of the file, of the environment, field, from the file, from the environment
+    ("DATA_BACKEND", "aws", "dynamodb-local", "backend", Backend.AWS, Backend.LOCAL),
+    ("DYNAMODB_ENDPOINT", "http://f:1", "https://e:2", "endpoint", "http://f:1", "https://e:2"),
+    ("QUILL_TABLE", "of.file", "of-env", "table", "of.file", "of-env"),
+    ("AWS_REGION", "eu-west-1", "eu-north-1", "region", "eu-west-1", "eu-north-1"),
+    ("AWS_DEFAULT_REGION", "eu-west-1", "eu-north-1", "region", "eu-west-1", "eu-north-1"),
+    (
+        "QUILL_WEBHOOK_RETENTION_DAYS",
+        "7",
+        "0",
+        "webhook_retention",
+        timedelta(days=7),
+        None,
+    ),
+    ("QUILL_JOB_RETENTION_DAYS", "0", "36500", "job_retention", None, timedelta(days=36_500)),
+    ("DYNAMODB_LOCAL_HOME", "/f", "/e", "local_home", Path("/f"), Path("/e")),
+    ("JAVA_HOME", "/f", "/e", "java_home", Path("/f"), Path("/e")),
+]
+
+
+@pytest.mark.parametrize(
+    ("variable", "texts", "field", "values"),
+    [(each[0], each[1:3], each[3], each[4:]) for each in VARIABLES],
+)
+def test_the_environment_beats_the_file_and_the_file_the_default(
+    tmp_path: Path, variable: str, texts: tuple[str, str], field: str, values: tuple[Any, Any]
+) -> None:
+    (in_file, in_environ), (from_file, from_environ) = texts, values
+    file = env_file(tmp_path, f"{variable}={in_file}\n")
+    assert getattr(Settings.load(file, {}), field) == from_file
+    assert getattr(Settings.load(file, {variable: in_environ}), field) == from_environ
+    assert getattr(Settings.load(None, {variable: in_environ}), field) == from_environ
+    assert getattr(Settings.load(file, {}), field) != getattr(Settings.load(None, {}), field)
+
+
+def test_the_file_is_the_one_in_the_current_folder(isolated: Path) -> None:
+    (isolated / ".env").write_text("QUILL_TABLE=here\n")
+    assert Settings.load().table == "here"
+    assert Settings.load(env_file=None).table == "quill"
+
+
+def test_the_environment_is_this_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUILL_TABLE", "of-this-process")
+    assert Settings.load().table == "of-this-process"
+    assert Settings.load(environ={}).table == "quill"
+
+
+def test_nothing_of_the_file_is_exported(tmp_path: Path) -> None:
+    file = env_file(tmp_path, "QUILL_TABLE=private\nAWS_SECRET_ACCESS_KEY=private\n")
+    before = dict(os.environ)
+    assert Settings.load(file).table == "private"
+    assert dict(os.environ) == before
+
+
+def test_a_dollar_in_a_value_is_a_dollar(tmp_path: Path) -> None:
+    file = env_file(tmp_path, "DYNAMODB_LOCAL_HOME=/a/${HOME}/$HOME\n")
+    assert Settings.load(file, {}).local_home == Path("/a/${HOME}/$HOME")
+
+
+def test_comments_quotes_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -> None:
+    file = env_file(tmp_path, "\ufeff# of the team\nexport QUILL_TABLE='of-team' # ours\n")
+    assert Settings.load(file, {}).table == "of-team"
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_line(tmp_path: Path) -> None:
+    file = env_file(tmp_path, "\ufeffQUILL_TABLE=of-team\n")
+    assert Settings.load(file, {}).table == "of-team"
+
+
+def test_no_file_is_no_error(tmp_path: Path) -> None:
+    assert Settings.load(tmp_path / "none", {}) == Settings()
+
+
+def test_space_around_a_value_and_an_empty_value_are_nothing() -> None:
+    environ = {"QUILL_TABLE": "  of-env \n", "DYNAMODB_ENDPOINT": " ", "DATA_BACKEND": ""}
+    assert Settings.load(environ=environ) == Settings(table="of-env")
+
+
+def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_bytes(b"QUILL_TABLE=\xff\xfe\n")
+    with pytest.raises(ConfigurationError, match=r"settings file .*settings.env cannot be read"):
+        Settings.load(file, {})
+
+
+def test_a_file_that_may_not_be_read_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = env_file(tmp_path, "QUILL_TABLE=private\n")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("dotenv.main.open", denied, raising=False)
+    with pytest.raises(ConfigurationError, match=r"settings.env cannot be read: .*denied"):
+        Settings.load(file, {})
+
+
+# Wrong values.
+
+_DAYS = ["-1", "1.5", "many", "36501", "100000", "1e3", "٣", "1 0"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        *(
+            ("DATA_BACKEND", value, "'dynamodb-local' or 'aws'")
+            for value in ("AWS", "local", "dynamodb_local", "aws,local", "-")
+        ),
+        *(
+            ("DYNAMODB_ENDPOINT", value, "an http or https URL such as 'http://localhost:8000'")
+            for value in (
+                "localhost:8000",
+                "localhost",
+                "//localhost:8000",
+                "ftp://localhost",
+                "http://",
+                "http://:8000",
+                "http://localhost:port",
+                "http://localhost:0",
+                "http://localhost:65536",
+                "http://[::1",
+            )
+        ),
+        *(
+            ("QUILL_TABLE", value, "3 to 255 letters, digits, '_', '-' and '.'")
+            for value in ("ab", "a b", "a/b", "tüb", "x" * 256, "quill\nx")
+        ),
+        *(
+            (variable, value, "a whole number of days from 0 (for ever) to 36500")
+            for variable in ("QUILL_WEBHOOK_RETENTION_DAYS", "QUILL_JOB_RETENTION_DAYS")
+            for value in _DAYS
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    variable: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(None, {variable: value})
+    message = str(caught.value)
+    assert message.startswith(f"{variable} is {value!r}; allowed ")
+    assert allowed in message
+    assert isinstance(caught.value, (QuillError, ValueError))
+
+
+def test_a_wrong_value_in_the_file_is_named_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="DATA_BACKEND is 'moto'"):
+        Settings.load(env_file(tmp_path, "DATA_BACKEND=moto\n"), {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "variable"),
+    [
+        ("backend", "moto", "DATA_BACKEND"),
+        ("endpoint", "localhost", "DYNAMODB_ENDPOINT"),
+        ("endpoint", 8000, "DYNAMODB_ENDPOINT"),
+        ("table", "x", "QUILL_TABLE"),
+        ("table", None, "QUILL_TABLE"),
+    ],
+)
+def test_settings_made_by_hand_are_checked_too(field: str, value: Any, variable: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable):
+        Settings(**{field: value})
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().table = "other"  # type: ignore[misc]
+
+
+@given(st.integers(1, 36_500))
+def test_days_of_retention(days: int) -> None:
+    environ = {"QUILL_JOB_RETENTION_DAYS": str(days)}
+    assert Settings.load(None, environ).job_retention == timedelta(days=days)
+
+
+# The two backends.
+
+
+def test_aws_has_no_default_endpoint_and_no_default_region() -> None:
+    loaded = Settings.load(environ={"DATA_BACKEND": "aws"})
+    assert (loaded.backend, loaded.endpoint, loaded.region) == (Backend.AWS, None, None)
+
+
+def test_aws_takes_an_endpoint_that_is_named() -> None:
+    endpoint = "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com"
+    environ = {"DATA_BACKEND": "aws", "DYNAMODB_ENDPOINT": endpoint}
+    assert Settings.load(environ=environ).endpoint == endpoint
+
+
+def test_the_named_endpoint() -> None:
+    assert Settings.given_endpoint(None, {}) is None
+    assert Settings.given_endpoint(None, {"DYNAMODB_ENDPOINT": " "}) is None
+    assert Settings.given_endpoint(None, {"DYNAMODB_ENDPOINT": "http://e:1"}) == "http://e:1"
+
+
+def _credentials(client: Client) -> tuple[str, ...] | None:
+    signer: Any = client.botocore._request_signer  # type: ignore[attr-defined]
+    found = signer._credentials
+    if found is None:
+        return None
+    token = () if found.token is None else (found.token,)
+    return (found.access_key, found.secret_key, *token)
+
+
+def test_aws_without_credentials_has_none_rather_than_fake_ones() -> None:
+    client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
+    assert _credentials(client) is None
+    assert client.botocore.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
+
+
+def test_aws_takes_credentials_and_region_from_the_standard_chain(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    credentials, config = tmp_path / "credentials", tmp_path / "config"
+    credentials.write_text("[team]\naws_access_key_id=AK\naws_secret_access_key=SK\n")
+    config.write_text("[profile team]\nregion=eu-north-1\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    client = Client(Settings(backend=Backend.AWS))
+    assert _credentials(client) == ("AK", "SK")
+    assert client.botocore.meta.region_name == "eu-north-1"
+
+
+def test_aws_goes_to_aws_unless_our_own_setting_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Left over from work with a local server: production must not go there by accident.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
+    client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
+    assert client.botocore.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK", "AWS_SESSION_TOKEN": "T"},
+        {"AWS_PROFILE": "no-such-profile"},
+        {"AWS_DEFAULT_PROFILE": "no-such-profile"},
+        {"AWS_ENDPOINT_URL": "http://elsewhere:1", "AWS_ENDPOINT_URL_DYNAMODB": "http://e:1"},
+        {"AWS_CONFIG_FILE": __file__, "AWS_SHARED_CREDENTIALS_FILE": __file__},
+        {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true"},
+    ],
+    ids=lambda environ: next(iter(environ)),
+)
+def test_local_reads_nothing_of_the_aws_chain(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    client = Client(Settings.load())
+    assert _credentials(client) == FAKE
+    assert client.botocore.meta.endpoint_url == "http://localhost:8000"
+    assert client.botocore.meta.region_name == "us-west-2"

@@ -1,0 +1,66 @@
+"""Answers in place of the network. botocore signs, serializes, retries and parses as ever."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+from botocore.awsrequest import AWSResponse
+
+from quill_models.client import Client
+
+Answer = AWSResponse | Exception
+Reply = Callable[[str, dict[str, Any]], Answer]
+
+
+class _Body(BytesIO):
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.getvalue()
+
+
+def answer(document: dict[str, Any] | bytes, status: int = 200) -> AWSResponse:
+    """What a server says: a JSON document, or bytes that are none."""
+    content = document if isinstance(document, bytes) else json.dumps(document).encode()
+    kind = "text/html" if isinstance(document, bytes) else "application/x-amz-json-1.0"
+    return AWSResponse("http://localhost", status, {"Content-Type": kind}, _Body(content))  # type: ignore[arg-type]
+
+
+def refusal(code: str, status: int = 400, **more: Any) -> AWSResponse:
+    """A refusal of DynamoDB with its code."""
+    kind = f"com.amazonaws.dynamodb.v20120810#{code}"
+    return answer({"__type": kind, "message": f"because of {code}", **more}, status)
+
+
+class Wire:
+    """Stands where the network would be, and keeps what was sent."""
+
+    def __init__(self, client: Client, reply: Reply) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.reply = reply
+        client.botocore.meta.events.register_first("before-send.dynamodb", self._send)
+
+    def _send(self, request: Any, **_: Any) -> Any:
+        target = request.headers["X-Amz-Target"]
+        name = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
+        body = json.loads(request.body)
+        self.sent.append((name, body))
+        reply = self.reply(name, body)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+def always(reply: Answer | dict[str, Any]) -> Reply:
+    """The same answer to everything."""
+    return lambda _name, _body: answer(reply) if isinstance(reply, dict) else reply
+
+
+def closed_port() -> int:
+    """A port at which nothing listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
