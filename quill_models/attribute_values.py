@@ -58,6 +58,8 @@ def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:
         for name in value:
             if not isinstance(name, str):
                 raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+            if not name:
+                raise InvalidValue(f"{what} has an empty name")
             to_attribute_value(name, f"a name in {what}")
         return {
             "M": {

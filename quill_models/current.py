@@ -16,26 +16,45 @@ from quill_models.errors import QuillError
 from quill_models.settings import Settings
 from quill_models.table import Table
 
-__all__ = ["current_table", "entered", "known_shards"]
+__all__ = ["current_table", "enter", "entered", "known_shards", "leave"]
 
-_here: ContextVar[Table | None] = ContextVar("quill_table", default=None)
+# The tables whose blocks were entered here, the innermost last; those left meanwhile, too.
+_here: ContextVar[tuple[Table, ...]] = ContextVar("quill_tables", default=())
+# The tables whose blocks are open anywhere, once for each block.
 _open: list[Table] = []
 _defaults: dict[Settings, Table] = {}
 _lock = Lock()
 
 
+def enter(table: Table) -> None:
+    """Make a table the current one here, until it is left."""
+    _here.set((*_here.get(), table))
+    with _lock:
+        _open.append(table)
+
+
+def leave(table: Table) -> bool:
+    """End the last block of a table; whether none of its blocks is open any more.
+
+    Blocks need not be left in the order in which they were entered, nor in the same thread.
+    """
+    here = _here.get()
+    if table in here:
+        at = len(here) - 1 - here[::-1].index(table)
+        _here.set(here[:at] + here[at + 1 :])
+    with _lock:
+        _open.remove(table)
+        return table not in _open
+
+
 @contextmanager
 def entered(table: Table) -> Iterator[None]:
     """Make a table the current one for the block."""
-    token = _here.set(table)
-    with _lock:
-        _open.append(table)
+    enter(table)
     try:
         yield
     finally:
-        with _lock:
-            _open.remove(table)
-        _here.reset(token)
+        leave(table)
 
 
 def current_table() -> Table:
@@ -59,10 +78,10 @@ def known_shards() -> int:
 
 
 def _open_table() -> Table | None:
-    table = _here.get()
-    if table is not None:
-        return table
     with _lock:
+        for table in reversed(_here.get()):
+            if table in _open:
+                return table
         tables = {id(table): table for table in _open}
     if len(tables) > 1:
         raise QuillError(

@@ -158,7 +158,7 @@ def job_runs_succeeded(job_name: str) -> str:
 
 
 def events_to_work_on(source: str, shard: int) -> str:
-    """W2: the events of a source that wait for work, or are being worked on, by due time."""
+    """All events of a source that are not done with, by due time: what a claim takes from."""
     return _partition("WEBHOOK_WORK", source, _shard(shard))
 
 
@@ -181,7 +181,7 @@ def job_runs_of_status(status: str, shard: int) -> str:
 
 
 def events_of_status(source: str, status: str, shard: int) -> str:
-    """W3: the events of a source in a status by the time they occurred."""
+    """W2 and W3: the events of a source in a status, by due time or by the time they occurred."""
     return _partition("WEBHOOK_STATUS", source, status, _shard(shard))
 
 

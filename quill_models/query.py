@@ -55,7 +55,7 @@ class Query(Generic[M]):
         *,
         index: str | None = None,
         between: tuple[str, str] | None = None,
-        where: tuple[str, str] | None = None,
+        moving_end: bool = False,
         newest_first: bool = False,
     ) -> None:
         self._table = table
@@ -63,7 +63,7 @@ class Query(Generic[M]):
         self._partitions = list(partitions)
         self._index = index
         self._between = between
-        self._where = where
+        self._moving_end = moving_end
         self._newest_first = newest_first
         # An empty range (until before since) is an empty list, not an error of the server.
         if between is not None and between[0] > between[1]:
@@ -114,7 +114,6 @@ class Query(Generic[M]):
                 found, start = self._table.count(
                     self._condition(partition),
                     index=self._index,
-                    where=self._filter(),
                     start=start,
                 )
                 total += found
@@ -136,19 +135,12 @@ class Query(Generic[M]):
             {":pk": {"S": partition}, ":lower": {"S": lower}, ":upper": {"S": upper}},
         )
 
-    def _filter(self) -> Condition | None:
-        if self._where is None:
-            return None
-        name, value = self._where
-        return Condition("#where = :where", {"#where": name}, {":where": {"S": value}})
-
     def _request(
         self, partition: str, start: RawItem | None, limit: int | None
     ) -> tuple[list[RawItem], RawItem | None]:
         return self._table.query(
             self._condition(partition),
             index=self._index,
-            where=self._filter(),
             newest_first=self._newest_first,
             limit=limit,
             start=start,
@@ -206,8 +198,8 @@ class Query(Generic[M]):
                 # Not how many: a cursor outlives the growing of the shards.
                 self._partitions[:1],
                 self._index,
-                self._between,
-                self._where,
+                # Where the upper end is the present, it is another one for the next page.
+                self._between[:1] if self._between and self._moving_end else self._between,
                 self._newest_first,
             ]
         )
@@ -230,8 +222,10 @@ class Query(Generic[M]):
             )
         except (binascii.Error, ValueError, TypeError):
             raise InvalidCursor("The cursor is not one that a page of this package gave.") from None
+        # Bits of the last character that say nothing must not make another cursor of it.
+        canonical = base64.urlsafe_b64encode(decoded).decode().rstrip("=") == cursor
         checksum, content = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
-        if checksum != self._checksum(content):
+        if not canonical or checksum != self._checksum(content):
             raise InvalidCursor(
                 "The cursor was altered or belongs to another query (another table, list, range "
                 "or order). Start again without one."

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
 from quill_models.clock import Clock, system_clock
-from quill_models.current import entered
+from quill_models.current import enter, leave
 from quill_models.datastore import DynamoDataStore
 from quill_models.repositories import Agents, Interactions, JobRuns, Metrics, WebhookEvents
 from quill_models.schema import Schema
@@ -35,10 +33,6 @@ class Quill:
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self._table = Table(settings, clock)
-        # The blocks that are open in each thread, and how many in all.
-        self._blocks = threading.local()
-        self._open = 0
-        self._lock = threading.Lock()
         self.schema = Schema(self._table)
         self.store = DynamoDataStore(self._table)
         self.agents = Agents(self._table)
@@ -52,11 +46,7 @@ class Quill:
         self._table.close()
 
     def __enter__(self) -> Self:
-        block = ExitStack()
-        block.enter_context(entered(self._table))
-        self._blocks.stack = [*getattr(self._blocks, "stack", ()), block]
-        with self._lock:
-            self._open += 1
+        enter(self._table)
         return self
 
     def __exit__(
@@ -65,11 +55,7 @@ class Quill:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._blocks.stack.pop().close()
-        with self._lock:
-            self._open -= 1
-            last = self._open == 0
-        if last:
+        if leave(self._table):
             self.close()
 
 

@@ -113,18 +113,15 @@ class Table:
         condition: Condition,
         *,
         index: str | None = None,
-        where: Condition | None = None,
         newest_first: bool = False,
         limit: int | None = None,
         start: RawItem | None = None,
     ) -> tuple[list[RawItem], RawItem | None]:
         """One page of a key condition, without what has expired, and where the next one begins.
 
-        ``where`` leaves out further items after they were read and paid for.
-
         Reads of the table itself are strongly consistent; an index cannot be read so.
         """
-        parameters = self._query_parameters(condition, index, where, start)
+        parameters = self._query_parameters(condition, index, start)
         parameters["ScanIndexForward"] = not newest_first
         if limit is not None:
             parameters["Limit"] = limit
@@ -136,11 +133,10 @@ class Table:
         condition: Condition,
         *,
         index: str | None = None,
-        where: Condition | None = None,
         start: RawItem | None = None,
     ) -> tuple[int, RawItem | None]:
         """How many live items one page of a key condition has, and where the next one begins."""
-        parameters = self._query_parameters(condition, index, where, start)
+        parameters = self._query_parameters(condition, index, start)
         answer = self.request("query", Select="COUNT", **parameters)
         return answer["Count"], answer.get("LastEvaluatedKey")
 
@@ -148,18 +144,15 @@ class Table:
         self,
         condition: Condition,
         index: str | None,
-        where: Condition | None,
         start: RawItem | None,
     ) -> dict[str, Any]:
-        where = where or Condition("")
         parameters: dict[str, Any] = {
             "KeyConditionExpression": condition.expression,
             # "Not expired" rather than "expires later": false for a missing or textual ttl.
-            "FilterExpression": " AND ".join(filter(None, ["NOT #ttl <= :now", where.expression])),
-            "ExpressionAttributeNames": {**condition.names, **where.names, "#ttl": TTL},
+            "FilterExpression": "NOT #ttl <= :now",
+            "ExpressionAttributeNames": {**condition.names, "#ttl": TTL},
             "ExpressionAttributeValues": {
                 **condition.values,
-                **where.values,
                 ":now": {"N": str(int(self.clock().timestamp()))},
             },
         }

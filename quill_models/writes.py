@@ -17,14 +17,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from quill_models.client import ConditionFailed, TransactionCanceled
-from quill_models.errors import (
-    AnswerLost,
-    PartialWriteError,
-    QuillError,
-    RequestRejected,
-    ServerUnreachable,
-    Throttled,
-)
+from quill_models.errors import PartialWriteError, QuillError, RequestRejected, Throttled
 from quill_models.item_size import check_size, size_of
 from quill_models.keys import Key
 from quill_models.table import PK, Condition, RawItem, Table, key_of, raw_key
@@ -175,86 +168,127 @@ def send_many(table: Table, writes: Iterable[Write[R]]) -> Iterator[R]:
         yield from _send_chunk(table, chunk)
 
 
-def _send_chunk(table: Table, chunk: list[Write[R]]) -> list[R]:
-    results: dict[int, R] = {}
+def _send_chunk(table: Table, writes: list[Write[R]]) -> list[R]:
+    for write in writes:
+        for action in write.actions():
+            _check(action)
+    chunk = _Chunk(table, writes)
     try:
-        for write in chunk:
-            for action in write.actions():
-                _check(action)
-        for attempt in range(_RETRIES):
-            waiting = [at for at in range(len(chunk)) if at not in results]
-            if not waiting:
-                break
-            moved = False
-            for batch in _batches(chunk, waiting):
-                moved |= _send_batch(table, chunk, batch, results)
-            if not moved:
-                _wait(attempt + 1)
-        else:
-            waiting = [at for at in range(len(chunk)) if at not in results]
-            if waiting:
-                raise _contended(chunk[waiting[0]])
-    except (AnswerLost, ServerUnreachable, Throttled) as error:
-        known = [results[at] for at in sorted(results)]
-        pending = [write for at, write in enumerate(chunk) if at not in results]
+        chunk.send()
+    except QuillError as error:
         raise PartialWriteError(
             "The table stopped answering in the middle of a bulk write. What was written stays; "
             f"sending all of it again is safe. {error}",
-            results=known,
-            pending=pending,
+            results=[chunk.results[at] for at in sorted(chunk.results)],
+            pending=[writes[at] for at in chunk.waiting()],
         ) from error
-    return [results[at] for at in range(len(chunk))]
+    return [chunk.results[at] for at in range(len(writes))]
 
 
-def _batches(chunk: Sequence[Write[Any]], waiting: Sequence[int]) -> Iterator[list[int]]:
-    """Which writes go into which transaction of this round; some wait for the next round."""
-    touched: set[Key] = set()
-    batch: list[int] = []
-    actions = size = 0
-    for at in waiting:
-        own = chunk[at].actions()
-        keys = {action.key for action in own}
-        # The same key twice in one transaction is refused, and in two of one round it would be
-        # up to chance which is first.
-        if keys & touched:
-            touched |= keys
-            continue
-        touched |= keys
-        own_size = sum(action.size for action in own)
-        if batch and (
-            actions + len(own) > TRANSACTION_ACTIONS or size + own_size > TRANSACTION_BYTES
-        ):
+class _Chunk(Generic[R]):
+    """Up to a hundred writes on their way, as if they were done one after the other."""
+
+    def __init__(self, table: Table, writes: Sequence[Write[R]]) -> None:
+        self._table = table
+        self._writes = writes
+        self.results: dict[int, R] = {}
+        # What is stored under a key, as far as the writes before have shown it.
+        self._stored: dict[Key, RawItem] = {}
+        # Writes that have been told of it.
+        self._told: set[int] = set()
+
+    def waiting(self) -> list[int]:
+        """The writes whose outcome is not known, by number."""
+        return [at for at in range(len(self._writes)) if at not in self.results]
+
+    def send(self) -> None:
+        """Send rounds of transactions until each write has its outcome."""
+        standstills = 0
+        while waiting := self.waiting():
+            before = len(self.results)
+            moved = False
+            for batch in self._batches(waiting):
+                moved |= self._send_batch(batch)
+            if len(self.results) > before:
+                standstills = 0
+                continue
+            # Refused writes name other actions at once; others wait for the collision to pass.
+            standstills += 1
+            if standstills >= _RETRIES:
+                raise _contended(self._writes[waiting[0]])
+            if not moved or standstills > 1:
+                _wait(standstills)
+
+    def _batches(self, waiting: Sequence[int]) -> Iterator[list[int]]:
+        """Which writes go into which transaction of this round; some wait for the next round."""
+        touched: set[Key] = set()
+        batch: list[int] = []
+        actions = size = 0
+        for at in waiting:
+            own = self._writes[at].actions()
+            keys = {action.key for action in own}
+            # The same key twice in one transaction is refused, and in two of one round it would
+            # be up to chance which is first.
+            if keys & touched or self._settled_by_those_before(at, own):
+                touched |= keys
+                continue
+            own = self._writes[at].actions()
+            touched |= {action.key for action in own}
+            own_size = sum(action.size for action in own)
+            if batch and (
+                actions + len(own) > TRANSACTION_ACTIONS or size + own_size > TRANSACTION_BYTES
+            ):
+                yield batch
+                batch, actions, size = [], 0, 0
+            batch.append(at)
+            actions += len(own)
+            size += own_size
+        if batch:
             yield batch
-            batch, actions, size = [], 0, 0
-        batch.append(at)
-        actions += len(own)
-        size += own_size
-    if batch:
-        yield batch
 
+    def _settled_by_those_before(self, at: int, own: Sequence[Action]) -> bool:
+        """Whether what the writes before stored decides this one, without a request."""
+        stored = self._stored.get(own[0].key)
+        if stored is None or at in self._told:
+            return False
+        self._told.add(at)
+        result = self._writes[at].refused([Refusal(stored), *(None for _ in own[1:])])
+        if result is not None:
+            self.results[at] = result
+        return result is not None
 
-def _send_batch(
-    table: Table, chunk: Sequence[Write[R]], batch: Sequence[int], results: dict[int, R]
-) -> bool:
-    """Send one transaction; whether it brought any write forward."""
-    own = [chunk[at].actions() for at in batch]
-    flat = [action for actions in own for action in actions]
-    refusals = _transact(table, flat)
-    if refusals is None:
-        for at in batch:
-            results[at] = chunk[at].done()
-        return True
-    moved = False
-    start = 0
-    for at, actions in zip(batch, own, strict=True):
-        mine = refusals[start : start + len(actions)]
-        start += len(actions)
-        if any(mine):
+    def _send_batch(self, batch: Sequence[int]) -> bool:
+        """Send one transaction; whether it brought any write forward."""
+        own = [self._writes[at].actions() for at in batch]
+        refusals = _transact(self._table, [action for actions in own for action in actions])
+        if refusals is None:
+            for at, actions in zip(batch, own, strict=True):
+                self._know(actions[0].key, actions[0].item if isinstance(actions[0], Put) else None)
+                self.results[at] = self._writes[at].done()
+            return True
+        moved = False
+        start = 0
+        for at, actions in zip(batch, own, strict=True):
+            mine = refusals[start : start + len(actions)]
+            start += len(actions)
+            if not any(mine):
+                continue
             moved = True
-            result = chunk[at].refused(mine)
+            if mine[0] is None and any(before not in self.results for before in range(at)):
+                # Another item has its second identity; a write before it may yet give that up.
+                continue
+            if mine[0] is not None:
+                self._know(actions[0].key, mine[0].item)
+            result = self._writes[at].refused(mine)
             if result is not None:
-                results[at] = result
-    return moved
+                self.results[at] = result
+        return moved
+
+    def _know(self, key: Key, item: RawItem | None) -> None:
+        if item is None:
+            self._stored.pop(key, None)
+        else:
+            self._stored[key] = item
 
 
 def _send_one(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | None:

@@ -34,14 +34,17 @@ _PIPE_WIDTH = 200
 
 def console() -> Console:
     """Standard output. Colours and the terminal's width where it is a terminal."""
-    return Console(
-        width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False
-    )
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
 
 
 def error_console() -> Console:
     """Standard error."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+    return Console(
+        stderr=True,
+        width=None if sys.stderr.isatty() else _PIPE_WIDTH,
+        highlight=False,
+        emoji=False,
+    )
 
 
 def show_error(error: BaseException | str) -> None:

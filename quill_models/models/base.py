@@ -293,7 +293,7 @@ class QuillModel(Model):
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> dict[str, Any]:
         """PynamoDB's unconditional put. The repositories' calls are the ones to prefer."""
-        self._prepare_save()
+        self.prepare_save()
         return super().save(condition, add_version_condition=add_version_condition)
 
     def update(self, *_: Any, **__: Any) -> NoReturn:
@@ -313,16 +313,16 @@ class QuillModel(Model):
         return_values_on_condition_failure: str | None = None,
     ) -> dict[str, Any]:
         """PynamoDB's put in a transaction."""
-        self._prepare_save()
+        self.prepare_save()
         return super().get_save_kwargs_from_instance(condition, return_values_on_condition_failure)
 
     @classmethod
     def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
         """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``."""
-        _ = current_table().shards
-        return super().batch_write(auto_commit)
+        return _StampingBatch(cls, auto_commit)
 
-    def _prepare_save(self) -> None:
+    def prepare_save(self) -> None:
+        """Stamp it for a save by PynamoDB. A request once a minute, for the number of shards."""
         table = current_table()
         _ = table.shards
         self.stamp(table, self.created_at)
@@ -349,6 +349,14 @@ class QuillModel(Model):
     # The fields of the identity, and what else `repr` shows. Never a payload.
     IDENTITY: ClassVar[tuple[str, ...]] = ()
     SHOWN: ClassVar[tuple[str, ...]] = ()
+
+
+class _StampingBatch(BatchWrite[Any]):
+    """PynamoDB's batch, whose items carry what every stored item does."""
+
+    def save(self, put_item: QuillModel) -> None:
+        put_item.prepare_save()
+        super().save(put_item)
 
 
 def _exact(value: Any) -> Any:

@@ -28,7 +28,7 @@ class EventStatus(StrEnum):
 
 
 _TO_WORK_ON = frozenset({EventStatus.PENDING, EventStatus.PROCESSING, EventStatus.FAILED})
-_LISTED_BY_STATUS = frozenset({EventStatus.PROCESSED, EventStatus.FAILED, EventStatus.DEAD})
+_BY_DUE_TIME = frozenset({EventStatus.PENDING, EventStatus.PROCESSING})
 
 
 class WebhookEvent(QuillModel):
@@ -109,16 +109,14 @@ class WebhookEvent(QuillModel):
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""
         shard = key_schema.shard(self.key(), shards)
-        order = key_schema.event_order(self.occurred_at)
-        lists = {}
+        occurred = key_schema.event_order(self.occurred_at)
+        due = key_schema.event_order(self.received_at)
+        waits = self.status in _BY_DUE_TIME
+        status = key_schema.events_of_status(self.source, self.status, shard)
+        lists = {"gsi3": (status, due if waits else occurred)}
         if self.object_type is not None and self.object_id is not None:
             about = key_schema.events_of_object(self.source, self.object_type, self.object_id)
-            lists["gsi1"] = (about, order)
+            lists["gsi1"] = (about, occurred)
         if self.status in _TO_WORK_ON:
-            lists["gsi2"] = (
-                key_schema.events_to_work_on(self.source, shard),
-                key_schema.event_order(self.received_at),
-            )
-        if self.status in _LISTED_BY_STATUS:
-            lists["gsi3"] = (key_schema.events_of_status(self.source, self.status, shard), order)
+            lists["gsi2"] = (key_schema.events_to_work_on(self.source, shard), due)
         return lists

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from quill_models.keys import Key
 from quill_models.models import QuillModel
 from quill_models.repositories.claims import claims_of, delete_claim
 from quill_models.results import Outcome, WriteResult
@@ -21,12 +22,14 @@ class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
 
     def __init__(self, model: M) -> None:
         self._model = model
+        # Claims that turned out to be another item's.
+        self._not_ours: set[Key] = set()
 
     def actions(self) -> Sequence[Action]:
         """See `Write.actions`."""
         return [
             Delete(self._model.key(), Condition.unchanged_since(self._model.write_token)),
-            *(delete_claim(self._model, key) for key in claims_of(self._model)),
+            *(delete_claim(self._model, key) for key in self._claims()),
         ]
 
     def done(self) -> WriteResult[M]:
@@ -35,9 +38,16 @@ class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
 
     def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
         """See `Write.refused`."""
-        own = refusals[0]
-        if own is None or own.item is None:
+        own, *claims = refusals
+        if own is None:
+            refused = zip(self._claims(), claims, strict=True)
+            self._not_ours |= {key for key, refusal in refused if refusal is not None}
+            return None
+        if own.item is None:
             # Gone: deleted by another, or by ourselves and the answer was lost.
             return self.done()
         self._model = self._model.from_item(own.item)
         return None
+
+    def _claims(self) -> list[Key]:
+        return [key for key in claims_of(self._model) if key not in self._not_ours]

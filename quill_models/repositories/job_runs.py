@@ -112,6 +112,7 @@ class JobRuns:
             [key_schema.job_runs_leased()],
             index="gsi2",
             between=key_schema.runs_until(self._table.clock()),
+            moving_end=True,
         )
 
     def watermark(self, job_name: str, source: str) -> Watermark:

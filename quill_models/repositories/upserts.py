@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from quill_models.keys import Key
 from quill_models.models import QuillModel
 from quill_models.repositories.claims import claims_of, delete_claim, from_claim, put_claims
 from quill_models.results import Outcome, WriteResult
@@ -31,6 +32,8 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         self.model.stamp(table)
         self._written_at = self.model.created_at
         self._existing: M | None = None
+        # Claims to be given up that turned out to be another item's.
+        self._not_ours: set[Key] = set()
         self._actions = self._create()
 
     def actions(self) -> Sequence[Action]:
@@ -46,10 +49,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         """See `Write.refused`."""
         own = refusals[0]
         if own is None:
-            claimed = next((refusal.item for refusal in refusals if refusal and refusal.item), None)
-            if claimed is None:
-                return None
-            return WriteResult(Outcome.CONFLICT, from_claim(type(self.model), claimed))
+            return self._refused_claims(refusals)
         if own.item is None:
             self._existing = None
             self._actions = self._create()
@@ -66,6 +66,20 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         self._actions = self._replace(existing)
         return None
 
+    def _refused_claims(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
+        for action, refusal in zip(self._actions, refusals, strict=True):
+            if refusal is None:
+                continue
+            if isinstance(action, Put):
+                if refusal.item is not None:
+                    owner = from_claim(type(self.model), refusal.item)
+                    return WriteResult(Outcome.CONFLICT, owner)
+            else:
+                self._not_ours.add(action.key)
+        if self._existing is not None:
+            self._actions = self._replace(self._existing)
+        return None
+
     def _create(self) -> list[Action]:
         self.model.created_at = self._written_at
         item = self._item()
@@ -76,7 +90,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         # What a newer version of this package stored beside the fields known here stays.
         self.model.unknown = {**existing.unknown, **self.model.unknown}
         item = self._item()
-        kept = set(claims_of(self.model))
+        kept = self._not_ours.union(claims_of(self.model))
         return [
             Put(item, Condition.unchanged_since(existing.write_token)),
             *put_claims(self.model, item),

@@ -70,25 +70,17 @@ class WebhookEvents:
     ) -> Query[WebhookEvent]:
         """W2 and W3: the events of a source in a status. One request for each shard.
 
-        Pending and processing events are read from the work list, by the time they are due;
-        failed, dead and processed ones by the time they occurred.
+        Pending and processing events by the time they are due, failed, dead and processed ones by
+        the time they occurred.
         """
         status = choice(EventStatus, status, "status")
-        shards = self._table.shards_to_read
-        if status in {EventStatus.PENDING, EventStatus.PROCESSING}:
-            return Query(
-                self._table,
-                WebhookEvent,
-                [key_schema.events_to_work_on(source, shard) for shard in shards],
-                index="gsi2",
-                # One list for both, so that a claim asks each shard once.
-                where=("status", status),
-                newest_first=newest_first,
-            )
         return Query(
             self._table,
             WebhookEvent,
-            [key_schema.events_of_status(source, status, shard) for shard in shards],
+            [
+                key_schema.events_of_status(source, status, shard)
+                for shard in self._table.shards_to_read
+            ],
             index="gsi3",
             newest_first=newest_first,
         )

@@ -119,6 +119,10 @@ def keys(**given_keys: tuple[str, str]) -> dict[str, str]:
                 table=("WEBHOOK#hubspot#e1", "EVENT"),
                 gsi1=("WEBHOOK_OBJECT#hubspot#contact#123", f"EVENT#{AT_NOON}#"),
                 gsi2=("WEBHOOK_WORK#hubspot#0000", "EVENT#2031-05-17T12:00:01.000000Z#"),
+                gsi3=(
+                    "WEBHOOK_STATUS#hubspot#pending#0000",
+                    "EVENT#2031-05-17T12:00:01.000000Z#",
+                ),
             ),
             id="pending webhook event",
         ),

@@ -1,0 +1,47 @@
+"""Fixtures beside those of the package's own plugin, which starts the server."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from quill_models import Quill, Settings, connect
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import HandClock
+
+
+@pytest.fixture(scope="module")
+def shared(quill_endpoint: str) -> Iterator[Quill]:
+    """One table for the tests of a module that leave nothing in it, as each table takes time."""
+    settings = Settings(endpoint=quill_endpoint, table=f"quill-test-{secrets.token_hex(8)}")
+    with connect(settings) as connected:
+        connected.schema.apply()
+        yield connected
+        connected.schema.delete_table()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def clocked(quill: Quill, clock: HandClock) -> Iterator[Quill]:
+    """A `Quill` on the same table as ``quill``, whose time is ``clock``'s."""
+    with connect(quill.settings, clock=clock) as connected:
+        yield connected
+
+
+@pytest.fixture
+def proxy(quill_endpoint: str) -> Iterator[Proxy]:
+    proxy = Proxy(quill_endpoint)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def behind_proxy(quill: Quill, proxy: Proxy) -> Iterator[Quill]:
+    """A `Quill` on the same table as ``quill`` whose requests go through ``proxy``."""
+    with connect(replace(quill.settings, endpoint=proxy.endpoint)) as connected:
+        yield connected

@@ -1,0 +1,129 @@
+"""What these tests share: a clock to set, the requests on the wire, races between processes."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import Any
+
+from quill_models import Interaction, Key, Quill, WebhookEvent
+from quill_models.models import QuillModel
+
+# In the future: the real server deletes what has expired by its own clock.
+NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
+
+# Where the processes of a race wait for each other.
+_start_line: list[Barrier] = []
+
+
+class HandClock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+def botocore_of(quill: Quill) -> Any:
+    """The botocore client that a `Quill` sends its requests with."""
+    return quill._table.client.botocore
+
+
+@contextmanager
+def on_the_wire(quill: Quill) -> Iterator[list[str]]:
+    """The operations that go out while the block runs, each retry counted."""
+    sent: list[str] = []
+
+    def note(request: Any, **_: Any) -> None:
+        target = request.headers["X-Amz-Target"]
+        text = target.decode() if isinstance(target, bytes) else target
+        sent.append(text.rpartition(".")[2])
+
+    events = botocore_of(quill).meta.events
+    events.register("before-send.dynamodb", note)
+    try:
+        yield sent
+    finally:
+        events.unregister("before-send.dynamodb", note)
+
+
+def stored(quill: Quill, key: Key) -> dict[str, Any] | None:
+    """What the server has under a key, expired or not, in its wire format."""
+    answer = botocore_of(quill).get_item(
+        TableName=quill.settings.table,
+        Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
+        ConsistentRead=True,
+    )
+    item: dict[str, Any] | None = answer.get("Item")
+    return item
+
+
+def store(quill: Quill, item: dict[str, Any]) -> None:
+    """Put an item in the server's wire format, past the package."""
+    botocore_of(quill).put_item(TableName=quill.settings.table, Item=item)
+
+
+def is_as_stored(quill: Quill, model: QuillModel) -> bool:
+    """Whether a model says exactly what the server has under its key: keys, token, times, all."""
+    return model.to_item(quill._table.shards) == stored(quill, model.key())
+
+
+def wait_until(holds: Callable[[], bool], within: float) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within} seconds"
+        time.sleep(0.1)
+
+
+def race(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What a module's function returns in as many processes, all begun at the same moment."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(len(arguments))
+    with ProcessPoolExecutor(
+        len(arguments), mp_context=context, initializer=_line_up, initargs=(barrier,)
+    ) as pool:
+        running = [pool.submit(_from_the_line, work, each) for each in arguments]
+        return [each.result(timeout=60) for each in running]
+
+
+def _line_up(barrier: Barrier) -> None:
+    _start_line.append(barrier)
+
+
+def _from_the_line(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    _start_line[0].wait(timeout=60)
+    return work(*arguments)
+
+
+def event(key: str = "e1", **fields: Any) -> WebhookEvent:
+    return WebhookEvent(
+        **{
+            "source": "hubspot",
+            "event_key": key,
+            "event_type": "contact.propertyChange",
+            "object_type": "contact",
+            "object_id": "77",
+            "occurred_at": NOON - HOUR,
+            "received_at": NOON,
+            "payload": {"eventId": 1, "value": "a"},
+            **fields,
+        }
+    )
+
+
+def interaction(key: str = "i1", **fields: Any) -> Interaction:
+    return Interaction(**{"interaction_id": key, "started_at": NOON, "channel": "call", **fields})

@@ -1,0 +1,203 @@
+"""Metrics: values of buckets, series, and every scope in one bucket."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count, islice
+from typing import Any
+
+import pytest
+
+from quill_models import Metric, Outcome, Quill
+from quill_models.errors import InvalidPayload, InvalidValue
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import (
+    DAY,
+    HOUR,
+    SECOND,
+    HandClock,
+    is_as_stored,
+    on_the_wire,
+    store,
+    stored,
+)
+
+CREATED, UPDATED = Outcome.CREATED, Outcome.UPDATED
+UNCHANGED, STALE = Outcome.UNCHANGED, Outcome.STALE
+DAY_1 = datetime(2031, 5, 17, tzinfo=UTC)
+
+
+def calls(**fields: Any) -> Metric:
+    return Metric(
+        **{
+            "scope": "agent:ada",
+            "name": "calls",
+            "grain": "day",
+            "bucket_start": DAY_1,
+            "value": 1,
+            "unit": "calls",
+            "computed_at": DAY_1 + DAY,
+            **fields,
+        }
+    )
+
+
+def starts(metrics: Any) -> list[int]:
+    return [(metric.bucket_start - DAY_1) // DAY for metric in metrics]
+
+
+class TestPut:
+    def test_every_outcome(self, clocked: Quill, clock: HandClock) -> None:
+        put = clocked.metrics.put
+        created = put(calls())
+        assert (created.outcome, created.item) == (CREATED, calls())
+        assert is_as_stored(clocked, created.item)
+        clock.advance(SECOND)
+        with on_the_wire(clocked) as sent:
+            unchanged = put(calls())
+        assert (unchanged.outcome, sent) == (UNCHANGED, ["PutItem"])
+        assert is_as_stored(clocked, unchanged.item)
+        updated = put(calls(value=Decimal("2.5"), computed_at=DAY_1 + 2 * DAY))
+        assert updated.outcome is UPDATED
+        assert updated.item.created_at == created.item.created_at
+        assert is_as_stored(clocked, updated.item)
+        stale = put(calls(value=3))
+        assert (stale.outcome, stale.item) == (STALE, updated.item)
+        (only,) = clocked.metrics.series("agent:ada", "calls", "day")
+        assert only == updated.item
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            Decimal(12345678901234567890123456789012345678),
+            Decimal("-0.1"),
+            Decimal("9.9E+125"),
+            Decimal("1E-130"),
+            0,
+            0.1,
+        ],
+    )
+    def test_numbers_are_exact(self, quill: Quill, value: Any) -> None:
+        quill.metrics.put(calls(value=value))
+        (stored_metric,) = quill.metrics.series("agent:ada", "calls", "day")
+        assert stored_metric.value == Decimal(str(value))
+        assert quill.metrics.put(calls(value=value)).outcome is UNCHANGED
+
+    def test_equal_numbers_are_equal_however_they_are_written(self, quill: Quill) -> None:
+        quill.metrics.put(calls(value=Decimal("1.10")))
+        assert quill.metrics.put(calls(value=1.1)).outcome is UNCHANGED
+
+    def test_a_number_too_small_to_store(self) -> None:
+        with pytest.raises(InvalidValue):
+            calls(value=Decimal("1E-131"))
+
+    def test_attributes_of_a_newer_version_survive(self, quill: Quill) -> None:
+        quill.metrics.put(calls())
+        raw = stored(quill, calls().key())
+        assert raw is not None
+        store(quill, {**raw, "target": {"N": "9"}})
+        quill.metrics.put(calls(value=2))
+        after = stored(quill, calls().key())
+        assert after is not None
+        assert (after["target"], after["value"]) == ({"N": "9"}, {"N": "2"})
+
+    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent, pytest.raises(InvalidPayload, match="400 KB"):
+            quill.metrics.put(calls(dimensions={"text": "x" * 400 * 1024}))
+        assert "PutItem" not in sent
+
+    def test_lost_answers(self, behind_proxy: Quill, proxy: Proxy) -> None:
+        proxy.lose("PutItem")
+        assert behind_proxy.metrics.put(calls()).outcome is CREATED
+        proxy.lose("PutItem", times=2)
+        assert behind_proxy.metrics.put(calls(value=2)).outcome is UPDATED
+        assert behind_proxy.metrics.put(calls(value=2)).outcome is UNCHANGED
+
+
+class TestMany:
+    def test_a_mixture_in_input_order(self, quill: Quill) -> None:
+        quill.metrics.put_many(calls(bucket_start=DAY_1 + n * DAY) for n in range(120))
+        changes: list[dict[str, Any]] = [{}, {"value": 2}, {"value": 2, "computed_at": DAY_1}]
+        results = quill.metrics.put_many(
+            calls(bucket_start=DAY_1 + n * DAY, **changes[n % 3]) for n in range(150)
+        )
+        assert [result.outcome for result in results] == [UNCHANGED, UPDATED, STALE] * 40 + [
+            CREATED
+        ] * 30
+        assert starts(result.item for result in results) == list(range(150))
+
+    def test_repeats_within_one_call(self, quill: Quill) -> None:
+        results = quill.metrics.put_many(calls(value=value) for value in (1, 1, 2, 1, 1))
+        assert [result.outcome for result in results] == [
+            CREATED,
+            UNCHANGED,
+            UPDATED,
+            UPDATED,
+            UNCHANGED,
+        ]
+
+    def test_endless(self, quill: Quill) -> None:
+        numbers = count()
+        endless = (calls(bucket_start=DAY_1 + n * DAY) for n in numbers)
+        results = list(islice(quill.metrics.iter_put_many(endless), 250))
+        assert starts(result.item for result in results) == list(range(250))
+        assert next(numbers) <= 300
+
+
+class TestSeries:
+    def test_order_and_range(self, quill: Quill) -> None:
+        quill.metrics.put_many(calls(bucket_start=DAY_1 + n * DAY) for n in (2, 0, 10, 1, -1))
+
+        def series(**options: Any) -> list[int]:
+            return starts(quill.metrics.series("agent:ada", "calls", "day", **options))
+
+        assert series() == [-1, 0, 1, 2, 10]
+        assert series(newest_first=True) == [10, 2, 1, 0, -1]
+        assert series(since=DAY_1) == [0, 1, 2, 10]
+        assert series(until=DAY_1) == [-1]
+        assert series(since=DAY_1, until=DAY_1 + 2 * DAY) == [0, 1]
+        assert series(since=DAY_1, until=DAY_1 + 2 * DAY + timedelta(microseconds=1)) == [0, 1, 2]
+        assert series(since=DAY_1 + HOUR, until=DAY_1 + DAY) == []
+        assert series(since=DAY_1, until=DAY_1) == []
+        assert series(since=DAY_1 + DAY, until=DAY_1) == []
+        assert series(since=DAY_1, until=DAY_1 + 2 * DAY, newest_first=True) == [1, 0]
+        with pytest.raises(InvalidValue, match="time zone"):
+            series(since=datetime(2031, 5, 17))  # noqa: DTZ001
+
+    def test_it_holds_nothing_of_another_series(self, quill: Quill) -> None:
+        quill.metrics.put_many(
+            [
+                calls(scope=scope, name=name, grain=grain)
+                for scope in ("agent:1", "agent:10", "team:1", "global")
+                for name in ("calls", "calls#day", "call")
+                for grain in ("day", "hour")
+            ]
+        )
+        (only,) = quill.metrics.series("agent:1", "calls", "day")
+        assert (only.scope, only.name, only.grain) == ("agent:1", "calls", "day")
+        assert quill.metrics.series("agent:2", "calls", "day").first() is None
+        with pytest.raises(ValueError, match="year"):
+            quill.metrics.series("agent:1", "calls", "year")
+
+    def test_series_reads_what_was_just_written(self, quill: Quill) -> None:
+        for number in range(10):
+            quill.metrics.put(calls(value=number))
+            (only,) = quill.metrics.series("agent:ada", "calls", "day")
+            assert only.value == number
+
+
+class TestAcross:
+    def test_every_scope_by_scope(self, quill: Quill) -> None:
+        scopes = ["team:b", "agent:10", "global", "agent:1", "agent:1#0", "agent:é"]
+        quill.metrics.put_many(calls(scope=scope) for scope in scopes)
+        quill.metrics.put(calls(scope="agent:x", bucket_start=DAY_1 + DAY))
+        quill.metrics.put(calls(scope="agent:y", name="mails"))
+        quill.metrics.put(calls(scope="agent:z", grain="hour"))
+        across = quill.metrics.across("calls", "day", DAY_1)
+        assert [metric.scope for metric in across] == sorted(scopes)
+        assert across.count() == 6
+
+    def test_a_new_value_shows(self, quill: Quill) -> None:
+        quill.metrics.put(calls())
+        quill.metrics.put(calls(value=7))
+        (only,) = quill.metrics.across("calls", "day", DAY_1)
+        assert only.value == 7

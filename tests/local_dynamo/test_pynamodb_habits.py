@@ -1,0 +1,302 @@
+"""What a PynamoDB user does with the models."""
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pynamodb.connection import Connection
+from pynamodb.exceptions import PutError, TransactWriteError
+from pynamodb.transactions import TransactWrite
+
+from quill_models import (
+    Agent,
+    Interaction,
+    Outcome,
+    Quill,
+    Settings,
+    WebhookEvent,
+    connect,
+    current,
+)
+from quill_models.errors import QuillError
+from quill_models.local import embedded
+from tests.local_dynamo.support import NOON, SECOND, event, interaction, is_as_stored, stored
+
+
+@pytest.fixture
+def other(quill: Quill) -> Iterator[Quill]:
+    """Another table on the same server, not entered."""
+    settings = replace(quill.settings, table=f"{quill.settings.table}-b")
+    with connect(settings) as made:
+        made.schema.apply()
+    yield made
+    made.schema.delete_table()
+    made.close()
+
+
+@pytest.fixture
+def connection(quill: Quill) -> Connection:
+    return Agent._get_connection().connection
+
+
+def agent_here() -> str | None:
+    """Whose table PynamoDB's own calls go to."""
+    return next((agent.name for agent in Agent.query(Agent(agent_id="a").key().pk)), None)
+
+
+class TestItems:
+    def test_save_and_get(self, quill: Quill) -> None:
+        ada = Agent(agent_id="ada", name="Ada", team="north")
+        ada.save()
+        assert is_as_stored(quill, ada)
+        got = Agent.get(*ada.key())
+        assert got == ada
+        assert got.created_at is not None
+        assert quill.agents.get("ada") == ada
+        assert list(quill.agents.list_by_team("north")) == [ada]
+        assert quill.agents.put(ada).outcome is Outcome.UNCHANGED
+
+    def test_a_saved_change_moves_it_between_lists(self, quill: Quill) -> None:
+        quill.agents.put(Agent(agent_id="ada", team="north"))
+        ada = Agent.get(*Agent(agent_id="ada").key())
+        created_at = ada.created_at
+        ada.team = "south"
+        ada.save()
+        assert list(quill.agents.list_by_team("north")) == []
+        assert list(quill.agents.list_by_team("south")) == [ada]
+        assert Agent.get(*ada.key()).created_at == created_at
+
+    @pytest.mark.usefixtures("quill")
+    def test_not_there(self) -> None:
+        with pytest.raises(Agent.DoesNotExist):
+            Agent.get(*Agent(agent_id="nobody").key())
+
+    @pytest.mark.usefixtures("quill")
+    def test_of_another_kind(self) -> None:
+        call = interaction()
+        call.save()
+        with pytest.raises(QuillError, match="interaction"):
+            Agent.get(*call.key())
+
+    @pytest.mark.usefixtures("quill")
+    def test_a_condition(self) -> None:
+        event().save(WebhookEvent.pk.does_not_exist())
+        with pytest.raises(PutError):
+            event().save(WebhookEvent.pk.does_not_exist())
+
+    def test_delete_and_refresh(self, quill: Quill) -> None:
+        ada = Agent(agent_id="ada")
+        ada.save()
+        quill.agents.put(Agent(agent_id="ada", name="Ada"))
+        ada.refresh()
+        assert ada.name == "Ada"
+        ada.delete()
+        assert quill.agents.get("ada") is None
+
+    def test_save_stamps_the_expiry(self, quill: Quill) -> None:
+        saved = event()
+        saved.save()
+        raw = stored(quill, saved.key())
+        assert raw is not None
+        assert int(raw["ttl"]["N"]) > 0
+        assert quill.webhook_events.record(event()).outcome is Outcome.DUPLICATE
+
+    def test_attributes_of_a_newer_version_survive(self, quill: Quill) -> None:
+        ada = Agent(agent_id="ada")
+        ada.unknown = {"pronouns": {"S": "she"}}
+        ada.save()
+        again = Agent.get(*ada.key())
+        again.name = "Ada"
+        again.save()
+        raw = stored(quill, ada.key())
+        assert raw is not None
+        assert raw["pronouns"] == {"S": "she"}
+
+
+class TestQueries:
+    def test_by_key_and_by_index(self, quill: Quill) -> None:
+        quill.agents.put_many(Agent(agent_id=key, name=key, team="t") for key in ("b", "a", "c"))
+        (found,) = Agent.query(Agent(agent_id="a").key().pk)
+        assert found == Agent(agent_id="a", name="a", team="t")
+        assert list(Agent.gsi1.query(found.gsi1pk, Agent.gsi1sk == "PROFILE")) == [found]
+        team = found.gsi2pk
+        keys = [Agent(agent_id=key).key().pk for key in ("a", "b", "c")]
+        assert [agent.pk for agent in Agent.gsi2.query(team)] == keys
+        newest = Agent.gsi2.query(team, scan_index_forward=False, limit=2)
+        assert [agent.pk for agent in newest] == keys[:0:-1]
+        assert Agent.gsi2.count(team) == 3
+
+    def test_interactions_of_an_agent(self, quill: Quill) -> None:
+        calls = [
+            interaction(str(n), agent_id="ada", started_at=NOON + n * SECOND) for n in range(3)
+        ]
+        quill.interactions.record_many(calls)
+        found = Interaction.gsi1.query(
+            calls[0].gsi1pk, Interaction.gsi1sk >= calls[1].gsi1sk, page_size=1
+        )
+        assert list(found) == calls[1:]
+
+    def test_batch_write_and_batch_get(self, quill: Quill) -> None:
+        agents = [Agent(agent_id=str(number), team="t") for number in range(30)]
+        with Agent.batch_write() as batch:
+            for agent in agents:
+                batch.save(agent)
+        assert quill.agents.list_by_team("t").count() == 30
+        got = {agent.agent_id: agent for agent in Agent.batch_get([a.key() for a in agents])}
+        assert got == {agent.agent_id: agent for agent in agents}
+        assert all(agent.created_at is not None for agent in got.values())
+        with Agent.batch_write() as batch:
+            for agent in agents[:10]:
+                batch.delete(agent)
+        assert quill.agents.list_by_team("t").count() == 20
+
+    def test_a_batch_of_events_expires_like_others(self, quill: Quill) -> None:
+        with WebhookEvent.batch_write() as batch:
+            batch.save(event())
+        raw = stored(quill, event().key())
+        assert raw is not None
+        assert "ttl" in raw
+        assert "write_token" in raw
+
+    def test_transact_write(self, quill: Quill, connection: Connection) -> None:
+        with TransactWrite(connection=connection) as transaction:
+            transaction.save(Agent(agent_id="a", team="t"))
+            transaction.save(event(), condition=WebhookEvent.pk.does_not_exist())
+        assert quill.agents.list_by_team("t").count() == 1
+        assert quill.webhook_events.get("hubspot", "e1") == event()
+        with (  # noqa: PT012
+            pytest.raises(TransactWriteError),
+            TransactWrite(connection=connection) as transaction,
+        ):
+            transaction.save(Agent(agent_id="b"))
+            transaction.save(event(), condition=WebhookEvent.pk.does_not_exist())
+        assert quill.agents.get("b") is None
+
+
+class TestTwoTables:
+    @pytest.fixture(autouse=True)
+    def in_each(self, quill: Quill, other: Quill) -> None:
+        quill.agents.put(Agent(agent_id="a", name="quill"))
+        other.agents.put(Agent(agent_id="a", name="other"))
+
+    def test_nested_blocks(self, quill: Quill, other: Quill) -> None:
+        assert agent_here() == "quill"
+        with other:
+            assert agent_here() == "other"
+            with connect(quill.settings):
+                assert agent_here() == "quill"
+            assert agent_here() == "other"
+            Agent(agent_id="a", name="saved").save()
+        assert agent_here() == "quill"
+        saved = other.agents.get("a")
+        assert saved is not None
+        assert saved.name == "saved"
+
+    def test_an_error_leaves_the_block_too(self, other: Quill) -> None:
+        with pytest.raises(ZeroDivisionError), other:
+            raise ZeroDivisionError
+        assert agent_here() == "quill"
+
+    def test_the_same_one_entered_twice(self, other: Quill) -> None:
+        with other:
+            with other:
+                assert agent_here() == "other"
+            assert agent_here() == "other"
+        assert agent_here() == "quill"
+
+    def test_the_same_one_entered_again_inside_another(self, quill: Quill, other: Quill) -> None:
+        with other:
+            with quill:
+                with other:
+                    assert agent_here() == "other"
+                assert agent_here() == "quill"
+            assert agent_here() == "other"
+        assert agent_here() == "quill"
+
+    def test_left_in_the_order_of_entering(self, quill: Quill, other: Quill) -> None:
+        third = connect(quill.settings)
+        other.__enter__()
+        third.__enter__()
+        other.__exit__(None, None, None)
+        assert agent_here() == "quill"
+        third.__exit__(None, None, None)
+        assert agent_here() == "quill"
+
+    def test_left_in_another_thread(self, other: Quill) -> None:
+        """As web frameworks do with dependencies that are generators."""
+        errors: list[BaseException] = []
+
+        def leave() -> None:
+            try:
+                other.__exit__(None, None, None)
+            except BaseException as error:  # noqa: BLE001
+                errors.append(error)
+
+        enter = threading.Thread(target=other.__enter__)
+        enter.start()
+        enter.join()
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        leaving.join()
+        assert errors == []
+        assert agent_here() == "quill"
+
+    def test_repositories_keep_to_their_own_table(self, quill: Quill, other: Quill) -> None:
+        with quill, other:
+            quill.agents.put(Agent(agent_id="only here", team="t"))
+            assert quill.agents.list_by_team("t").count() == 1
+            assert other.agents.list_by_team("t").count() == 0
+            assert quill.agents.get("a") == Agent(agent_id="a", name="quill")
+            assert other.agents.get("a") == Agent(agent_id="a", name="other")
+
+    def test_a_thread_without_a_block_guesses_nothing(self, other: Quill) -> None:
+        found: list[object] = []
+
+        def look() -> None:
+            try:
+                found.append(agent_here())
+            except QuillError as error:
+                found.append(error)
+
+        def in_a_thread() -> object:
+            thread = threading.Thread(target=look)
+            thread.start()
+            thread.join()
+            return found.pop()
+
+        assert in_a_thread() == "quill"
+        with other:
+            assert isinstance(in_a_thread(), QuillError)
+        assert in_a_thread() == "quill"
+
+    def test_without_any_block_the_settings_decide(
+        self, other: Quill, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("DYNAMODB_ENDPOINT", other.settings.endpoint or "")
+        monkeypatch.setenv("QUILL_TABLE", other.settings.table)
+        monkeypatch.setattr(current, "_open", [])
+        assert contextvars.Context().run(agent_here) == "other"
+
+
+def test_two_endpoints(quill: Quill) -> None:
+    found = Settings.load(env_file=None)
+    with (
+        embedded(local_home=found.local_home, java_home=found.java_home) as server,
+        connect(replace(quill.settings, endpoint=server.endpoint)) as there,
+    ):
+        there.schema.apply()
+        quill.agents.put(Agent(agent_id="a", name="here"))
+        there.agents.put(Agent(agent_id="a", name="there"))
+        assert agent_here() == "there"
+        with connect(quill.settings):
+            assert agent_here() == "here"
+            Agent(agent_id="b").save()
+        assert agent_here() == "there"
+        assert there.agents.get("b") is None
+        assert quill.agents.get("b") is not None
+        assert quill.agents.get("a") == Agent(agent_id="a", name="here")
+        assert there.agents.get("a") == Agent(agent_id="a", name="there")

@@ -1,0 +1,387 @@
+"""Webhook events: recorded once, by whomever, through whatever goes wrong."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count, islice
+from typing import Any
+
+import pytest
+from freezegun import freeze_time
+
+from quill_models import Outcome, PartialWriteError, Quill, Settings, WebhookEvent, connect
+from quill_models.errors import InvalidPayload
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import (
+    DAY,
+    HOUR,
+    NOON,
+    SECOND,
+    HandClock,
+    event,
+    is_as_stored,
+    on_the_wire,
+    race,
+    stored,
+)
+
+CREATED, DUPLICATE, CONFLICT = Outcome.CREATED, Outcome.DUPLICATE, Outcome.CONFLICT
+
+
+def keys(events: Any) -> list[str]:
+    return [each.event_key for each in events]
+
+
+def pending(quill: Quill) -> list[str]:
+    return keys(quill.webhook_events.list_by_status("hubspot", "pending"))
+
+
+class TestRecord:
+    def test_created(self, clocked: Quill) -> None:
+        result = clocked.webhook_events.record(event())
+        assert (result.outcome, result.created) == (CREATED, True)
+        assert result.item == event()
+        assert (result.item.created_at, result.item.ttl) == (NOON, NOON + 30 * DAY)
+        assert is_as_stored(clocked, result.item)
+        assert clocked.webhook_events.get("hubspot", "e1") == event()
+
+    def test_duplicate_keeps_what_came_first(self, clocked: Quill, clock: HandClock) -> None:
+        clocked.webhook_events.record(event())
+        clock.advance(SECOND)
+        again = event(received_at=NOON + SECOND, payload={"eventId": 1, "value": "a"})
+        with on_the_wire(clocked) as sent:
+            result = clocked.webhook_events.record(again)
+        assert (result.outcome, result.created) == (DUPLICATE, False)
+        assert result.item == event()
+        assert is_as_stored(clocked, result.item)
+        assert sent == ["PutItem"]
+
+    def test_what_counts_is_the_digest(self, quill: Quill) -> None:
+        quill.webhook_events.record(event(digest="1"))
+        same = event(digest="1", payload={"attemptNumber": 2})
+        assert quill.webhook_events.record(same).outcome is DUPLICATE
+        other = quill.webhook_events.record(event(digest="2"))
+        assert (other.outcome, other.item) == (CONFLICT, event(digest="1"))
+        assert quill.webhook_events.get("hubspot", "e1") == event(digest="1")
+
+    def test_the_source_is_part_of_the_identity(self, quill: Quill) -> None:
+        for source, key in (("a", "b#c"), ("a#b", "c"), ("a", "b"), ("a", "c")):
+            assert quill.webhook_events.record(event(key, source=source)).created
+        assert quill.webhook_events.get("a", "b#c") is not None
+        assert quill.webhook_events.get("c", "a") is None
+
+    def test_whatever_json_holds_comes_back(self, quill: Quill) -> None:
+        payload = {
+            "surrogate": "\ud800",
+            "long": 10**60,
+            "deep": {"a": [[[[{"b": None}]]]]},
+            "": "",
+            "#": [True, 1.5],
+        }
+        quill.webhook_events.record(event(payload=payload))
+        got = quill.webhook_events.get("hubspot", "e1")
+        assert got is not None
+        assert got.payload == payload
+        assert quill.webhook_events.record(event(payload=payload)).outcome is DUPLICATE
+
+    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
+        large = event("large", payload={"text": "x" * 400 * 1024})
+        with on_the_wire(quill) as sent:
+            with pytest.raises(InvalidPayload, match=r"WEBHOOK#hubspot#large.* 4\d\d\d\d\d bytes"):
+                quill.webhook_events.record(large)
+            with pytest.raises(InvalidPayload, match="400 KB"):
+                quill.webhook_events.record_many([event(), large])
+        assert not {"PutItem", "TransactWriteItems"} & set(sent)
+        almost = event("almost", payload={"text": "x" * (400 * 1024 - 1500)})
+        assert quill.webhook_events.record(almost).created
+
+
+class TestExpiry:
+    def test_absent_everywhere_and_created_again(self, clocked: Quill, clock: HandClock) -> None:
+        first = clocked.webhook_events.record(event()).item
+        clocked.webhook_events.record(event("processed", status="processed"))
+        clock.advance(30 * DAY - SECOND)
+        assert clocked.webhook_events.record(event()).outcome is DUPLICATE
+        clock.advance(SECOND)
+        assert stored(clocked, first.key()) is not None
+        events = clocked.webhook_events
+        assert events.get("hubspot", "e1") is None
+        assert pending(clocked) == []
+        assert keys(events.list_by_status("hubspot", "processed")) == []
+        by_object = events.list_by_object("hubspot", "contact", "77")
+        assert (keys(by_object), by_object.first(), by_object.count()) == ([], None, 0)
+
+        again = events.record(event(payload={"other": 1}))
+        assert (again.outcome, again.item.created_at) == (CREATED, NOON + 30 * DAY)
+        assert is_as_stored(clocked, again.item)
+        assert pending(clocked) == ["e1"]
+        many = events.record_many([event(), event("processed"), event("processed")])
+        assert [result.outcome for result in many] == [CONFLICT, CREATED, DUPLICATE]
+
+    def test_retention_by_setting(self, quill_settings: Settings, quill: Quill) -> None:
+        with freeze_time(NOON) as frozen:
+            for days in (timedelta(days=1), None):
+                settings = replace(quill_settings, webhook_retention=days)
+                with connect(settings) as other:
+                    item = other.webhook_events.record(event(str(days))).item
+                assert item.ttl == (None if days is None else NOON + DAY)
+            frozen.tick(100 * DAY)
+            assert pending(quill) == ["None"]
+
+
+class TestLists:
+    def test_by_status(self, quill: Quill) -> None:
+        for number, status in enumerate(["pending", "processing", "processed", "failed", "dead"]):
+            quill.webhook_events.record_many(
+                [
+                    event(
+                        f"{status}{n}",
+                        status=status,
+                        received_at=NOON + (n + number) * SECOND,
+                        occurred_at=NOON + n * SECOND,
+                    )
+                    for n in (2, 0, 1)
+                ]
+            )
+        for status in ("pending", "processing", "processed", "failed", "dead"):
+            found = quill.webhook_events.list_by_status("hubspot", status)
+            assert keys(found) == [f"{status}{n}" for n in range(3)]
+            assert found.count() == 3
+        assert keys(quill.webhook_events.list_by_status("phone", "pending")) == []
+        with pytest.raises(ValueError, match="gone"):
+            quill.webhook_events.list_by_status("hubspot", "gone")
+
+    def test_the_work_list_is_by_due_time_and_the_others_by_occurrence(self, quill: Quill) -> None:
+        for status in ("pending", "dead"):
+            quill.webhook_events.record_many(
+                event(
+                    f"{status}{number}",
+                    status=status,
+                    received_at=NOON + number * SECOND,
+                    occurred_at=NOON - number * SECOND,
+                )
+                for number in range(20)
+            )
+        by_status = quill.webhook_events.list_by_status
+        newest = {"newest_first": True}
+        expected = [f"pending{number}" for number in range(20)]
+        assert keys(by_status("hubspot", "pending")) == expected
+        assert keys(by_status("hubspot", "pending", **newest)) == expected[::-1]
+        expected = [f"dead{number}" for number in reversed(range(20))]
+        assert keys(by_status("hubspot", "dead")) == expected
+        assert keys(by_status("hubspot", "dead", **newest)) == expected[::-1]
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    def test_pages_of_events_of_one_moment(self, quill: Quill, newest_first: bool) -> None:
+        """Their order is anything, but always the same."""
+        quill.webhook_events.record_many(event(str(number)) for number in range(40))
+        lists = quill.webhook_events
+        for query in (
+            lists.list_by_status("hubspot", "pending", newest_first=newest_first),
+            lists.list_by_object("hubspot", "contact", "77", newest_first=newest_first),
+        ):
+            everything = keys(query)
+            assert len(set(everything)) == 40
+            for limit in (1, 7, 39):
+                found, cursor = [], None
+                while True:
+                    page = query.page(limit, cursor)
+                    found += keys(page.items)
+                    cursor = page.cursor
+                    if cursor is None:
+                        break
+                assert found == everything
+
+    def test_by_object(self, quill: Quill) -> None:
+        about = [("contact", "1"), ("contact", "10"), ("contact", "1#0"), ("deal", "1")]
+        quill.webhook_events.record_many(
+            event(f"{kind}{key}{n}", object_type=kind, object_id=key, occurred_at=NOON + n * SECOND)
+            for kind, key in about
+            for n in (1, 0)
+        )
+        quill.webhook_events.record(event("none", object_type=None, object_id=None))
+        for kind, key in about:
+            found = quill.webhook_events.list_by_object("hubspot", kind, key)
+            assert keys(found) == [f"{kind}{key}0", f"{kind}{key}1"]
+        newest = quill.webhook_events.list_by_object("hubspot", "deal", "1", newest_first=True)
+        assert keys(newest) == ["deal11", "deal10"]
+
+
+def record(settings: Settings, numbers: list[int]) -> list[tuple[str, str]]:
+    with connect(settings) as quill:
+        results = quill.webhook_events.iter_record_many(event(str(number)) for number in numbers)
+        return [(result.item.event_key, result.outcome.value) for result in results]
+
+
+class TestMany:
+    def test_new_and_known_in_input_order(self, quill: Quill) -> None:
+        quill.webhook_events.record_many(event(str(n)) for n in range(0, 250, 2))
+        given = [event(str(n), **({} if n % 4 else {"digest": "x"})) for n in range(250)]
+        results = quill.webhook_events.record_many(given)
+        assert keys(result.item for result in results) == [str(n) for n in range(250)]
+        expected = [CONFLICT, CREATED, DUPLICATE, CREATED]
+        assert [result.outcome for result in results] == (expected * 63)[:250]
+        assert all(is_as_stored(quill, result.item) for result in results[::25])
+
+    def test_requests(self, quill: Quill) -> None:
+        quill.webhook_events.record(event("first"))
+        new = [event(str(n)) for n in range(100)]
+        mixed = [event(str(n)) for n in range(50, 150)]
+        for given, requests in ((new, 1), (new, 1), (mixed, 2)):
+            with on_the_wire(quill) as sent:
+                quill.webhook_events.record_many(given)
+            assert sent == ["TransactWriteItems"] * requests
+
+    def test_repeats_within_one_call(self, quill: Quill) -> None:
+        given = [event("a"), event("b"), event("a"), event("a", digest="x"), event("b")]
+        results = quill.webhook_events.record_many(given)
+        assert [result.outcome for result in results] == [
+            CREATED,
+            CREATED,
+            DUPLICATE,
+            CONFLICT,
+            DUPLICATE,
+        ]
+        assert {result.item.digest for result in results} == {event().digest}
+
+    @pytest.mark.parametrize("repeats", [13, 100])
+    def test_one_event_many_times(self, quill: Quill, repeats: int) -> None:
+        results = quill.webhook_events.record_many([event()] * repeats)
+        assert [result.outcome for result in results] == [CREATED] + [DUPLICATE] * (repeats - 1)
+
+    def test_large_events_fill_transactions(self, quill: Quill) -> None:
+        large = [event(str(n), payload={"text": "x" * 300_000}) for n in range(30)]
+        with on_the_wire(quill) as sent:
+            results = quill.webhook_events.record_many(large)
+        assert {result.outcome for result in results} == {CREATED}
+        assert sent.count("TransactWriteItems") == 3
+
+    def test_endless(self, quill: Quill) -> None:
+        numbers = count()
+        endless = (event(str(n)) for n in numbers)
+        results = list(islice(quill.webhook_events.iter_record_many(endless), 250))
+        assert keys(result.item for result in results) == [str(n) for n in range(250)]
+        assert next(numbers) <= 300
+
+    def test_an_error_in_the_input_comes_through(self, quill: Quill) -> None:
+        def broken() -> Any:
+            yield from (event(str(n)) for n in range(150))
+            raise InvalidPayload("no event", position="event 150")
+
+        with pytest.raises(InvalidPayload, match="event 150"):
+            quill.webhook_events.record_many(broken())
+        assert len(pending(quill)) >= 100
+
+    def test_two_processes_with_the_same_events(self, quill: Quill) -> None:
+        numbers = list(range(300))
+        shuffled = numbers[150:] + numbers[:150]
+        won = race(record, [(quill.settings, numbers), (quill.settings, shuffled)])
+        assert [len(each) for each in won] == [300, 300]
+        created = [key for each in won for key, outcome in each if outcome == "created"]
+        assert sorted(created, key=int) == [str(number) for number in numbers]
+        others = {outcome for each in won for _, outcome in each} - {"created"}
+        assert others <= {"duplicate"}
+        assert quill.webhook_events.list_by_status("hubspot", "pending").count() == 300
+
+
+class TestLostAnswers:
+    def test_created_is_true_knowledge(self, behind_proxy: Quill, proxy: Proxy) -> None:
+        proxy.lose("PutItem", times=2)
+        result = behind_proxy.webhook_events.record(event())
+        assert result.created
+        assert is_as_stored(behind_proxy, result.item)
+        assert behind_proxy.webhook_events.record(event()).outcome is DUPLICATE
+
+    def test_in_bulk(self, behind_proxy: Quill, proxy: Proxy) -> None:
+        behind_proxy.webhook_events.record(event("1"))
+        proxy.lose("TransactWriteItems")
+        results = behind_proxy.webhook_events.record_many(event(str(n)) for n in range(120))
+        assert [result.outcome for result in results if not result.created] == [DUPLICATE]
+        assert len(results) == 120
+
+
+class TestPartialWrites:
+    def given(self, total: int) -> list[WebhookEvent]:
+        return [event(f"{number:03d}") for number in range(total)]
+
+    def test_the_server_goes_away(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+        given = self.given(350)
+        assert behind_proxy.webhook_events.record(given[150]).created
+        proxy.go_away_after("TransactWriteItems", 2)
+        with pytest.raises(PartialWriteError) as raised:
+            behind_proxy.webhook_events.record_many(iter(given))
+        error = raised.value
+        # The second hundred is a mixture, its second request was not answered: what it knows
+        # of it is that one is a duplicate.
+        assert keys(result.item for result in error.results) == [
+            *keys(given[:100]),
+            "150",
+        ]
+        assert keys(error.pending) == [*keys(given[100:150]), *keys(given[151:])]
+        assert "350" not in str(error.results)
+        again = quill.webhook_events.record_many(error.pending)
+        assert {result.outcome for result in again} == {CREATED}
+        assert sorted(pending(quill)) == keys(given)
+
+    def test_the_iterator_tells_what_it_has_not_told(
+        self, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
+        given = self.given(250)
+        behind_proxy.webhook_events.record(event("first"))
+        proxy.go_away_after("TransactWriteItems", 1)
+        source = iter(given)
+        results = behind_proxy.webhook_events.iter_record_many(source)
+        told = keys(result.item for result in islice(results, 100))
+        with pytest.raises(PartialWriteError) as raised:
+            next(results)
+        assert told == keys(given[:100])
+        assert raised.value.results == []
+        assert keys(raised.value.pending) == keys(given[100:200])
+        assert keys(source) == keys(given[200:])
+
+    def test_an_answer_that_is_lost_to_the_end(
+        self, quill: Quill, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
+        given = self.given(100)
+        behind_proxy.webhook_events.record(event("first"))
+        proxy.lose("TransactWriteItems", times=4)
+        with pytest.raises(PartialWriteError) as raised:
+            behind_proxy.webhook_events.record_many(given)
+        assert keys(raised.value.pending) == keys(given)
+        again = quill.webhook_events.record_many(raised.value.pending)
+        assert {result.outcome for result in again} == {DUPLICATE}
+
+    def test_the_table_is_deleted(self, quill: Quill) -> None:
+        given = self.given(250)
+
+        def deleting() -> Any:
+            yield from given[:100]
+            quill.schema.delete_table()
+            yield from given[100:]
+
+        with pytest.raises(PartialWriteError, match="quill schema apply") as raised:
+            quill.webhook_events.record_many(deleting())
+        assert keys(result.item for result in raised.value.results) == keys(given[:100])
+        assert keys(raised.value.pending) == keys(given[100:])
+        quill.schema.apply()
+        again = quill.webhook_events.record_many(raised.value.pending)
+        assert {result.outcome for result in again} == {CREATED}
+
+    def test_the_server_is_away_when_the_number_of_shards_is_to_be_read_again(
+        self, quill: Quill, clock: HandClock, proxy: Proxy
+    ) -> None:
+        given = self.given(250)
+
+        def minutes_pass() -> Any:
+            yield from given[:120]
+            clock.advance(HOUR)
+            proxy.go_away_after("GetItem", 0)
+            yield from given[120:]
+
+        settings = replace(quill.settings, endpoint=proxy.endpoint)
+        with (
+            connect(settings, clock=clock) as behind_proxy,
+            pytest.raises(PartialWriteError) as raised,
+        ):
+            behind_proxy.webhook_events.record_many(minutes_pass())
+        assert keys(result.item for result in raised.value.results) == keys(given[:100])
+        assert keys(raised.value.pending) == keys(given[100:])
