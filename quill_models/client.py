@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from threading import Lock
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 
 from quill_models.errors import (
     AccessDenied,
@@ -225,6 +227,12 @@ class Client:
         )
 
 
+@cache
+def _service_descriptions() -> Loader:
+    """Botocore's descriptions of AWS's services: read once, as that is most of making a client."""
+    return create_loader()
+
+
 def _connect(settings: Settings) -> BaseClient:
     local = settings.backend is Backend.LOCAL
     config = Config(
@@ -241,6 +249,7 @@ def _connect(settings: Settings) -> BaseClient:
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]
     )
     session = botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
+    session.register_component("data_loader", _service_descriptions())
     return session.create_client(
         "dynamodb",
         region_name=settings.region,

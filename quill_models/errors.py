@@ -137,7 +137,7 @@ class PartialWriteError(QuillError):
     """The table stopped answering in the middle of a bulk write.
 
     Attributes:
-        results: what is known, a `WriteResult` for each input in order, ``None`` where unknown.
+        results: what is known: the `WriteResult` of each input whose outcome is, in order.
         pending: the inputs whose outcome is unknown. Sending them again is always safe.
     """
 

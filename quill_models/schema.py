@@ -81,9 +81,10 @@ class Schema:
                 report(step)
 
         live = self._live()
-        if live is None:
-            if self._create():
-                did(f"created the table {self._table.name!r} with 3 indexes and its stream")
+        if live is None and self._create():
+            did(f"created the table {self._table.name!r} with 3 indexes and its stream")
+        if live is None or live["TableStatus"] != "ACTIVE":
+            # Another process may be creating it.
             live = self._until_active()
         self._check(live)
         if self._enable_ttl():
@@ -120,17 +121,7 @@ class Schema:
                 live["AttributeDefinitions"], key=lambda attribute: attribute["AttributeName"]
             ),
             "KeySchema": _hash_first(live["KeySchema"]),
-            "GlobalSecondaryIndexes": sorted(
-                (
-                    {
-                        "IndexName": index["IndexName"],
-                        "KeySchema": _hash_first(index["KeySchema"]),
-                        "Projection": index["Projection"],
-                    }
-                    for index in live.get("GlobalSecondaryIndexes", [])
-                ),
-                key=lambda index: str(index["IndexName"]),
-            ),
+            "GlobalSecondaryIndexes": _indexes(live),
             "BillingMode": live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
             "StreamSpecification": stream,
             "TimeToLive": ttl.get("AttributeName"),
@@ -182,12 +173,9 @@ class Schema:
                 f"The table {name!r} exists with another key schema: {live['KeySchema']}. A key "
                 "schema cannot be changed; set QUILL_TABLE to another name."
             )
-        live_indexes = {
-            index["IndexName"]: _hash_first(index["KeySchema"])
-            for index in live.get("GlobalSecondaryIndexes", [])
-        }
+        live_indexes = {index["IndexName"]: index for index in _indexes(live)}
         for index in declared["GlobalSecondaryIndexes"]:
-            if live_indexes.get(index["IndexName"]) != index["KeySchema"]:
+            if live_indexes.get(index["IndexName"]) != index:
                 raise SchemaMismatch(
                     f"The table {name!r} has no index {index['IndexName']!r} as the models "
                     f"declare it. It has: {sorted(live_indexes) or 'none'}."
@@ -213,6 +201,21 @@ class Schema:
                 return False
             raise
         return True
+
+
+def _indexes(live: dict[str, Any]) -> list[dict[str, Any]]:
+    """The indexes of a described table, in the form of `declared_table`."""
+    return sorted(
+        (
+            {
+                "IndexName": index["IndexName"],
+                "KeySchema": _hash_first(index["KeySchema"]),
+                "Projection": index["Projection"],
+            }
+            for index in live.get("GlobalSecondaryIndexes", [])
+        ),
+        key=lambda index: str(index["IndexName"]),
+    )
 
 
 def _hash_first(key_schema: Any) -> list[dict[str, str]]:

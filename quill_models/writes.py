@@ -11,13 +11,20 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from quill_models.client import ConditionFailed, TransactionCanceled
-from quill_models.errors import PartialWriteError, QuillError, RequestRejected, Throttled
+from quill_models.errors import (
+    InvalidPayload,
+    InvalidValue,
+    PartialWriteError,
+    QuillError,
+    RequestRejected,
+    Throttled,
+)
 from quill_models.item_size import check_size, size_of
 from quill_models.keys import Key
 from quill_models.table import PK, Condition, RawItem, Table, key_of, raw_key
@@ -37,6 +44,7 @@ _RETRY_SECONDS = 0.05
 _RETRY_LIMIT_SECONDS = 2.0
 _RETRIES = 12
 
+In = TypeVar("In")
 R = TypeVar("R")
 
 
@@ -152,37 +160,45 @@ def send(table: Table, write: Write[R]) -> R:
     raise _contended(write)
 
 
-def send_many(table: Table, writes: Iterable[Write[R]]) -> Iterator[R]:
-    """Carry out many writes, their outcomes in order.
+def send_many(
+    table: Table, write_of: Callable[[In], Write[R]], inputs: Iterable[In]
+) -> Iterator[R]:
+    """Carry out the writes of many inputs, their outcomes in order.
 
     A hundred at a time, in transactions of up to 100 actions and 4 MB: one request where nothing
     is stored yet, one where all is, two for a mixture. Writes that share a key are done one
     after the other, in order. Transactions cost twice the write units of plain puts.
 
     Raises:
-        PartialWriteError: the table stopped answering; ``pending`` holds the writes taken from
+        PartialWriteError: the table stopped answering; ``pending`` holds the inputs taken from
             the iterable whose outcome is not known.
+        InvalidValue: an input that cannot be stored; nothing of its hundred was sent.
     """
-    source = iter(writes)
-    while chunk := list(islice(source, CHUNK)):
-        yield from _send_chunk(table, chunk)
+    source = iter(inputs)
+    while taken := list(islice(source, CHUNK)):
+        yield from _send_chunk(table, write_of, taken)
 
 
-def _send_chunk(table: Table, writes: list[Write[R]]) -> list[R]:
-    for write in writes:
-        for action in write.actions():
-            _check(action)
-    chunk = _Chunk(table, writes)
+def _send_chunk(table: Table, write_of: Callable[[In], Write[R]], taken: list[In]) -> list[R]:
+    chunk: _Chunk[R] | None = None
     try:
+        writes = [write_of(one) for one in taken]
+        for write in writes:
+            for action in write.actions():
+                _check(action)
+        chunk = _Chunk(table, writes)
         chunk.send()
+    except (InvalidValue, InvalidPayload):
+        raise
     except QuillError as error:
+        results = chunk.results if chunk is not None else {}
         raise PartialWriteError(
-            "The table stopped answering in the middle of a bulk write. What was written stays; "
-            f"sending all of it again is safe. {error}",
-            results=[chunk.results[at] for at in sorted(chunk.results)],
-            pending=[writes[at] for at in chunk.waiting()],
+            f"{error}\nThis ended a bulk write: what was written stays, and sending all of it "
+            "again is safe.",
+            results=[results[at] for at in sorted(results)],
+            pending=[one for at, one in enumerate(taken) if at not in results],
         ) from error
-    return [chunk.results[at] for at in range(len(writes))]
+    return [chunk.results[at] for at in range(len(taken))]
 
 
 class _Chunk(Generic[R]):

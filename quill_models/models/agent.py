@@ -8,10 +8,16 @@ from enum import StrEnum
 
 from quill_models import key_schema
 from quill_models.attributes import Choice, Instant, Text, TextMap, optional
+from quill_models.errors import InvalidValue
 from quill_models.keys import Key
 from quill_models.models.base import QuillModel
 
 __all__ = ["Agent", "AgentStatus"]
+
+
+# All of them may change at once: an agent, its new claims and its old ones are one transaction,
+# which takes 100 actions.
+_MOST_EXTERNAL_IDS = 49
 
 
 class AgentStatus(StrEnum):
@@ -31,7 +37,7 @@ class Agent(QuillModel):
         team: at most one.
         status: ``active`` (default) or ``inactive``.
         external_ids: source to id in that source, such as ``{"hubspot": "1184062"}``. An id in a
-            source belongs to one agent.
+            source belongs to one agent. At most 49.
         source_updated_at: when the source changed it. Older writes than this are ``stale``.
     """
 
@@ -70,6 +76,11 @@ class Agent(QuillModel):
 
     def validate(self) -> None:
         """See `QuillModel.validate`."""
+        if len(self.external_ids) > _MOST_EXTERNAL_IDS:
+            raise InvalidValue(
+                f"the agent {self.agent_id!r} has {len(self.external_ids)} external ids; allowed "
+                f"are {_MOST_EXTERNAL_IDS}"
+            )
         self.external_id_keys()
 
     def key(self) -> Key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from quill_models.errors import PartialWriteError
@@ -24,14 +25,7 @@ def iter_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> Iterat
         PartialWriteError: ``results`` and ``pending`` cover the models taken from the iterable
             whose results were not yet given.
     """
-    try:
-        yield from send_many(table, (write_of(table, model) for model in models))
-    except PartialWriteError as error:
-        raise PartialWriteError(
-            str(error),
-            results=error.results,
-            pending=[write.input for write in error.pending],
-        ) from error
+    return send_many(table, partial(write_of, table), models)
 
 
 def list_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> list[WriteResult[M]]:

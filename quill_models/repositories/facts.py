@@ -20,7 +20,6 @@ class RecordFact(Write[WriteResult[M]], Generic[M]):
     """Store a model where its identity is free: `created`, `duplicate` or `conflict`."""
 
     def __init__(self, table: Table, model: M) -> None:
-        self.input = model
         model = self.model = model.copy()
         model.stamp(table)
         item = model.to_item(table.shards)

@@ -27,7 +27,6 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
 
     def __init__(self, table: Table, model: M) -> None:
         self._table = table
-        self.input = model
         self.model = model.copy()
         self.model.stamp(table)
         self._written_at = self.model.created_at

@@ -278,6 +278,7 @@ class TestAws:
             (archive_of("/DynamoDBLocal.jar"), "no plain file"),
             (archive_of("DynamoDBLocal.jar", kind=tarfile.SYMTYPE), "no plain file"),
         ],
+        ids=["no archive", "half", "no jar", "outside", "absolute", "link"],
     )
     def test_an_archive_that_will_not_do(
         self, cache: Path, aws: Aws, archive: bytes, reason: str
