@@ -316,9 +316,9 @@ class Simulation:
             self._read("J2 job's runs", second, "gsi1 JOB_RUNS#ingest-hubspot", page)
             for shard in range(self._workload.shards):
                 size = page // self._workload.shards
-                self._read("J4 status", second, f"gsi3 JOB_STATUS#running#{shard:04d}", size)
-                self._read("I5 day", second, f"gsi3 DAY#{day}#{shard:04d}", size)
-                self._read("M2 across", second, f"gsi1 METRIC_BUCKET events {shard:04d}", size)
+                self._read("J4 status", second, f"gsi3 JOB_STATUS#running#{shard:03d}", size)
+                self._read("I5 day", second, f"gsi3 DAY#{day}#{shard:03d}", size)
+                self._read("M2 across", second, f"gsi1 METRIC_BUCKET events {shard:03d}", size)
 
     def _read(
         self, pattern: str, second: int, key: str, size: int, *, strong: bool = False

@@ -55,7 +55,7 @@ def _partition(*components: str) -> str:
 
 
 def _shard(number: int) -> str:
-    return f"{number:04d}"
+    return f"{number:03d}"
 
 
 # The table: one key per identity.
@@ -131,7 +131,7 @@ def job_runs_of_job(job_name: str) -> str:
 
 def events_of_object(source: str, object_type: str, object_id: str) -> str:
     """W4: the events about one object by the time they occurred."""
-    return _partition("WEBHOOK_OBJECT", source, object_type, object_id)
+    return _partition("OBJECT", source, object_type, object_id)
 
 
 # gsi2: the second list of each kind.
@@ -159,7 +159,7 @@ def job_runs_succeeded(job_name: str) -> str:
 
 def events_to_work_on(source: str, shard: int) -> str:
     """All events of a source that are not done with, by due time: what a claim takes from."""
-    return _partition("WEBHOOK_WORK", source, _shard(shard))
+    return _partition("WORK", source, _shard(shard))
 
 
 # gsi3: everything of a status or a day.
@@ -182,7 +182,7 @@ def job_runs_of_status(status: str, shard: int) -> str:
 
 def events_of_status(source: str, status: str, shard: int) -> str:
     """W2 and W3: the events of a source in a status, by due time or by the time they occurred."""
-    return _partition("WEBHOOK_STATUS", source, status, _shard(shard))
+    return _partition("EVENTS", source, status, _shard(shard))
 
 
 # The order of the lists.
@@ -205,7 +205,7 @@ def run_order(instant: datetime, job_name: str, window: str) -> str:
 
 def event_order(instant: datetime) -> str:
     """By time. Without the event's key, which would be 80 bytes in each index of each event."""
-    return prefix(_EVENT, time_text(instant))
+    return time_text(instant)
 
 
 def interactions_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:

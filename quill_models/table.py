@@ -26,7 +26,7 @@ PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
 
 def new_token() -> str:
     """A text that no other write has, stored with the item: it tells a writer its own write."""
-    return secrets.token_hex(8)
+    return secrets.token_urlsafe(8)
 
 
 def key_of(item: RawItem) -> Key:

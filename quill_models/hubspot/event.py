@@ -13,7 +13,7 @@ from typing import Any
 
 import simplejson
 
-from quill_models.digest import digest_of
+from quill_models.digest import content_digest, identity_digest
 from quill_models.errors import InvalidPayload, InvalidValue
 from quill_models.models import WebhookEvent
 
@@ -77,14 +77,14 @@ def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
     content_text = _CANONICAL.encode(content)
     return {
         "source": SOURCE,
-        "event_key": f"{event_id}.{digest_of(identity_text)}",
+        "event_key": f"{event_id}.{identity_digest(identity_text)}",
         "event_type": event_type,
         "object_type": _object_type(event_type, identity),
         "object_id": _first(identity, _OBJECT_IDS),
         "occurred_at": _EPOCH + timedelta(milliseconds=occurred_at),
         "received_at": received_at,
         "payload": event,
-        "digest": digest_of(f"[{identity_text},{content_text}]"),
+        "digest": content_digest(f"[{identity_text},{content_text}]"),
     }
 
 

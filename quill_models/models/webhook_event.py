@@ -9,7 +9,7 @@ from typing import Any
 
 from quill_models import key_schema
 from quill_models.attributes import Choice, Document, Instant, Text, Whole, canonical_json, optional
-from quill_models.digest import digest_of
+from quill_models.digest import content_digest
 from quill_models.keys import Key
 from quill_models.models.base import QuillModel
 from quill_models.settings import Settings
@@ -41,7 +41,7 @@ class WebhookEvent(QuillModel):
         occurred_at: when it happened, by the source's clock.
         received_at: when it first came in.
         payload: as received, any JSON.
-        digest: of the content; by default the SHA-256 of the payload's canonical JSON. Same
+        digest: of the content; by default of the payload's canonical JSON. Same
             identity and same digest is a duplicate, another digest a conflict.
         status: ``pending``, ``processing``, ``processed``, ``failed`` or ``dead``.
         attempts: how often work on it began.
@@ -82,7 +82,7 @@ class WebhookEvent(QuillModel):
         last_error: str | None = None,
     ) -> None:
         if digest is None:
-            digest = digest_of(canonical_json(payload, "payload"))
+            digest = content_digest(canonical_json(payload, "payload"))
         super().__init__(
             source=source,
             event_key=event_key,

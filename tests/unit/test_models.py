@@ -392,7 +392,7 @@ def test_composed_keys_follow_a_changed_field() -> None:
     call.agent_id = "8"
     assert call.to_item(1)["gsi1pk"] == {"S": "AGENT#8"}
     assert call.to_item(1)["gsi1sk"] == {"S": "INTERACTION#2031-05-18T12:00:00.000000Z#call-1"}
-    assert call.to_item(1)["gsi3pk"] == {"S": "DAY#2031-05-18#0000"}
+    assert call.to_item(1)["gsi3pk"] == {"S": "DAY#2031-05-18#000"}
 
     event = webhook_event()
     event.status = "processed"

@@ -117,16 +117,23 @@ def javas_with(text: str) -> list[int]:
     ]
 
 
-def is_gone(pid: int, within: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
+        if holds():
             return True
         time.sleep(0.05)
     return False
+
+
+def is_gone(pid: int, within: float = 5.0) -> bool:
+    def gone() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return eventually(gone, within)
 
 
 def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
@@ -227,6 +234,9 @@ class TestBackground:
         pid = start(in_memory=True).pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
+        # The signal has all threads stopped only a moment later.
+        process = psutil.Process(pid)
+        assert eventually(lambda: process.status() == psutil.STATUS_STOPPED)
 
         assert server.status().state is ServerState.NOT_ANSWERING
         assert server.stop().state is ServerState.STOPPED

@@ -45,22 +45,22 @@ def identities(text: bytes) -> dict[str, str]:
         (
             CHANGE,
             "3029365631.Rbnzk16ikHvCJHbZ3mZynfNgTfRONfkMhvFnty5Ad8k",
-            "Dfi6i3Fy1uZKUXIJG3vShHxcirsS1eD8NWjxdmqa5KE",
+            "Dfi6i3Fy1uZKUXIJG3vShA",
         ),
         (
             ASSOCIATION,
             "44445555666.Ihr5u06DuibceVeDZ7UjcdvqSORDZ5vmPCmcFInxWzU",
-            "jQTtpvRDD6yz0arrWkZhTnKwIHkMy00bLF5MxGP-fa0",
+            "jQTtpvRDD6yz0arrWkZhTg",
         ),
         (
             MERGE,
             "11112222333.w44b3Np1bStm6Eg_fMaiveWPbOkpxHjqH4wB4Eb8Fmg",
-            "YpX1Tnvzrh8JZL06UCsN-3UdSxxad3378dSjTnxl_9s",
+            "YpX1Tnvzrh8JZL06UCsN-w",
         ),
         (
             MESSAGE,
             "77778888999.T_JXpqMjm65ktuIO2ZDH4Qm17mM_3iza5dAOh9Ekhws",
-            "VXusfh-YZUd6fivUQnOGOCkuAn5-hgRKhyz7jx0Ysyo",
+            "VXusfh-YZUd6fivUQnOGOA",
         ),
     ],
 )

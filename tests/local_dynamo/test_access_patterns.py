@@ -1,0 +1,396 @@
+"""Every question of ``docs/data-model.md``: its answer, its order and its price.
+
+On a table that holds thousands of items of every kind, and identities that are easily taken for
+one another. What is expected is worked out in plain Python from all that was stored.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quill_models import (
+    Agent,
+    Interaction,
+    JobRun,
+    Metric,
+    Quill,
+    WebhookEvent,
+)
+from quill_models.models import QuillModel
+from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, botocore_of, on_the_wire
+
+CONFUSABLE = ["1", "10", "a", "a#b", "a%23b", "a b", "ü", "\N{OWL}", "x" * 300]
+FILLER = 2_000
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MIDNIGHT = NOON.replace(hour=0)
+
+Models = Sequence[QuillModel]
+
+
+def agents() -> Iterator[Agent]:
+    for name in CONFUSABLE:
+        for number in range(3):
+            yield Agent(
+                agent_id=name if number == 0 else f"{name}/{number}",
+                name=f"{'cab'[number]} {name}",
+                team=name,
+                external_ids={f"source {name}": f"{name}{number}"},
+                status="inactive",
+            )
+    for number in range(FILLER):
+        yield Agent(agent_id=f"filler {number}", name=f"F{number:04d}", team="filler")
+
+
+def interactions() -> Iterator[Interaction]:
+    for name in CONFUSABLE:
+        for number in range(5):
+            yield Interaction(
+                interaction_id=f"{name}-{number}" if number else name,
+                source=f"source {name}",
+                external_id=f"{name}{number}",
+                agent_id=name,
+                contact_id=name,
+                channel="call",
+                # Not in the order in which they are stored.
+                started_at=NOON + (number * 7 % 5) * MINUTE,
+            )
+    for number in range(FILLER):
+        yield Interaction(
+            interaction_id=f"filler {number}",
+            agent_id=f"filler {number % 50}",
+            contact_id=f"filler {number % 50}",
+            started_at=NOON + DAY + number * MINUTE / 10,
+        )
+
+
+def metrics() -> Iterator[Metric]:
+    for name in CONFUSABLE:
+        for number in range(4):
+            for scope in (f"agent:{name}", f"team:{name}"):
+                yield Metric(
+                    scope=scope,
+                    name=name,
+                    grain="hour",
+                    bucket_start=NOON + number * HOUR,
+                    value=number,
+                )
+    for number in range(FILLER):
+        yield Metric(
+            scope=f"agent:filler {number % 100}",
+            name="filler",
+            grain="day",
+            bucket_start=MIDNIGHT + number // 100 * DAY,
+            value=1,
+        )
+
+
+def job_runs() -> Iterator[JobRun]:
+    statuses = ("running", "succeeded", "succeeded", "failed", "cancelled")
+    for which, name in enumerate(CONFUSABLE):
+        for number, status in enumerate(statuses):
+            started = NOON + (number * 7 % 5) * MINUTE + which * timedelta(seconds=1)
+            yield JobRun(
+                job_name=name,
+                window=f"{name}{number}",
+                run_id="0",
+                owner="somewhere",
+                status=status,
+                started_at=started,
+                lease_expires_at=LONG_AGO - which * HOUR,
+                finished_at=None if status == "running" else started + HOUR,
+            )
+    for number in range(FILLER):
+        yield JobRun(
+            job_name=f"filler {number % 7}",
+            window=str(number),
+            run_id="0",
+            owner="somewhere",
+            status="succeeded",
+            started_at=NOON + number * MINUTE,
+            lease_expires_at=NOON,
+            finished_at=NOON + number * MINUTE,
+        )
+
+
+def events() -> Iterator[WebhookEvent]:
+    for name in CONFUSABLE:
+        for status in ("pending", "processing", "processed", "failed", "dead"):
+            for number in range(3):
+                yield WebhookEvent(
+                    source=name,
+                    event_key=f"{status}{number}",
+                    event_type="contact.creation",
+                    object_type=name,
+                    object_id=name,
+                    occurred_at=NOON + (number * 5 % 3) * MINUTE + len(status) * HOUR,
+                    received_at=NOON + (number * 7 % 3) * MINUTE,
+                    payload={"number": number},
+                    status=status,
+                )
+    for number in range(FILLER):
+        yield WebhookEvent(
+            source="filler",
+            event_key=str(number),
+            event_type="contact.creation",
+            object_type="contact",
+            object_id=str(number % 100),
+            occurred_at=NOON + number * MINUTE,
+            received_at=NOON,
+            payload={},
+        )
+
+
+@pytest.fixture(scope="module")
+def crowded(shared: Quill) -> Quill:
+    """A table with all of it, each item in the shards of the table."""
+    shared.agents.put_many(agents())
+    shared.interactions.record_many(interactions())
+    shared.metrics.put_many(metrics())
+    shared.webhook_events.record_many(events())
+    with shared, JobRun.batch_write() as batch:
+        for each in job_runs():
+            batch.save(each)
+    for name in CONFUSABLE:
+        with shared.job_runs.start(f"watermarks {name}", "w") as run:
+            watermark = shared.job_runs.watermark(f"watermarks {name}", name)
+            watermark.advance(f"up to {name}", run=run)
+    return shared
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One row of the table of questions.
+
+    Attributes:
+        ask: the call, with one of the confusable names.
+        expected: the same from all models in plain Python, in order.
+        price: ``GetItem``, ``Query``, or ``Query a shard``.
+    """
+
+    ask: Callable[[Quill, str], Any]
+    expected: Callable[[str], Iterable[Any]]
+    price: str
+
+
+ALL_AGENTS, ALL_INTERACTIONS, ALL_METRICS = [*agents()], [*interactions()], [*metrics()]
+ALL_RUNS, ALL_EVENTS = [*job_runs()], [*events()]
+SINCE, UNTIL = NOON + MINUTE, NOON + 4 * MINUTE
+
+
+def agent(name: str) -> list[Agent]:
+    return [each for each in ALL_AGENTS if each.agent_id == name]
+
+
+def calls_of(name: str, *, newest_first: bool = False) -> list[Interaction]:
+    found = [each for each in ALL_INTERACTIONS if each.agent_id == name]
+    return sorted(found, key=lambda each: each.started_at, reverse=newest_first)
+
+
+def within(found: Iterable[Interaction]) -> list[Interaction]:
+    return [each for each in found if SINCE <= each.started_at < UNTIL]
+
+
+def runs(**fields: Any) -> list[JobRun]:
+    found = [
+        each
+        for each in ALL_RUNS
+        if all(getattr(each, name) == value for name, value in fields.items())
+    ]
+    return sorted(found, key=lambda each: each.started_at)
+
+
+def events_in(name: str, status: str) -> list[WebhookEvent]:
+    waits = status in {"pending", "processing"}
+    return sorted(
+        (each for each in ALL_EVENTS if each.source == name and each.status == status),
+        key=lambda each: each.received_at if waits else each.occurred_at,
+    )
+
+
+def metrics_where(**fields: Any) -> list[Metric]:
+    return [
+        each
+        for each in ALL_METRICS
+        if all(getattr(each, name) == value for name, value in fields.items())
+    ]
+
+
+def answer(value: Any) -> list[Any]:
+    """Any call's answer as a list."""
+    if isinstance(value, tuple):
+        one, many = value
+        return [one, *many]
+    return [value] if value is None or isinstance(value, QuillModel | str) else list(value)
+
+
+PATTERNS = {
+    "A1": Pattern(lambda q, n: q.agents.get(n), agent, "GetItem"),
+    "A2": Pattern(
+        lambda q, n: q.agents.get_by_external_id(f"source {n}", f"{n}0"), agent, "GetItem"
+    ),
+    "A3": Pattern(
+        lambda q, n: q.agents.list_by_team(n),
+        lambda n: sorted(
+            (each for each in ALL_AGENTS if each.team == n), key=lambda each: each.name or ""
+        ),
+        "Query",
+    ),
+    "A4": Pattern(
+        lambda q, _: q.agents.list_by_status("inactive"),
+        lambda _: sorted(
+            (each for each in ALL_AGENTS if each.status == "inactive"),
+            key=lambda each: each.name or "",
+        ),
+        "Query",
+    ),
+    "I1": Pattern(
+        lambda q, n: q.interactions.get(n),
+        lambda n: [each for each in ALL_INTERACTIONS if each.interaction_id == n],
+        "GetItem",
+    ),
+    "I2": Pattern(
+        lambda q, n: q.interactions.get_by_external_id(f"source {n}", f"{n}3"),
+        lambda n: [each for each in ALL_INTERACTIONS if each.interaction_id == f"{n}-3"],
+        "GetItem",
+    ),
+    "I3": Pattern(
+        lambda q, n: q.interactions.list_by_agent(n, SINCE, UNTIL),
+        lambda n: within(calls_of(n)),
+        "Query",
+    ),
+    "I3, newest first": Pattern(
+        lambda q, n: q.interactions.list_by_agent(n, SINCE, UNTIL, newest_first=True),
+        lambda n: within(calls_of(n, newest_first=True)),
+        "Query",
+    ),
+    "I4": Pattern(
+        lambda q, n: q.interactions.list_by_contact(n, SINCE, UNTIL),
+        lambda n: within(calls_of(n)),
+        "Query",
+    ),
+    "I4, newest first": Pattern(
+        lambda q, n: q.interactions.list_by_contact(n, SINCE, UNTIL, newest_first=True),
+        lambda n: within(calls_of(n, newest_first=True)),
+        "Query",
+    ),
+    "M1": Pattern(
+        lambda q, n: q.metrics.series(f"agent:{n}", n, "hour", NOON + HOUR, NOON + 3 * HOUR),
+        lambda n: metrics_where(scope=f"agent:{n}", name=n)[1:3],
+        "Query",
+    ),
+    "M2": Pattern(
+        lambda q, n: q.metrics.across(n, "hour", NOON + HOUR),
+        lambda n: metrics_where(name=n, grain="hour", bucket_start=NOON + HOUR),
+        "Query a shard",
+    ),
+    "J1": Pattern(
+        lambda q, n: q.job_runs.get(n, f"{n}2"),
+        lambda n: runs(job_name=n, window=f"{n}2"),
+        "GetItem",
+    ),
+    "J2": Pattern(
+        lambda q, n: q.job_runs.list_by_job(n), lambda n: runs(job_name=n)[::-1], "Query"
+    ),
+    "J3": Pattern(
+        lambda q, n: q.job_runs.last_success(n),
+        lambda n: runs(job_name=n, status="succeeded")[-1:],
+        "Query",
+    ),
+    "J4": Pattern(
+        lambda q, _: q.job_runs.list_by_status("failed"),
+        lambda _: runs(status="failed"),
+        "Query a shard",
+    ),
+    "J5": Pattern(
+        lambda q, _: q.job_runs.stale(),
+        lambda _: sorted(runs(status="running"), key=lambda each: each.lease_expires_at),
+        "Query",
+    ),
+    "J6": Pattern(
+        lambda q, n: q.job_runs.watermark(f"watermarks {n}", n).value,
+        lambda n: [f"up to {n}"],
+        "GetItem",
+    ),
+    "W1": Pattern(
+        lambda q, n: q.webhook_events.get(n, "dead1"),
+        lambda n: [each for each in ALL_EVENTS if (each.source, each.event_key) == (n, "dead1")],
+        "GetItem",
+    ),
+    **{
+        row: Pattern(
+            lambda q, n, status=status: q.webhook_events.list_by_status(n, status),  # type: ignore[misc]
+            lambda n, status=status: events_in(n, status),  # type: ignore[misc]
+            "Query a shard",
+        )
+        for row, status in (
+            ("W2", "pending"),
+            ("W3, failed", "failed"),
+            ("W3, dead", "dead"),
+            ("processing", "processing"),
+        )
+    },
+    "W4": Pattern(
+        lambda q, n: q.webhook_events.list_by_object(n, n, n),
+        lambda n: sorted(
+            (each for each in ALL_EVENTS if each.source == n), key=lambda each: each.occurred_at
+        ),
+        "Query",
+    ),
+    "X1": Pattern(
+        lambda q, n: q.agents.get_with_interactions(n, 3),
+        lambda n: [*agent(n), *calls_of(n, newest_first=True)[:3]],
+        "Query",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFUSABLE, ids=[name[:10] for name in CONFUSABLE])
+@pytest.mark.parametrize("row", PATTERNS)
+def test_pattern(crowded: Quill, row: str, name: str) -> None:
+    pattern = PATTERNS[row]
+    shards = len(crowded._table.shards_to_read)
+    assert shards > 1
+    read: list[tuple[int, int]] = []
+
+    def note(parsed: Any, **_: Any) -> None:
+        read.append((parsed["ScannedCount"], parsed["Count"]))
+
+    client = botocore_of(crowded).meta.events
+    client.register("after-call.dynamodb.Query", note)
+    try:
+        with on_the_wire(crowded) as sent:
+            found = answer(pattern.ask(crowded, name))
+    finally:
+        client.unregister("after-call.dynamodb.Query", note)
+    expected = list(pattern.expected(name))
+    assert expected
+    assert found == expected
+    operation, _, each = pattern.price.partition(" ")
+    assert sent == [operation] * (shards if each else 1)
+    # Nothing but the answer was read, and nothing of it left out.
+    assert [scanned for scanned, _ in read] == [count for _, count in read]
+    if read:
+        assert sum(count for _, count in read) == len(expected)
+
+
+def test_interactions_of_a_day(crowded: Quill) -> None:
+    """I5, where a day of the filler comes after the one that is asked for."""
+    expected = [each for each in ALL_INTERACTIONS if each.started_at.date() == NOON.date()]
+    with on_the_wire(crowded) as sent:
+        found = list(crowded.interactions.list_by_day(NOON.date()))
+    assert sent == ["Query"] * len(crowded._table.shards_to_read)
+    assert [each.started_at for each in found] == sorted(each.started_at for each in expected)
+    assert {each.interaction_id for each in found} == {each.interaction_id for each in expected}
+
+
+def test_every_row_of_the_docs_is_here() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data-model.md").read_text()
+    rows = {line.split("|")[1].strip() for line in page.splitlines() if line.count("|") == 5}
+    documented = {row for row in rows if len(row) == 2 and row[1].isdigit()}
+    tested = {row.partition(",")[0] for row in PATTERNS} | {"I5"}
+    assert documented <= tested
+    assert len(documented) == 22
