@@ -1,4 +1,4 @@
-"""Which keys get hot: ``python -m benchmarks.heat --events 10000 --shards 96``.
+"""Which keys get hot: ``python -m benchmarks.heat --events 10000 --shards 64``.
 
 Feeds a stream of HubSpot events through the real parser, models and key composition, and adds up
 the write and read units that DynamoDB would count, for each partition key of the table and of each
@@ -365,7 +365,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.heat")
     parser.add_argument("--events", type=int, default=10_000, help="a second (10000)")
     parser.add_argument("--seconds", type=int, default=3, help="how many to simulate (3)")
-    parser.add_argument("--shards", type=int, default=96, help="of the table (96)")
+    parser.add_argument("--shards", type=int, default=64, help="of the table (64)")
     parser.add_argument("--skew", type=float, default=0.6, help="of popularity (0.6)")
     chosen = parser.parse_args()
     workload = Workload(
