@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from functools import cache
 from threading import Lock
 from typing import Any, cast
@@ -42,7 +44,12 @@ _WITHOUT_AWS_FILES = {
     "credentials_file": (None, None, os.devnull, None),
 }
 
+_CONFLICT = "TransactionConflictException"
+_CONFLICT_TRIES = 8
+_CONFLICT_SECONDS = 0.02
+
 _THROTTLED = {
+    _CONFLICT,
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
@@ -113,6 +120,7 @@ class Client:
         self._settings = settings
         self._lock = Lock()
         self._botocore: BaseClient | None = None
+        self._process = os.getpid()
 
     @property
     def botocore(self) -> BaseClient:
@@ -122,6 +130,10 @@ class Client:
             ConfigurationError: on ``aws`` no region is known.
             AccessDenied: on ``aws`` the profile does not exist.
         """
+        if self._process != os.getpid():
+            # A forked process must not share its parent's connections: each would read answers
+            # that are the other's. They are left open, as closing them would close the parent's.
+            self._lock, self._botocore, self._process = Lock(), None, os.getpid()
         # botocore documents clients as thread-safe and the making of one as not.
         with self._lock:
             if self._botocore is None:
@@ -139,10 +151,17 @@ class Client:
             TransactionCanceled: a transaction was not done.
             QuillError: everything else, see `quill_models.errors`.
         """
-        try:
-            answer = cast("dict[str, Any]", getattr(self.botocore, operation)(**parameters))
-        except (BotoCoreError, ClientError) as error:
-            raise self._translated(error, operation) from error
+        for attempt in range(_CONFLICT_TRIES):
+            try:
+                answer = cast("dict[str, Any]", getattr(self.botocore, operation)(**parameters))
+                break
+            except (BotoCoreError, ClientError) as error:
+                # A plain write while a transaction is at the same item; botocore does not try
+                # that again.
+                if _is_conflict(error) and attempt < _CONFLICT_TRIES - 1:
+                    time.sleep(random.uniform(0, _CONFLICT_SECONDS * 2**attempt))  # noqa: S311
+                    continue
+                raise self._translated(error, operation) from error
         # botocore takes any answer with status 200 for a success, a captive portal's page too.
         content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
         if "json" not in content_type:
@@ -198,6 +217,10 @@ class Client:
         response = cast("dict[str, Any]", error.response)
         code = str(response.get("Error", {}).get("Code", "Unknown"))
         message = response.get("Error", {}).get("Message") or response.get("message") or code
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if "<html" in message.lower():
+            where = self._settings.endpoint or "AWS"
+            message = f"a web page with status {status}. Is it DynamoDB that answers at {where}?"
         table = self._settings.table
         if code == "ConditionalCheckFailedException":
             return ConditionFailed(response.get("Item"))
@@ -217,7 +240,7 @@ class Client:
             return Throttled(f"{operation} on {table!r} was throttled to the end: {message}")
         if code in _DENIED:
             return AccessDenied(f"{operation} on {table!r} is not allowed: {message}")
-        if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        if status >= 500:
             return AnswerLost(
                 f"{operation} on {table!r} failed in the server: {message}. "
                 "Whether it was done is not known; sending it again is safe."
@@ -225,6 +248,12 @@ class Client:
         return RequestRejected(
             f"DynamoDB refused {operation} on {table!r}: {code}: {message}", code=code
         )
+
+
+def _is_conflict(error: Exception) -> bool:
+    return (
+        isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == _CONFLICT
+    )
 
 
 @cache

@@ -11,6 +11,7 @@ from quill_models.clock import epoch_seconds, expiry
 from quill_models.errors import InvalidValue
 from quill_models.item_size import check_size
 from quill_models.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, Key
+from quill_models.models import INDEXES
 from quill_models.table import (
     PK,
     SK,
@@ -26,7 +27,10 @@ from quill_models.table import (
 
 __all__ = ["DataStore", "DynamoDataStore", "StoredItem"]
 
-_RESERVED = frozenset({PK, SK, TTL, WRITE_TOKEN})
+# What the table and its indexes are keyed by, and what the package itself stores.
+_RESERVED = frozenset(
+    {PK, SK, TTL, WRITE_TOKEN, *(f"{index}{key}" for index in INDEXES for key in (PK, SK))}
+)
 
 
 class StoredItem(dict[str, Any]):
@@ -99,7 +103,8 @@ class DynamoDataStore:
         Args:
             key: where to.
             item: names and values; text, numbers (exact), booleans, ``None``, bytes, mappings,
-                lists and sets. The names ``pk``, ``sk``, ``ttl`` and ``write_token`` are taken.
+                lists and sets. The names of keys, of the table and of its indexes (``pk``,
+                ``gsi1pk`` …), ``ttl`` and ``write_token`` are taken.
             if_not_exists: only where there is no item, or an expired one.
             ttl: when it expires, as an aware time or as a time from now, kept in whole seconds.
 
@@ -121,8 +126,8 @@ class DynamoDataStore:
         """The item under a key. One strongly consistent request; one read unit per 4 KB.
 
         Returns:
-            A dictionary equal to what was put, with ``.key`` and ``.expires_at``; numbers are
-            `Decimal`. ``None`` where there is none, or it has expired.
+            What was put, with ``.key`` and ``.expires_at``: numbers are `Decimal`, times the text
+            they are stored as, tuples lists. ``None`` where there is none, or it has expired.
         """
         _check_key(key)
         item = self._table.get(key)
@@ -150,7 +155,11 @@ class DynamoDataStore:
         return self._pages(condition)
 
     def delete(self, key: Key) -> None:
-        """Delete an item; deleting what is not there is no error. One request."""
+        """Delete an item; deleting what is not there is no error. One request.
+
+        Without a condition, so that a request that is sent again because its answer was lost also
+        deletes what another put there in between.
+        """
         _check_key(key)
         self._table.delete(key)
 

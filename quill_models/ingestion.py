@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from quill_models.errors import InvalidPayload
+from quill_models.errors import PartialWriteError
 from quill_models.models import WebhookEvent
 from quill_models.quill import Quill
 from quill_models.results import Outcome, WriteResult
@@ -56,20 +56,6 @@ class Ingested:
         }
 
 
-class _UpToError:
-    """The events before an invalid one, all of which are to be recorded, and then the error."""
-
-    def __init__(self, events: Iterable[WebhookEvent]) -> None:
-        self._events = events
-        self.error: InvalidPayload | None = None
-
-    def __iter__(self) -> Iterator[WebhookEvent]:
-        try:
-            yield from self._events
-        except InvalidPayload as error:
-            self.error = error
-
-
 def ingest(
     quill: Quill,
     job_name: str,
@@ -98,14 +84,15 @@ def ingest(
         ingested = Ingested(job_run=run.window)
         if file is not None:
             run.stats["file"] = file
-        source = _UpToError(events)
         try:
-            for result in quill.webhook_events.iter_record_many(source):
+            for result in quill.webhook_events.iter_record_many(events):
                 ingested.count(result)
                 if report is not None:
                     report(ingested)
+        except PartialWriteError as error:
+            for result in error.results:
+                ingested.count(result)
+            raise
         finally:
             run.stats.update(ingested.counts())
-        if source.error is not None:
-            raise source.error
     return ingested

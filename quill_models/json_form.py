@@ -98,8 +98,11 @@ def _shown(value: Any) -> Any:
 
 def _time(name: str, value: Any) -> datetime:
     try:
-        return datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise InvalidPayload(
-            f"{name} is {value!r}; expected a time such as 2026-11-22T10:00:00Z"
-        ) from None
+        instant = None
+    if instant is not None and instant.tzinfo is None:
+        raise InvalidPayload(f"{name} is {value!r}, without a time zone; add Z for UTC, or +02:00")
+    if instant is None:
+        raise InvalidPayload(f"{name} is {value!r}; expected a time such as 2026-11-22T10:00:00Z")
+    return instant

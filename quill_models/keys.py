@@ -63,6 +63,8 @@ class Key(NamedTuple):
 
 def escape(component: str) -> str:
     """One component as it stands in a key. Order-preserving, and undone by `unescape`."""
+    if not isinstance(component, str):
+        raise InvalidValue(f"a key is made of text, not of {type(component).__name__}")
     if not component.isascii():
         try:
             component.encode()

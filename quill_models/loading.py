@@ -33,6 +33,11 @@ def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
             model = from_json(simplejson.loads(text, use_decimal=True, allow_nan=False))
         except InvalidPayload as error:
             raise InvalidPayload(error.reason, position=f"line {number}") from error
+        except UnicodeDecodeError as error:
+            raise InvalidPayload("not UTF-8", position=f"line {number}") from error
+        except simplejson.JSONDecodeError as error:
+            reason = f"not JSON, one object a line: {error.msg} at column {error.colno}"
+            raise InvalidPayload(reason, position=f"line {number}") from error
         except (ValueError, RecursionError, ArithmeticError) as error:
             raise InvalidPayload(f"not JSON: {error}", position=f"line {number}") from error
         if not isinstance(model, _LOADABLE):

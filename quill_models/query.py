@@ -51,7 +51,7 @@ class Query(Generic[M]):
         self,
         table: Table,
         model: type[M],
-        partitions: Sequence[str],
+        partitions: Sequence[str] | Callable[[], Sequence[str]],
         *,
         index: str | None = None,
         between: tuple[str, str] | None = None,
@@ -60,17 +60,22 @@ class Query(Generic[M]):
     ) -> None:
         self._table = table
         self._model = model
-        self._partitions = list(partitions)
+        self._given = partitions
         self._index = index
         self._between = between
         self._moving_end = moving_end
         self._newest_first = newest_first
+
+    @property
+    def _partitions(self) -> Sequence[str]:
         # An empty range (until before since) is an empty list, not an error of the server.
-        if between is not None and between[0] > between[1]:
-            self._partitions = []
+        if self._between is not None and self._between[0] > self._between[1]:
+            return []
+        # Those of a sharded list are asked for at each use, as they may have grown.
+        return self._given() if callable(self._given) else self._given
 
     def __iter__(self) -> Iterator[M]:
-        for _, item in self._merged([_Place() for _ in self._partitions], limit=None):
+        for _, item in self._merged(self._places(None), limit=None):
             yield self._model.from_item(item)
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
@@ -95,13 +100,13 @@ class Query(Generic[M]):
         for at, item in merged:
             if len(items) == limit:
                 return Page(items, self._cursor(places))
-            places[at] = _Place(start=self._start_key(item))
+            places[at] = _Place(places[at].partition, self._start_key(item))
             items.append(self._model.from_item(item))
         return Page(items, None)
 
     def first(self) -> M | None:
         """The first item, or ``None``. One request for each shard, of one item each."""
-        for _, item in self._merged([_Place() for _ in self._partitions], limit=1):
+        for _, item in self._merged(self._places(None), limit=1):
             return self._model.from_item(item)
         return None
 
@@ -156,10 +161,11 @@ class Query(Generic[M]):
 
     def _merged(self, places: Sequence[_Place], limit: int | None) -> Iterator[tuple[int, RawItem]]:
         """The items with the number of their partition, in order."""
+        partitions = [place.partition for place in places]
         sort_key = SK if self._index is None else f"{self._index}sk"
 
         def first_page(at: int) -> tuple[list[RawItem], RawItem | None]:
-            return self._request(self._partitions[at], places[at].start, limit)
+            return self._request(partitions[at], places[at].start, limit)
 
         def items_of(
             at: int, page: tuple[list[RawItem], RawItem | None]
@@ -174,7 +180,7 @@ class Query(Generic[M]):
                 # What has expired counts towards a request's limit: ask for more each time, so
                 # that a long stretch of it costs few requests.
                 asked = None if asked is None else asked * 2
-                items, start = self._request(self._partitions[at], start, asked)
+                items, start = self._request(partitions[at], start, asked)
 
         def order(entry: tuple[int, RawItem]) -> str:
             # Of equal sort keys the lower shard's come first, on every page alike.
@@ -182,7 +188,7 @@ class Query(Generic[M]):
             sort_value: str = item[sort_key]["S"]
             return sort_value
 
-        pages = _in_parallel(first_page, range(len(self._partitions)))
+        pages = _in_parallel(first_page, range(len(partitions)))
         readers = [items_of(at, page) for at, page in enumerate(pages)]
         if len(readers) == 1:
             return readers[0]
@@ -215,7 +221,7 @@ class Query(Generic[M]):
 
     def _places(self, cursor: str | None) -> list[_Place]:
         if cursor is None:
-            return [_Place() for _ in self._partitions]
+            return [_Place(partition) for partition in self._partitions]
         try:
             decoded = base64.b64decode(
                 cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
@@ -232,14 +238,16 @@ class Query(Generic[M]):
             )
         starts: list[RawItem | None] = json.loads(zlib.decompress(content))
         # Shards that were added since are read from their beginning.
-        starts += [None] * (len(self._partitions) - len(starts))
-        return [_Place(start=start) for start in starts]
+        partitions = self._partitions
+        starts += [None] * (len(partitions) - len(starts))
+        return [_Place(*place) for place in zip(partitions, starts, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Place:
     """Where reading a partition goes on: after ``start``, from the beginning where ``None``."""
 
+    partition: str
     start: RawItem | None = None
 
 

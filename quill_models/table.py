@@ -22,6 +22,8 @@ from quill_models.shards import ShardCount, Shards
 __all__ = ["Condition", "RawItem", "Table", "is_live", "key_of", "new_token"]
 
 PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
+# Only in items that were rewritten: in others it is the write token.
+CREATED_TOKEN = "created_token"  # noqa: S105
 
 
 def new_token() -> str:
@@ -42,6 +44,13 @@ def raw_key(key: Key) -> RawItem:
 def token_of(item: RawItem | None) -> str | None:
     """The token of the write that stored the item."""
     return item.get(WRITE_TOKEN, {}).get("S") if item else None
+
+
+def creator_of(item: RawItem | None) -> str | None:
+    """The token of the write that created the item, whoever has rewritten it since."""
+    if item is None:
+        return None
+    return item[CREATED_TOKEN]["S"] if CREATED_TOKEN in item else token_of(item)
 
 
 def is_live(item: RawItem, now: datetime) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 from quill_models import hubspot as hubspot_source
 from quill_models.command.output import counting, print_json, show_error, show_table
-from quill_models.errors import InvalidPayload
+from quill_models.errors import InvalidPayload, PartialWriteError, QuillError
 from quill_models.ingestion import Ingested
 from quill_models.ingestion import ingest as ingest_events
 from quill_models.quill import Quill, connect
@@ -48,8 +49,9 @@ def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
       quill ingest hubspot delivery.json
       cat *.jsonl | quill ingest hubspot -
 
-    A file with an error in it is named and the others are still read; the exit status is
-    then 1.
+    Where a file has an error, the events before it are recorded, the file and the place are
+    named, and the other files are still read; the exit status is then 1. An event that is
+    stored with other content is a conflict: what is stored stays.
     """  # noqa: D301 -- click's mark for "keep these lines"
     done: list[dict[str, Any]] = []
     errors: list[InvalidPayload] = []
@@ -61,11 +63,15 @@ def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
             except InvalidPayload as error:
                 errors.append(error.in_source(file))
                 continue
+            except PartialWriteError as error:
+                raise QuillError(f"{file}: {error} Run the same command again.") from error
             done.append({"file": file, **ingested.counts(), "job_run": ingested.job_run})
             conflicts += [result.item.event_key for result in ingested.conflicts]
     total = {name: sum(row[name] for row in done) for name in _COUNTS}
     if as_json:
         document: dict[str, Any] = {"files": done, "total": total}
+        if conflicts:
+            document["conflicts"] = conflicts
         if errors:
             document["errors"] = [
                 {"file": each.source, "position": each.position, "reason": each.reason}
@@ -82,7 +88,7 @@ def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
 
 def ingest_file(quill: Quill, file: str) -> Ingested:
     """Record the events of one file, in a job run of its own."""
-    with _opened(file) as stream, counting(f"{file}:") as progress:
+    with _opened(file) as stream, counting(f"{Path(file).name}:") as progress:
         task = progress.add_task("events", total=None)
         return ingest_events(
             quill,

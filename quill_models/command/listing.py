@@ -238,7 +238,7 @@ def _show(
         return
     show_table(columns, [[getattr(model, column) for column in columns] for model in models])
     if more:
-        click.echo(f"There are more than {limit}: give --limit.", err=True)
+        click.echo(f"There are more than {limit}: give a higher --limit.", err=True)
     elif not models:
         click.echo("There are none.", err=True)
 

@@ -38,6 +38,8 @@ _OUTCOMES = (
 def load(*, files: tuple[str, ...], as_json: bool) -> None:
     """Put agents, interactions and metrics from JSON Lines. Doing it again changes nothing.
 
+    What stands before an error in a file is stored.
+
     \b
     Each line is an object with a kind and the fields of that kind:
       {"kind": "agent", "agent_id": "7", "name": "Ada", "team": "north"}
@@ -74,8 +76,16 @@ def load(*, files: tuple[str, ...], as_json: bool) -> None:
 
 def load_file(quill: Quill, file: Path) -> dict[str, int]:
     """Put the models of one file; how many there were, and of each outcome."""
+    counts: Counter[Outcome] = Counter()
     with file.open("rb") as stream:
-        counts = Counter(result.outcome for result in load_models(quill, read_models(stream)))
+        for result in load_models(quill, read_models(stream)):
+            counts[result.outcome] += 1
+            if result.outcome is Outcome.CONFLICT:
+                click.echo(
+                    f"conflict: item {counts.total()} of {file} was not stored: its external id "
+                    f"belongs to {result.item!r}",
+                    err=True,
+                )
     return {
         "items": counts.total(),
         **{outcome.value: counts[outcome] for outcome in _OUTCOMES},

@@ -81,6 +81,12 @@ def _server(settings: Settings, port: int | None) -> LocalServer:
         parts = urlsplit(settings.endpoint)
         if parts.hostname in {"localhost", "127.0.0.1", "::1"}:
             port = parts.port
+        else:
+            click.echo(
+                f"Note: DYNAMODB_ENDPOINT is {settings.endpoint}, which is not this machine; the "
+                "other commands go there.",
+                err=True,
+            )
     return LocalServer(port or _DEFAULT_PORT)
 
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, ClassVar, NoReturn, Self
 
 from pynamodb.attributes import Attribute, UnicodeAttribute
-from pynamodb.connection.base import Connection, MetaTable
 from pynamodb.connection.table import TableConnection
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
@@ -18,6 +17,7 @@ from quill_models.attributes import Expiry, Instant, Text, optional
 from quill_models.current import current_table, known_shards
 from quill_models.errors import InvalidValue
 from quill_models.keys import Key
+from quill_models.models.bridge import CurrentMeta, shared_connection
 from quill_models.settings import Settings
 from quill_models.table import RawItem, Table, new_token
 
@@ -74,31 +74,10 @@ class _Gsi3(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call
     gsi3sk = UnicodeAttribute(range_key=True)
 
 
-class _CurrentMeta(type):
-    """The ``Meta`` of the models: the table's name is asked for anew at each use."""
-
-    @property
-    def table_name(cls) -> str:
-        return current_table().name
-
-
-class _SharedClient(Connection):
-    """PynamoDB's connection on the botocore client that everything else uses."""
-
-    def __init__(self, table: Table, meta_table: MetaTable) -> None:
-        super().__init__(region=table.settings.region, host=table.settings.endpoint)
-        self._table = table
-        self.add_meta_table(meta_table)
-
-    @property
-    def client(self) -> Any:
-        return self._table.client.botocore
-
-
 class QuillModel(Model):
     """The base of the models. Not stored itself."""
 
-    class Meta(metaclass=_CurrentMeta):
+    class Meta(metaclass=CurrentMeta):
         billing_mode = "PAY_PER_REQUEST"
         stream_view_type = "NEW_AND_OLD_IMAGES"
 
@@ -117,6 +96,7 @@ class QuillModel(Model):
     updated_at = optional(Instant())
     ttl = optional(Expiry(null=True))
     write_token = optional(Text())
+    created_token = optional(Text())
 
     gsi1 = _Gsi1()
     gsi2 = _Gsi2()
@@ -196,13 +176,22 @@ class QuillModel(Model):
         return copied
 
     def stamp(self, table: Table, created_at: datetime | None = None) -> None:
-        """Set what every stored item carries: times, expiry and the token of this write."""
+        """Set what every stored item carries: times, expiry and the token of this write.
+
+        Args:
+            table: gives the time and the settings.
+            created_at: when it was created; by default now, by this write.
+        """
         # Fields may have been set since it was made.
         self.validate()
         now = table.clock()
         self.created_at = created_at or now
         self.updated_at = now
         self.ttl = self.expires(table.settings, now)
+        if created_at is None:
+            self.created_token = None
+        elif self.created_token is None:
+            self.created_token = self.write_token
         self.write_token = new_token()
 
     @classmethod
@@ -241,14 +230,7 @@ class QuillModel(Model):
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        table = current_table()
-        # One for each table, kept with it, so that two tables in one process stay apart.
-        connection: TableConnection | None = getattr(table, "pynamodb_connection", None)
-        if connection is None:
-            connection = TableConnection(table.name)
-            connection.connection = _SharedClient(table, _meta_table(table.name))
-            table.pynamodb_connection = connection  # type: ignore[attr-defined]
-        return connection
+        return shared_connection(current_table(), cls._get_schema())
 
     @classmethod
     def _instantiate(cls, attribute_values: RawItem) -> Self:
@@ -292,7 +274,12 @@ class QuillModel(Model):
     def save(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> dict[str, Any]:
-        """PynamoDB's unconditional put. The repositories' calls are the ones to prefer."""
+        """PynamoDB's unconditional put. The repositories' calls are the ones to prefer.
+
+        Raises:
+            InvalidValue: it has external ids, which only a repository can claim.
+        """
+        self.refuse_claims("save")
         self.prepare_save()
         return super().save(condition, add_version_condition=add_version_condition)
 
@@ -312,9 +299,38 @@ class QuillModel(Model):
         condition: Condition | None = None,
         return_values_on_condition_failure: str | None = None,
     ) -> dict[str, Any]:
-        """PynamoDB's put in a transaction."""
+        """PynamoDB's put in a transaction; refused as `save`."""
+        self.refuse_claims("save")
         self.prepare_save()
         return super().get_save_kwargs_from_instance(condition, return_values_on_condition_failure)
+
+    def delete(
+        self, condition: Condition | None = None, *, add_version_condition: bool = True
+    ) -> Any:
+        """PynamoDB's delete.
+
+        Raises:
+            InvalidValue: it has external ids, which only a repository can free.
+        """
+        self.refuse_claims("delete")
+        return super().delete(condition, add_version_condition=add_version_condition)
+
+    def get_delete_kwargs_from_instance(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """PynamoDB's delete in a transaction; refused as `delete`."""
+        self.refuse_claims("delete")
+        return super().get_delete_kwargs_from_instance(*args, **kwargs)
+
+    def external_id_keys(self) -> list[Key]:
+        """The keys under which the item claims its ids in other systems; most kinds have none."""
+        return []
+
+    def refuse_claims(self, call: str) -> None:
+        """Refuse a call of PynamoDB's that would leave claims to external ids behind."""
+        if self.external_id_keys():
+            raise InvalidValue(
+                f"{self!r} has an external id, which belongs to one item only; a plain {call}() "
+                f"would not see to that. Use the repository: put, record or delete."
+            )
 
     @classmethod
     def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
@@ -351,14 +367,6 @@ class QuillModel(Model):
     SHOWN: ClassVar[tuple[str, ...]] = ()
 
 
-class _StampingBatch(BatchWrite[Any]):
-    """PynamoDB's batch, whose items carry what every stored item does."""
-
-    def save(self, put_item: QuillModel) -> None:
-        put_item.prepare_save()
-        super().save(put_item)
-
-
 def _exact(value: Any) -> Any:
     """The value such that true is not 1, at any depth."""
     if isinstance(value, dict):
@@ -368,17 +376,14 @@ def _exact(value: Any) -> Any:
     return (bool, value) if isinstance(value, bool) else value
 
 
-def _meta_table(table_name: str) -> MetaTable:
-    schema = QuillModel._get_schema()  # noqa: SLF001
-    return MetaTable(
-        {
-            "TableName": table_name,
-            "KeySchema": schema["key_schema"],
-            "AttributeDefinitions": schema["attribute_definitions"],
-            "GlobalSecondaryIndexes": [
-                {"IndexName": index["index_name"], "KeySchema": index["key_schema"]}
-                for index in schema["global_secondary_indexes"]
-            ],
-            "LocalSecondaryIndexes": [],
-        }
-    )
+class _StampingBatch(BatchWrite[Any]):
+    """PynamoDB's batch, whose items carry what every stored item does."""
+
+    def save(self, put_item: QuillModel) -> None:
+        put_item.refuse_claims("save")
+        put_item.prepare_save()
+        super().save(put_item)
+
+    def delete(self, del_item: QuillModel) -> None:
+        del_item.refuse_claims("delete")
+        super().delete(del_item)

@@ -11,6 +11,7 @@ from quill_models.models import Agent, AgentStatus, Interaction
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
 from quill_models.repositories.claims import from_claim
+from quill_models.repositories.deletes import DeleteWithClaims
 from quill_models.repositories.upserts import PutLatest
 from quill_models.results import WriteResult
 from quill_models.table import Condition, RawItem, Table
@@ -49,6 +50,12 @@ class Agents:
     def iter_put_many(self, agents: Iterable[Agent]) -> Iterator[WriteResult[Agent]]:
         """As `put_many`, with the results as they come and memory flat."""
         return iter_many(self._table, PutLatest, agents)
+
+    def delete(self, agent_id: str) -> None:
+        """Delete an agent and free its external ids. Two requests; none there is no error."""
+        item = self._table.get(key_schema.agent(agent_id))
+        if item is not None:
+            send(self._table, DeleteWithClaims(Agent.from_item(item)))
 
     def get(self, agent_id: str) -> Agent | None:
         """A1: one strongly consistent request."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from quill_models.bulk_writes import send_many
 from quill_models.errors import PartialWriteError
 from quill_models.models import QuillModel
 from quill_models.results import WriteResult
 from quill_models.table import Table
-from quill_models.writes import Write, send_many
+from quill_models.writes import Write
 
 __all__ = ["iter_many", "list_many"]
 
@@ -39,7 +40,7 @@ def list_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> list[W
     try:
         results.extend(iter_many(table, write_of, source))
     except PartialWriteError as error:
-        pending = [*error.pending, *source]
+        pending = [*error.pending, *_rest(source, error)]
         known = [*results, *error.results]
         raise PartialWriteError(
             f"{error} The outcome of {len(known)} is known (.results); {len(pending)} are "
@@ -48,3 +49,12 @@ def list_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> list[W
             pending=pending,
         ) from error
     return results
+
+
+def _rest(source: Iterator[M], error: PartialWriteError) -> list[M]:
+    rest: list[M] = []
+    try:
+        rest.extend(source)
+    except Exception as also:  # noqa: BLE001 -- what is known must not be lost over it
+        error.add_note(f"The input ended with an error of its own: {also!r}")
+    return rest

@@ -7,33 +7,23 @@ looking an item up by its external id is one strongly consistent request.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
+from quill_models.actions import Delete, Put
 from quill_models.keys import Key
 from quill_models.models import INDEXES, QuillModel
 from quill_models.table import Condition, RawItem, raw_key
-from quill_models.writes import Delete, Put
 
-__all__ = ["claims_of", "delete_claim", "from_claim", "put_claims"]
+__all__ = ["delete_claim", "from_claim", "put_claims"]
 
 M = TypeVar("M", bound=QuillModel)
 
 _INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", "sk"))
 
 
-@runtime_checkable
-class _Claimant(Protocol):
-    def external_id_keys(self) -> list[Key]: ...
-
-
-def claims_of(model: QuillModel) -> list[Key]:
-    """The keys of the claims an item has."""
-    return model.external_id_keys() if isinstance(model, _Claimant) else []
-
-
 def put_claims(model: QuillModel, item: RawItem) -> list[Put]:
     """The actions that claim a model's external ids, each refused where another item has it."""
-    keys = claims_of(model)
+    keys = model.external_id_keys()
     if not keys:
         return []
     copy = {name: value for name, value in item.items() if name not in _INDEX_KEYS}

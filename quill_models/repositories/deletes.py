@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from quill_models.actions import Action, Delete, Refusal
 from quill_models.keys import Key
 from quill_models.models import QuillModel
-from quill_models.repositories.claims import claims_of, delete_claim
+from quill_models.repositories.claims import delete_claim
 from quill_models.results import Outcome, WriteResult
 from quill_models.table import Condition
-from quill_models.writes import Action, Delete, Refusal, Write
+from quill_models.writes import Write
 
 __all__ = ["DeleteWithClaims"]
 
@@ -50,4 +51,4 @@ class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
         return None
 
     def _claims(self) -> list[Key]:
-        return [key for key in claims_of(self._model) if key not in self._not_ours]
+        return [key for key in self._model.external_id_keys() if key not in self._not_ours]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from quill_models.actions import Action, Put, Refusal
 from quill_models.models import QuillModel
 from quill_models.repositories.claims import from_claim, put_claims
 from quill_models.results import Outcome, WriteResult
-from quill_models.table import Condition, Table, token_of
-from quill_models.writes import Action, Put, Refusal, Write
+from quill_models.table import Condition, Table, creator_of
+from quill_models.writes import Write
 
 __all__ = ["RecordFact"]
 
@@ -42,10 +43,10 @@ class RecordFact(Write[WriteResult[M]], Generic[M]):
         if own is not None:
             if own.item is None:
                 return None
-            if token_of(own.item) == self.model.write_token:
-                # Our own write, whose answer was lost.
-                return self.done()
             existing = self.model.from_item(own.item)
+            if creator_of(own.item) == self.model.write_token:
+                # Our own write, whose answer was lost; others may have rewritten it since.
+                return WriteResult(Outcome.CREATED, existing)
             same = self.same_content(existing)
             return WriteResult(Outcome.DUPLICATE if same else Outcome.CONFLICT, existing)
         claimed = next((refusal.item for refusal in refusals if refusal and refusal.item), None)

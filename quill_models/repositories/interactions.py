@@ -137,7 +137,9 @@ class Interactions:
         return Query(
             self._table,
             Interaction,
-            [key_schema.interactions_of_day(day, shard) for shard in self._table.shards_to_read],
+            lambda: [
+                key_schema.interactions_of_day(day, shard) for shard in self._table.shards_to_read
+            ],
             index="gsi3",
             newest_first=newest_first,
         )

@@ -94,7 +94,9 @@ class JobRuns:
         return Query(
             self._table,
             JobRun,
-            [key_schema.job_runs_of_status(status, shard) for shard in self._table.shards_to_read],
+            lambda: [
+                key_schema.job_runs_of_status(status, shard) for shard in self._table.shards_to_read
+            ],
             index="gsi3",
             newest_first=newest_first,
         )
@@ -136,6 +138,7 @@ class JobRuns:
         )
         if after is not None:
             run.unknown = after.unknown
+            run.created_token = after.created_token or after.write_token
         run.stamp(self._table, after.created_at if after else None)
         return run
 

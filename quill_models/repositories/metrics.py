@@ -70,7 +70,7 @@ class Metrics:
         return Query(
             self._table,
             Metric,
-            [
+            lambda: [
                 key_schema.metrics_of_bucket(name, grain, bucket_start, shard)
                 for shard in self._table.shards_to_read
             ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import threading
 import traceback
 from collections.abc import Mapping
@@ -9,11 +11,12 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from quill_models.actions import Check
 from quill_models.client import ConditionFailed
-from quill_models.errors import LeaseLost, QuillError
+from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost, QuillError
+from quill_models.item_size import check_size
 from quill_models.models import JobRun, JobStatus
 from quill_models.table import Condition, RawItem, Table, token_of
-from quill_models.writes import Check
 
 __all__ = ["Run"]
 
@@ -31,7 +34,7 @@ class Run:
     took over: afterwards every one raises `LeaseLost`.
 
     Attributes:
-        stats: what the job counts, any JSON; stored with the next write and at the end.
+        stats: what the job counts, any JSON; stored with each checkpoint and at the end.
     """
 
     def __init__(self, table: Table, run: JobRun, lease: timedelta) -> None:
@@ -43,6 +46,9 @@ class Run:
         self._ended = threading.Event()
         self._renewal: threading.Thread | None = None
         self._lost: LeaseLost | None = None
+        # Writes that may have been done although no answer came, by their token.
+        self._unsure: dict[str | None, JobRun] = {}
+        self._process = os.getpid()
         self.stats: dict[str, Any] = {}
 
     @property
@@ -73,7 +79,7 @@ class Run:
     @property
     def checkpoint(self) -> dict[str, Any]:
         """What was saved last, by this attempt or the one before it."""
-        return self._run.checkpoint
+        return copy.deepcopy(self._run.checkpoint)
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Save where to go on from, and renew the lease. One request.
@@ -131,47 +137,83 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._process != os.getpid():
+            # A forked child that leaves the block leaves its parent's run alone.
+            return
         self._ended.set()
         if self._renewal is not None:
             self._renewal.join()
         if error is None:
-            self._write(status=JobStatus.SUCCEEDED, stats=self.stats)
-            return
-        if isinstance(error, LeaseLost):
+            self._succeed()
             return
         try:
-            self._write(status=JobStatus.FAILED, stats=self.stats, error=_described(error))
+            self._fail(error)
         except QuillError as also:
             # The job's own error is the one to raise.
-            error.add_note(f"The run could not be marked failed: {also}")
+            if also is not error:
+                error.add_note(f"The run could not be marked failed: {also}")
+
+    def _succeed(self) -> None:
+        try:
+            self._write(status=JobStatus.SUCCEEDED, stats=self.stats)
+        except (InvalidValue, InvalidPayload) as error:
+            # Stats that cannot be stored: better a failed run than one that seems to go on.
+            self._fail(error)
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        try:
+            self._write(status=JobStatus.FAILED, stats=self.stats, error=_described(error))
+        except (InvalidValue, InvalidPayload):
+            self._write(status=JobStatus.FAILED, error=_described(error))
 
     def _write(self, **changes: Any) -> None:
+        if self._process != os.getpid():
+            raise LeaseLost(
+                f"This process was forked from the holder of {self.job_name!r} for the window "
+                f"{self.window!r}, which alone may write. Nothing was written."
+            )
         with self._lock:
             if self._lost is not None:
                 raise self._lost
-            now = self._table.clock()
-            run = self._run.copy()
-            status = changes.pop("status", JobStatus.RUNNING)
-            run.status = status
-            run.heartbeat_at = now
-            if status is JobStatus.RUNNING:
-                run.lease_expires_at = now + self._lease
-            else:
-                run.finished_at = now
-            for name, value in changes.items():
-                setattr(run, name, value)
-            run.stamp(self._table, run.created_at)
-            try:
-                self._table.put(
-                    run.to_item(self._table.shards),
-                    Condition.unchanged_since(self._run.write_token),
-                )
-            except ConditionFailed as failure:
-                # Our own write whose answer was lost has the token of this one.
-                if token_of(failure.item) != run.write_token:
-                    self._lost = self.lost(failure.item)
-                    raise self._lost from None
-            self._run = run
+            if self._run.status is not JobStatus.RUNNING:
+                raise self.lost(self._run.to_item(1))
+            while not self._written(changes):
+                # One of our own writes was done although no answer came; this one builds on it.
+                pass
+
+    def _written(self, changes: dict[str, Any]) -> bool:
+        """Write once; ``False`` where it turned out what to build on."""
+        now = self._table.clock()
+        run = self._run.copy()
+        run.status = changes.get("status", JobStatus.RUNNING)
+        run.heartbeat_at = now
+        if run.status is JobStatus.RUNNING:
+            run.lease_expires_at = now + self._lease
+        else:
+            run.finished_at = now
+        for name, value in changes.items():
+            setattr(run, name, value)
+        run.stamp(self._table, run.created_at)
+        item = run.to_item(self._table.shards)
+        check_size(item)
+        try:
+            self._table.put(item, Condition.unchanged_since(self._run.write_token))
+        except ConditionFailed as failure:
+            token = token_of(failure.item)
+            if token in self._unsure:
+                self._run = self._unsure.pop(token)
+                return False
+            # Our own write, sent again by the SDK because its answer was lost, has its token.
+            if token != run.write_token:
+                self._lost = self.lost(failure.item)
+                raise self._lost from None
+        except BaseException:
+            self._unsure[run.write_token] = run
+            raise
+        self._run = run
+        self._unsure.clear()
+        return True
 
     def _keep_renewing(self) -> None:
         pause = self._lease.total_seconds() / _RENEWALS_PER_LEASE
@@ -180,7 +222,7 @@ class Run:
                 self.renew()
             except LeaseLost:
                 return
-            except QuillError:
+            except Exception:  # noqa: BLE001, S112
                 # Too early to give up: the next renewal, or the job's own next write, will tell.
                 continue
 

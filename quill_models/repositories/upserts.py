@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from quill_models.actions import Action, Put, Refusal
 from quill_models.keys import Key
 from quill_models.models import QuillModel
-from quill_models.repositories.claims import claims_of, delete_claim, from_claim, put_claims
+from quill_models.repositories.claims import delete_claim, from_claim, put_claims
 from quill_models.results import Outcome, WriteResult
-from quill_models.table import Condition, RawItem, Table, token_of
-from quill_models.writes import Action, Put, Refusal, Write
+from quill_models.table import Condition, RawItem, Table, creator_of, token_of
+from quill_models.writes import Write
 
 __all__ = ["PutLatest"]
 
@@ -30,6 +31,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         self.model = model.copy()
         self.model.stamp(table)
         self._written_at = self.model.created_at
+        self._given_unknown = dict(model.unknown)
         self._existing: M | None = None
         # Claims to be given up that turned out to be another item's.
         self._not_ours: set[Key] = set()
@@ -57,6 +59,9 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
             # Our own write, whose answer was lost.
             return self.done()
         existing = self.model.from_item(own.item)
+        if creator_of(own.item) == self.model.write_token:
+            # It was, and another has replaced it since: that one knew ours.
+            return WriteResult(Outcome.CREATED, existing)
         if existing == self.model:
             return WriteResult(Outcome.UNCHANGED, existing)
         if _older(self.model.version_time, existing.version_time):
@@ -81,19 +86,26 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
 
     def _create(self) -> list[Action]:
         self.model.created_at = self._written_at
+        self.model.created_token = None
+        self.model.unknown = dict(self._given_unknown)
         item = self._item()
         return [Put(item, Condition.absent(self._table.clock())), *put_claims(self.model, item)]
 
     def _replace(self, existing: M) -> list[Action]:
         self.model.created_at = existing.created_at
+        self.model.created_token = existing.created_token or existing.write_token
         # What a newer version of this package stored beside the fields known here stays.
-        self.model.unknown = {**existing.unknown, **self.model.unknown}
+        self.model.unknown = {**existing.unknown, **self._given_unknown}
         item = self._item()
-        kept = self._not_ours.union(claims_of(self.model))
+        kept = self._not_ours.union(self.model.external_id_keys())
         return [
             Put(item, Condition.unchanged_since(existing.write_token)),
             *put_claims(self.model, item),
-            *(delete_claim(existing, key) for key in claims_of(existing) if key not in kept),
+            *(
+                delete_claim(existing, key)
+                for key in existing.external_id_keys()
+                if key not in kept
+            ),
         ]
 
     def _item(self) -> RawItem:

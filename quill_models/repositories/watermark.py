@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from quill_models import key_schema
+from quill_models.actions import Action, Put, Refusal
 from quill_models.attribute_values import from_attribute_value
 from quill_models.attributes import exact_decimal
 from quill_models.clock import aware_utc
@@ -15,7 +16,7 @@ from quill_models.errors import InvalidValue
 from quill_models.keys import Key, parse_time, time_text
 from quill_models.repositories.run import Run
 from quill_models.table import Condition, RawItem, Table, new_token, raw_key, token_of
-from quill_models.writes import Action, Put, Refusal, Write, send
+from quill_models.writes import Write, send
 
 __all__ = ["Mark", "Watermark"]
 

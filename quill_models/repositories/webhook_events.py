@@ -77,7 +77,7 @@ class WebhookEvents:
         return Query(
             self._table,
             WebhookEvent,
-            [
+            lambda: [
                 key_schema.events_of_status(source, status, shard)
                 for shard in self._table.shards_to_read
             ],

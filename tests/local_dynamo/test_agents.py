@@ -138,9 +138,12 @@ class TestPut:
             with pytest.raises(InvalidPayload, match="400 KB"):
                 quill.agents.put(ada(email="x" * 400 * 1024))
             with pytest.raises(InvalidPayload, match="400 KB"):
-                quill.agents.put_many([ada(name="B"), ada(email="x" * 400 * 1024)])
+                quill.agents.put_many([ada(email="x" * 400 * 1024), ada(name="B")])
         assert sent == []
         assert quill.agents.get("ada") == ada()
+        with pytest.raises(InvalidPayload, match="400 KB"):
+            quill.agents.put_many([ada(name="B"), ada(email="x" * 400 * 1024), ada(name="C")])
+        assert quill.agents.get("ada") == ada(name="B")
 
     def test_an_answer_that_was_lost(self, behind_proxy: Quill, proxy: Proxy) -> None:
         proxy.lose("TransactWriteItems")

@@ -274,7 +274,10 @@ class TestDelete:
 
     def test_one_saved_by_pynamodb_whose_external_id_is_anothers(self, quill: Quill) -> None:
         quill.interactions.put(call())
-        call("i2", external_id="x-i1").save()
+        other = call("i2", external_id="x-i1")
+        with pytest.raises(InvalidValue, match="Use the repository"):
+            other.save()
+        store(quill, other.to_item(1))
         quill.interactions.delete("i2")
         assert quill.interactions.get("i2") is None
         assert quill.interactions.get_by_external_id("hubspot", "x-i1") == call()

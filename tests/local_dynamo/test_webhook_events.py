@@ -89,7 +89,7 @@ class TestRecord:
             with pytest.raises(InvalidPayload, match=r"WEBHOOK#hubspot#large.* 4\d\d\d\d\d bytes"):
                 quill.webhook_events.record(large)
             with pytest.raises(InvalidPayload, match="400 KB"):
-                quill.webhook_events.record_many([event(), large])
+                quill.webhook_events.record_many([large, event()])
         assert not {"PutItem", "TransactWriteItems"} & set(sent)
         almost = event("almost", payload={"text": "x" * (400 * 1024 - 1500)})
         assert quill.webhook_events.record(almost).created

@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("attribute_values", "item_size"),
     ("datastore",),
-    ("results", "writes", "query"),
+    ("results", "actions", "writes", "bulk_writes", "query"),
     ("repositories",),
     ("schema",),
     ("quill",),

@@ -1,0 +1,85 @@
+"""A bulk call does what the same writes do one after the other."""
+
+import random
+from typing import Any
+
+import pytest
+
+from quill_models import Agent, Interaction, Outcome, Quill, Settings, connect
+from quill_models.results import WriteResult
+from tests.local_dynamo.support import NOON, SECOND, botocore_of, interaction
+
+SOURCES, IDS = ("h", "p"), ("1", "2", "3")
+
+
+def some_agents(chance: random.Random) -> list[Agent]:
+    return [
+        Agent(
+            agent_id=chance.choice("abc"),
+            name=chance.choice(["Ada", "Bo"]),
+            external_ids={
+                source: chance.choice(IDS) for source in SOURCES if chance.random() < 0.7
+            },
+            source_updated_at=NOON + chance.randrange(3) * SECOND,
+        )
+        for _ in range(chance.randrange(2, 9))
+    ]
+
+
+def told(results: list[WriteResult[Agent]]) -> list[tuple[Outcome, Agent]]:
+    return [(result.outcome, result.item) for result in results]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    other = Settings(endpoint=quill_endpoint, table=f"{quill.settings.table}-singly")
+    keys_twice: list[Any] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        keys = [
+            str(action.get("Key") or (action["Item"]["pk"], action["Item"]["sk"]))
+            for entry in params["TransactItems"]
+            for action in entry.values()
+        ]
+        if len(set(keys)) < len(keys):
+            keys_twice.append(keys)
+
+    botocore_of(quill).meta.events.register(
+        "provide-client-params.dynamodb.TransactWriteItems", note
+    )
+    with connect(other) as singly:
+        singly.schema.apply()
+        for _ in range(4):
+            agents = some_agents(chance)
+            many = told(quill.agents.put_many(agents))
+            assert many == told([singly.agents.put(agent) for agent in agents])
+            for agent_id in "abc":
+                assert quill.agents.get(agent_id) == singly.agents.get(agent_id)
+            for source in SOURCES:
+                for number in IDS:
+                    owner = quill.agents.get_by_external_id(source, number)
+                    assert owner == singly.agents.get_by_external_id(source, number)
+        singly.schema.delete_table()
+    assert keys_twice == []
+
+
+def test_an_external_id_that_is_taken_stops_no_other(quill: Quill) -> None:
+    def named(key: str, **fields: Any) -> Interaction:
+        return interaction(key, **fields)
+
+    quill.interactions.record(named("o", source="s", external_id="1"))
+    results = quill.interactions.record_many(
+        [named("n1"), named("n2", source="s", external_id="1"), named("n3")]
+    )
+    assert [result.outcome for result in results] == ["created", "conflict", "created"]
+
+
+def test_what_came_before_an_error_of_the_input_is_written(quill: Quill) -> None:
+    def endless() -> Any:
+        yield from (interaction(str(number)) for number in range(150))
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        quill.interactions.record_many(endless())
+    assert quill.interactions.list_by_day(NOON.date()).count() == 150
