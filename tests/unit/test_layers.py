@@ -153,7 +153,11 @@ def test_botocore_is_known_in_one_place() -> None:
 
 def test_pynamodb_is_known_to_the_models_alone() -> None:
     users = _users_of("pynamodb", "pynamodb_attributes")
-    assert users == {f"{PACKAGE}.attributes", f"{PACKAGE}.models.base"}
+    assert users == {
+        f"{PACKAGE}.attributes",
+        f"{PACKAGE}.models.base",
+        f"{PACKAGE}.models.bridge",
+    }
 
 
 def test_keys_are_composed_in_one_place() -> None:

@@ -62,7 +62,7 @@ def test_numbers_are_read_exactly() -> None:
         (b"{", "not JSON"),
         (b"not json", "not JSON"),
         (b'{"kind": "agent", "agent_id": "7"} {}', "not JSON"),
-        (b'{"kind": "agent", "agent_id": "\xff"}', "not JSON"),
+        (b'{"kind": "agent", "agent_id": "\xff"}', "not UTF-8"),
         (b'{"kind": "metric", "value": NaN}', "not JSON"),
         (b'{"kind": "metric", "value": -Infinity}', "not JSON"),
         pytest.param(
