@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def test_version_is_the_packages_own() -> None:
 
 def test_changelog_has_what_is_not_released_yet() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_picture_is_the_one_that_the_models_give() -> None:
+    drawing = runpy.run_path(str(ROOT / "docs" / "picture.py"))
+    page = (ROOT / "docs" / "data-model.md").read_text()
+    assert drawing["redrawn"](page) == page
+    assert drawing["drawn"]() in page
 
 
 def test_relative_links_of_the_docs_lead_somewhere() -> None:
