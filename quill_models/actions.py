@@ -42,37 +42,28 @@ class Put:
 
 
 @dataclass(frozen=True)
-class Delete:
+class _OnKey:
+    """What needs no more than a key and a condition."""
+
+    key: Key
+    condition: Condition
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(raw_key(self.key))
+
+    def parameters(self) -> dict[str, Any]:
+        """As a request of its own and a transaction take them, without the table's name."""
+        return {"Key": raw_key(self.key), **self.condition.parameters()}
+
+
+class Delete(_OnKey):
     """Delete an item where a condition holds."""
 
-    key: Key
-    condition: Condition
 
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return size_of(raw_key(self.key))
-
-    def parameters(self) -> dict[str, Any]:
-        """As ``DeleteItem`` and a transaction take them, without the table's name."""
-        return {"Key": raw_key(self.key), **self.condition.parameters()}
-
-
-@dataclass(frozen=True)
-class Check:
+class Check(_OnKey):
     """Change nothing, but do the rest of the transaction only where a condition holds."""
-
-    key: Key
-    condition: Condition
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return size_of(raw_key(self.key))
-
-    def parameters(self) -> dict[str, Any]:
-        """As a transaction takes them, without the table's name."""
-        return {"Key": raw_key(self.key), **self.condition.parameters()}
 
 
 Action = Put | Delete | Check

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from quill_models import hubspot as hubspot_source
-from quill_models.command.output import counting, print_json, show_error, show_table
+from quill_models.command.output import counting, json_option, print_json, show_error, show_table
 from quill_models.errors import InvalidPayload, PartialWriteError, QuillError
 from quill_models.ingestion import Ingested
 from quill_models.ingestion import ingest as ingest_events
@@ -37,7 +37,7 @@ def ingest() -> None:
     required=True,
     type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
     """Record HubSpot webhook deliveries.
 

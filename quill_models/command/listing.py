@@ -11,7 +11,7 @@ import click
 
 from quill_models import hubspot
 from quill_models.clock import system_clock
-from quill_models.command.output import print_json, show_table
+from quill_models.command.output import json_option, print_json, show_table
 from quill_models.json_form import to_json
 from quill_models.models import AgentStatus, EventStatus, Grain, JobStatus, QuillModel
 from quill_models.query import Query
@@ -54,7 +54,6 @@ class _Day(click.ParamType[date]):
 _limit = click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _since = click.option("--since", type=_Time(), help="From this time on.")
 _until = click.option("--until", type=_Time(), help="Before this time.")
 _newest = click.option("--newest-first", is_flag=True, help="Newest first.")
@@ -81,7 +80,7 @@ def list_items() -> None:
 @click.option("--team", help="Of this team.")
 @click.option("--status", type=click.Choice([status.value for status in AgentStatus]))
 @_limit
-@_as_json
+@json_option
 def agents(*, team: str | None, status: str | None, limit: int, as_json: bool) -> None:
     """Agents by name: of a team, in a status, or all."""
     if team is not None and status is not None:
@@ -103,7 +102,7 @@ def agents(*, team: str | None, status: str | None, limit: int, as_json: bool) -
 @_until
 @_newest
 @_limit
-@_as_json
+@json_option
 def interactions(
     *,
     agent: str | None,
@@ -146,7 +145,7 @@ def interactions(
 @_until
 @_newest
 @_limit
-@_as_json
+@json_option
 def metrics(
     *,
     scope: str | None,
@@ -176,7 +175,7 @@ def metrics(
 @click.option("--job", help="Of this job.")
 @click.option("--status", type=click.Choice([status.value for status in JobStatus]))
 @_limit
-@_as_json
+@json_option
 def job_runs(*, job: str | None, status: str | None, limit: int, as_json: bool) -> None:
     """Job runs, newest first: of a job, in a status, or all, status by status."""
     if job is not None and status is not None:
@@ -197,7 +196,7 @@ def job_runs(*, job: str | None, status: str | None, limit: int, as_json: bool) 
 @click.option("--object", "about", nargs=2, metavar="TYPE ID", help="About this object.")
 @_newest
 @_limit
-@_as_json
+@json_option
 def webhook_events(
     *,
     source: str,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from quill_models.command.output import print_json, show_error, show_table
+from quill_models.command.output import json_option, print_json, show_error, show_table
 from quill_models.errors import InvalidPayload
 from quill_models.loading import load as load_models
 from quill_models.loading import read_models
@@ -34,7 +34,7 @@ _OUTCOMES = (
     required=True,
     type=click.Path(exists=True, dir_okay=False, readable=True),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def load(*, files: tuple[str, ...], as_json: bool) -> None:
     """Put agents, interactions and metrics from JSON Lines. Doing it again changes nothing.
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from quill_models.command.output import console, download_bar, print_json
+from quill_models.command.output import console, download_bar, json_option, print_json
 from quill_models.local import LocalServer, ServerState, ServerStatus
 from quill_models.settings import Backend, Settings
 
@@ -31,7 +31,6 @@ _port = click.option(
     type=click.IntRange(1, 65535),
     help="Its TCP port; by default that of DYNAMODB_ENDPOINT, else 8000.",
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @local.command()
@@ -42,7 +41,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
     help="Where to keep the data; by default in the user's state folder.",
 )
 @click.option("--in-memory", is_flag=True, help="Keep no data.")
-@_as_json
+@json_option
 def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: bool) -> None:
     """Start it in the background and wait until it answers."""
     settings = Settings.load()
@@ -59,7 +58,7 @@ def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: 
 
 @local.command()
 @_port
-@_as_json
+@json_option
 def stop(*, port: int | None, as_json: bool) -> None:
     """Stop the one that was started here; its data stays."""
     _show(_server(Settings.load(), port).stop(), as_json=as_json)
@@ -67,7 +66,7 @@ def stop(*, port: int | None, as_json: bool) -> None:
 
 @local.command()
 @_port
-@_as_json
+@json_option
 def status(*, port: int | None, as_json: bool) -> None:
     """Say what is at the port. Exit status 1 where no DynamoDB Local answers."""
     found = _server(Settings.load(), port).status()

@@ -23,6 +23,7 @@ __all__ = [
     "counting",
     "download_bar",
     "error_console",
+    "json_option",
     "print_json",
     "show_error",
     "show_table",
@@ -30,6 +31,9 @@ __all__ = [
 
 # A pipe has no width; wide enough that nothing is cut in a log.
 _PIPE_WIDTH = 200
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def console() -> Console:

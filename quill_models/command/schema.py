@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from quill_models.command.output import console, print_json
+from quill_models.command.output import console, json_option, print_json
 from quill_models.quill import connect
 
 __all__ = ["schema"]
@@ -16,7 +16,7 @@ def schema() -> None:
 
 
 @schema.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def apply(*, as_json: bool) -> None:
     """Create the table with its indexes, TTL and stream. Safe to repeat."""
     with connect() as quill:

@@ -230,7 +230,7 @@ class QuillModel(Model):
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        return shared_connection(current_table(), cls._get_schema())
+        return shared_connection(current_table(), cls._get_schema)
 
     @classmethod
     def _instantiate(cls, attribute_values: RawItem) -> Self:

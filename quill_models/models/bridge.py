@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pynamodb._schema import ModelSchema
@@ -36,12 +37,15 @@ class _SharedClient(Connection):
         return self._table.client.botocore
 
 
-def shared_connection(table: Table, schema: ModelSchema) -> TableConnection:
-    """PynamoDB's connection to a table, kept with it, so that two tables stay apart."""
+def shared_connection(table: Table, schema: Callable[[], ModelSchema]) -> TableConnection:
+    """PynamoDB's connection to a table, kept with it, so that two tables stay apart.
+
+    The schema is worked out with the first call for a table, not with each.
+    """
     connection: TableConnection | None = getattr(table, "pynamodb_connection", None)
     if connection is None:
         connection = TableConnection(table.name)
-        connection.connection = _SharedClient(table, _meta_table(table.name, schema))
+        connection.connection = _SharedClient(table, _meta_table(table.name, schema()))
         table.pynamodb_connection = connection  # type: ignore[attr-defined]
     return connection
 
