@@ -16,8 +16,8 @@ import json
 import math
 import random
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice
@@ -79,9 +79,11 @@ class Ledger:
     """Units by pattern, and by key and second."""
 
     writes: Counter[str] = field(default_factory=Counter)
-    reads: Counter[str] = field(default_factory=Counter)
+    reads: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     write_heat: Counter[tuple[str, int]] = field(default_factory=Counter)
-    read_heat: Counter[tuple[str, int]] = field(default_factory=Counter)
+    read_heat: defaultdict[tuple[str, int], float] = field(
+        default_factory=lambda: defaultdict(float)
+    )
 
     def write(
         self,
@@ -116,8 +118,8 @@ class Ledger:
     def read(self, pattern: str, second: int, key: str, size: int, *, strong: bool) -> None:
         """One request that reads ``size`` bytes under one partition key."""
         units = max(1, math.ceil(size / 4096)) * (1.0 if strong else 0.5)
-        self.reads[pattern] += units  # type: ignore[assignment]
-        self.read_heat[key, second] += units  # type: ignore[assignment]
+        self.reads[pattern] += units
+        self.read_heat[key, second] += units
 
     def _wrote(self, pattern: str, second: int, key: str, units: int) -> None:
         self.writes[pattern] += units
@@ -349,7 +351,7 @@ def report(workload: Workload, ledger: Ledger) -> bool:
     return _hottest("read", ledger.read_heat, READ_LIMIT) and fine
 
 
-def _hottest(kind: str, heat: Counter[tuple[str, int]], limit: int) -> bool:
+def _hottest(kind: str, heat: Mapping[tuple[str, int], float], limit: int) -> bool:
     most: dict[str, float] = {}
     for (key, _), units in heat.items():
         most[key] = max(units, most.get(key, 0))
