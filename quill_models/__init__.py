@@ -1,6 +1,7 @@
 """The state layer of the Quill Agent Dashboard, on one DynamoDB table."""
 
 from quill_models import errors
+from quill_models.chunk import Prefer
 from quill_models.datastore import DataStore, DynamoDataStore
 from quill_models.errors import (
     AlreadyRunning,
@@ -19,6 +20,7 @@ from quill_models.models import (
     Direction,
     EventStatus,
     Grain,
+    Increment,
     Interaction,
     JobRun,
     JobStatus,
@@ -45,6 +47,7 @@ __all__ = [
     "DynamoDataStore",
     "EventStatus",
     "Grain",
+    "Increment",
     "Interaction",
     "InvalidPayload",
     "InvalidSignature",
@@ -56,6 +59,7 @@ __all__ = [
     "Outcome",
     "Page",
     "PartialWriteError",
+    "Prefer",
     "Query",
     "Quill",
     "QuillError",

@@ -1,22 +1,61 @@
-"""Conditional actions on items, sent alone or in a transaction, and what refused them."""
+"""Conditional actions on items, sent alone or in a transaction, and what kept them out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
 from typing import Any
 
-from quill_models.client import ConditionFailed, TransactionCanceled
-from quill_models.errors import RequestRejected
-from quill_models.item_size import check_size, size_of
+from quill_models.attributes import exact_decimal
+from quill_models.errors import InvalidValue, RequestRejected
+from quill_models.item_size import ITEM_BYTES, check_size, size_of
 from quill_models.keys import Key
-from quill_models.table import PK, Condition, RawItem, Table, key_of, raw_key
+from quill_models.raw_item import RawItem
+from quill_models.service_errors import ConditionFailed, TransactionCanceled
+from quill_models.table import (
+    CREATED_TOKEN,
+    PK,
+    WRITE_TOKEN,
+    Condition,
+    Table,
+    key_of,
+    raw_key,
+)
 
-__all__ = ["Action", "Check", "Delete", "Put", "Refusal", "check_action", "do_all", "do_one"]
+__all__ = [
+    "TRANSACTION_ACTIONS",
+    "TRANSACTION_BYTES",
+    "Action",
+    "Add",
+    "Check",
+    "Delete",
+    "NotDone",
+    "Put",
+    "Refusal",
+    "check_action",
+    "do_all",
+    "do_one",
+]
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+TRANSACTION_ACTIONS = 100
+TRANSACTION_BYTES = 4 * 1024 * 1024
+
+# Wide enough for the exact sum of any two numbers that DynamoDB stores.
+_EXACT = Context(prec=300)
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 # Reasons that pass by themselves.
-_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+PASSING = {
+    "DuplicateTransaction",
+    "InternalServerError",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+}
 
 
 @dataclass(frozen=True)
@@ -25,16 +64,13 @@ class Put:
 
     item: RawItem
     condition: Condition
+    key: Key = field(init=False)
+    size: int = field(init=False)
+    """In bytes."""
 
-    @property
-    def key(self) -> Key:
-        """Where."""
-        return key_of(self.item)
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return size_of(self.item)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", key_of(self.item))
+        object.__setattr__(self, "size", size_of(self.item))
 
     def parameters(self) -> dict[str, Any]:
         """As ``PutItem`` and a transaction take them, without the table's name."""
@@ -66,10 +102,69 @@ class Check(_OnKey):
     """Change nothing, but do the rest of the transaction only where a condition holds."""
 
 
-Action = Put | Delete | Check
+@dataclass(frozen=True)
+class Add:
+    """Add to a number of an item, whether there is one yet or not. Only in a transaction.
 
-# What a transaction calls them. A check on its own makes no sense and is never sent.
-_IN_TRANSACTION = {Put: "Put", Delete: "Delete", Check: "ConditionCheck"}
+    It has no condition, so that it is never refused; another action of the same transaction keeps
+    it from being done twice. Several on one item go into a transaction as one.
+
+    Attributes:
+        key: which item.
+        name: of the number's attribute.
+        amount: how much.
+        sets: what else the item says from now on; its write token is among it.
+        defaults: what it says unless it says something else already.
+    """
+
+    key: Key
+    name: str
+    amount: Decimal
+    sets: RawItem
+    defaults: RawItem
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(raw_key(self.key)) + size_of(self.sets) + size_of(self.defaults)
+
+    def merged(self, later: Add) -> Add | None:
+        """Both in one; ``None`` where their sum has more digits than DynamoDB stores."""
+        try:
+            amount = exact_decimal(_EXACT.add(self.amount, later.amount), "sum")
+        except InvalidValue:
+            return None
+        return Add(self.key, self.name, amount, later.sets, later.defaults)
+
+    def parameters(self) -> dict[str, Any]:
+        """As a transaction takes them, without the table's name."""
+        names = {"#number": self.name, "#created": CREATED_TOKEN, "#token": WRITE_TOKEN}
+        values: RawItem = {":amount": {"N": str(self.amount)}, ":token": self.sets[WRITE_TOKEN]}
+        # Who created the item is remembered, as whenever one is rewritten.
+        terms = ["#created = if_not_exists(#created, if_not_exists(#token, :token))"]
+        for at, (name, value) in enumerate(self.sets.items()):
+            names[f"#s{at}"], values[f":s{at}"] = name, value
+            terms.append(f"#s{at} = :s{at}")
+        for at, (name, value) in enumerate(self.defaults.items()):
+            names[f"#d{at}"], values[f":d{at}"] = name, value
+            terms.append(f"#d{at} = if_not_exists(#d{at}, :d{at})")
+        return {
+            "Key": raw_key(self.key),
+            "UpdateExpression": f"SET {', '.join(terms)} ADD #number :amount",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+
+
+Action = Put | Delete | Check | Add
+
+# What a transaction calls them. A check or an addition on its own is never sent.
+_IN_TRANSACTION: Mapping[type[Action], str] = {
+    Put: "Put",
+    Delete: "Delete",
+    Check: "ConditionCheck",
+    Add: "Update",
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +174,20 @@ class Refusal:
     item: RawItem | None
 
 
-def do_one(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | None:
+@dataclass(frozen=True)
+class NotDone:
+    """Why actions were not done, for each of them.
+
+    Attributes:
+        refusals: what its condition met; ``None`` for an action that was not at fault.
+        busy: whether other writers or throttling kept it out, which passes.
+    """
+
+    refusals: list[Refusal | None]
+    busy: list[bool]
+
+
+def do_one(table: Table, actions: Sequence[Action]) -> NotDone | None:
     """The actions of one write: a plain request where it is one, else a transaction."""
     if len(actions) > 1:
         return do_all(table, actions)
@@ -88,15 +196,17 @@ def do_one(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | No
     try:
         table.request(operation, **action.parameters())
     except ConditionFailed as failure:
-        return [_refusal(table, action, failure.item)]
+        return NotDone([_refusal(table, action.key, failure.item)], [False])
     return None
 
 
-def do_all(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | None:
-    """``None`` where all was done; else what was refused, nothing where it was bad luck."""
+def do_all(table: Table, actions: Sequence[Action]) -> NotDone | None:
+    """One transaction: ``None`` where all was done, else why nothing was."""
     try:
         table.client.request(
             "transact_write_items",
+            # However often it is sent, it is done once.
+            ClientRequestToken=secrets.token_urlsafe(16),
             TransactItems=[
                 {
                     _IN_TRANSACTION[type(action)]: {
@@ -108,33 +218,25 @@ def do_all(table: Table, actions: Sequence[Action]) -> list[Refusal | None] | No
             ],
         )
     except TransactionCanceled as canceled:
-        return [
-            _reason(table, action, code, item)
-            for action, (code, item) in zip(actions, canceled.reasons, strict=True)
-        ]
-    except RequestRejected as rejected:
-        # The same transaction is still on its way: an answer was lost and the client sent it
-        # again before the server was through.
-        if rejected.code == "TransactionInProgressException":
-            return [None] * len(actions)
-        raise
+        not_done = NotDone([], [])
+        for action, (code, item) in zip(actions, canceled.reasons, strict=True):
+            failed = code == _CONDITION_FAILED
+            not_done.refusals.append(_refusal(table, action.key, item) if failed else None)
+            not_done.busy.append(code in PASSING)
+            if code is not None and code not in PASSING and not failed:
+                raise RequestRejected(
+                    f"DynamoDB refused to write {action.key}: {code}", code=code
+                ) from canceled
+        return not_done
     return None
 
 
-def _reason(table: Table, action: Action, code: str | None, item: RawItem | None) -> Refusal | None:
-    if code == _CONDITION_FAILED:
-        return _refusal(table, action, item)
-    if code is None or code in _PASSING:
-        return None
-    raise RequestRejected(f"DynamoDB refused to write {action.key}: {code}", code=code)
-
-
-def _refusal(table: Table, action: Action, item: RawItem | None) -> Refusal:
+def _refusal(table: Table, key: Key, item: RawItem | None) -> Refusal:
     # Some DynamoDB-compatible servers do not return the item with the failure.
-    return Refusal(item if item and PK in item else table.get(action.key))
+    return Refusal(item if item and PK in item else table.get(key))
 
 
 def check_action(action: Action) -> None:
     """Refuse what is too large, before any request."""
-    if isinstance(action, Put):
+    if isinstance(action, Put) and action.size > ITEM_BYTES:
         check_size(action.item)

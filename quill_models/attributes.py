@@ -202,7 +202,7 @@ class Document(_Strict[dict[str, Any]]):
 
     def deserialize(self, value: str) -> dict[str, Any]:
         """The document, with decimals for numbers that have a fraction."""
-        return cast("dict[str, Any]", simplejson.loads(value, use_decimal=True))
+        return cast("dict[str, Any]", _DECODER.decode(value))
 
 
 class Expiry(TTLAttribute):
@@ -267,29 +267,15 @@ def canonical_json(document: Any, what: str = "document") -> str:
     """
     try:
         _check_names(document, what)
-        text = _dump(document, ascii_only=False)
+        text = _ENCODER.encode(document)
         try:
             text.encode()
         except UnicodeEncodeError:
             # Unpaired surrogates are valid JSON escapes, but no valid UTF-8.
-            text = _dump(document, ascii_only=True)
+            text = _ASCII_ENCODER.encode(document)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(f"{what} cannot be written as JSON: {error}") from error
     return text
-
-
-def _dump(document: Any, *, ascii_only: bool) -> str:
-    return simplejson.dumps(
-        document,
-        use_decimal=True,
-        allow_nan=False,
-        # Bytes are no text.
-        encoding=None,
-        default=_plain,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=ascii_only,
-    )
 
 
 def _plain(value: Any) -> Any:
@@ -299,9 +285,30 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
+def _encoder(*, ascii_only: bool) -> simplejson.JSONEncoder:
+    return simplejson.JSONEncoder(
+        use_decimal=True,
+        allow_nan=False,
+        # Bytes are no text.
+        encoding=None,  # type: ignore[arg-type]
+        default=_plain,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=ascii_only,
+    )
+
+
+# Made once: making one takes longer than writing a usual document.
+_ENCODER, _ASCII_ENCODER = _encoder(ascii_only=False), _encoder(ascii_only=True)
+_DECODER = simplejson.JSONDecoder(parse_float=Decimal)
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
+
 def _check_names(document: Any, what: str) -> None:
     # simplejson turns numbers and None into names, so that {1: …} would come back as {"1": …}.
     # It also takes decimals that are not finite.
+    if type(document) in _LEAVES:
+        return
     if isinstance(document, Mapping):
         for name, value in document.items():
             if not isinstance(name, str):

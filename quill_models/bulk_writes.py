@@ -2,97 +2,190 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Generic, TypeVar
 
-from quill_models.actions import Action, Put, Refusal, check_action, do_all
+from quill_models.actions import TRANSACTION_ACTIONS, check_action
+from quill_models.chunk import Chunk, Prefer
 from quill_models.errors import InvalidPayload, InvalidValue, PartialWriteError, QuillError
-from quill_models.keys import Key
-from quill_models.table import RawItem, Table
-from quill_models.writes import RETRIES, Write, contended, wait
+from quill_models.table import Table
+from quill_models.transactions import Transaction
+from quill_models.writes import Write
 
-__all__ = ["send_many"]
+__all__ = ["IN_FLIGHT", "send_many"]
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-TRANSACTION_ACTIONS = 100
-TRANSACTION_BYTES = 4 * 1024 * 1024
-# Writes taken from an iterable at a time. As many as one transaction holds of one action each.
-CHUNK = TRANSACTION_ACTIONS
+# Chunks on their way at once: while the server works on some, the next are prepared.
+IN_FLIGHT = 4
 
 In = TypeVar("In")
 R = TypeVar("R")
 
 
 def send_many(
-    table: Table, write_of: Callable[[In], Write[R]], inputs: Iterable[In]
+    table: Table,
+    write_of: Callable[[In], Write[R]],
+    inputs: Iterable[In],
+    prefer: Prefer = Prefer.SPEED,
 ) -> Iterator[R]:
     """Carry out the writes of many inputs, their outcomes in order.
 
-    A hundred at a time, in transactions of up to 100 actions and 4 MB: one request where nothing
-    is stored yet, one where all is, two for a mixture. Writes that share a key are done one
-    after the other, in order. Transactions cost twice the write units of plain puts.
+    In chunks that fit into a transaction of up to 100 actions and 4 MB: one request where nothing
+    is stored yet, one where all is, two for a mixture. After a chunk that mostly was stored
+    already, the next one is read before it is written. Up to four chunks are on their way at
+    once, unless they share a key; writes that share one are done one after the other, in order.
 
     Raises:
         PartialWriteError: the table stopped answering; ``pending`` holds the inputs taken from
             the iterable whose outcome is not known.
         InvalidValue, InvalidPayload: an input that cannot be stored; all before it are.
     """
-    source = iter(inputs)
-    while True:
-        taken, end = _take(source)
-        writes, invalid = _prepared(table, write_of, taken)
-        yield from _send_chunk(table, taken, writes)
+    source = _Source(table, write_of, inputs)
+    flights: deque[_Flight[In, R]] = deque()
+    look_first = False
+    landed = 0
+    with ExitStack() as pools:
+        pool: ThreadPoolExecutor | None = None
+        while not source.ended:
+            flight = _Flight(*source.take(look_first, prefer))
+            # One at first, which tells what to expect of the next; then more and more.
+            while flights and (
+                len(flights) >= min(IN_FLIGHT, landed)
+                or not all(flight.chunk.is_apart_from(other.chunk) for other in flights)
+            ):
+                look_first, results = _land(flights, [*flight.taken, *source.held])
+                landed += 1
+                yield from results
+            if pool is None and landed and not source.ended:
+                pool = pools.enter_context(ThreadPoolExecutor(IN_FLIGHT, "quill-bulk"))
+            flight.go(pool)
+            flights.append(flight)
+            while flights and flights[0].is_over:
+                look_first, results = _land(flights, source.held)
+                landed += 1
+                yield from results
+        while flights:
+            _, results = _land(flights, source.held)
+            yield from results
         # What came before the error is done with; now it may be told.
-        error = invalid or end
-        if error is not None:
-            raise error
-        if len(taken) < CHUNK:
+        if source.error is not None:
+            raise source.error
+
+
+class _Source(Generic[In, R]):
+    """The inputs, as far as they were asked for, and the writes that they make.
+
+    Attributes:
+        ended: whether there is nothing more to come.
+        error: why it ended before its time.
+        held: what was taken from the iterable and is in no chunk yet.
+    """
+
+    def __init__(
+        self, table: Table, write_of: Callable[[In], Write[R]], inputs: Iterable[In]
+    ) -> None:
+        self._table = table
+        self._write_of = write_of
+        self._inputs = iter(inputs)
+        self.ended = False
+        self.error: Exception | None = None
+        self.held: list[In] = []
+
+    def take(self, look_first: bool, prefer: Prefer) -> tuple[list[In], Chunk[R]]:  # noqa: FBT001
+        """As many as one transaction holds, if each is new."""
+        taken: list[In] = []
+        writes: list[Write[R]] = []
+        full = Transaction()
+        while len(writes) < TRANSACTION_ACTIONS:
+            try:
+                if not self.held:
+                    self.held.append(next(self._inputs))
+            except StopIteration:
+                self.ended = True
+                break
+            except Exception as error:  # noqa: BLE001 -- raised, once what it gave is written
+                self.ended, self.error = True, error
+                break
+            try:
+                write = self._prepared(self.held[0])
+            except (InvalidValue, InvalidPayload) as error:
+                self.ended, self.error = True, error
+                break
+            except QuillError as error:
+                self.ended, self.error = True, _partial(error, [], self.held)
+                break
+            if not full.takes(len(writes), write.actions()):
+                break
+            taken.append(self.held.pop())
+            writes.append(write)
+        return taken, Chunk(self._table, writes, prefer, look_first=look_first)
+
+    def _prepared(self, one: In) -> Write[R]:
+        write = self._write_of(one)
+        for action in write.actions():
+            check_action(action)
+        return write
+
+
+class _Flight(Generic[In, R]):
+    """A chunk on its way, with the inputs it was made of."""
+
+    def __init__(self, taken: Sequence[In], chunk: Chunk[R]) -> None:
+        self.taken = taken
+        self.chunk = chunk
+        self._sent: Future[None] = Future()
+
+    def go(self, pool: ThreadPoolExecutor | None) -> None:
+        """Send it: in a thread of the pool, else here and now."""
+        if pool is not None:
+            self._sent = pool.submit(self.chunk.send)
             return
-
-
-def _take(source: Iterator[In]) -> tuple[list[In], Exception | None]:
-    """Up to a hundred inputs, and the error with which their source ended, if it did so."""
-    taken: list[In] = []
-    try:
-        taken.extend(islice(source, CHUNK))
-    except Exception as error:  # noqa: BLE001 -- raised again, once what it gave is written
-        return taken, error
-    return taken, None
-
-
-def _prepared(
-    table: Table, write_of: Callable[[In], Write[R]], taken: Sequence[In]
-) -> tuple[list[Write[R]], QuillError | None]:
-    """The writes of the inputs up to the first that cannot be stored, and why it cannot."""
-    writes: list[Write[R]] = []
-    if not taken:
-        return writes, None
-    try:
-        # A request once a minute, by which the first write would find the table missing.
-        _ = table.shards
-    except QuillError as error:
-        raise _partial(error, [], taken) from error
-    for one in taken:
         try:
-            write = write_of(one)
-            for action in write.actions():
-                check_action(action)
-        except (InvalidValue, InvalidPayload) as error:
-            return writes, error
-        writes.append(write)
-    return writes, None
+            self.chunk.send()
+        except QuillError as error:
+            self._sent.set_exception(error)
+        else:
+            self._sent.set_result(None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has landed, or failed to."""
+        return self._sent.done()
+
+    def failure(self) -> QuillError | None:
+        """Wait for it to land; why it did not."""
+        try:
+            self._sent.result()
+        except QuillError as error:
+            return error
+        return None
+
+    def results(self) -> list[R]:
+        """What is known, in order."""
+        return [self.chunk.results[at] for at in sorted(self.chunk.results)]
+
+    def pending(self) -> list[In]:
+        """The inputs whose outcome is not known."""
+        return [one for at, one in enumerate(self.taken) if at not in self.chunk.results]
 
 
-def _send_chunk(table: Table, taken: Sequence[In], writes: Sequence[Write[R]]) -> list[R]:
-    chunk = _Chunk(table, writes)
-    try:
-        chunk.send()
-    except QuillError as error:
-        results = chunk.results
-        pending = [one for at, one in enumerate(taken) if at not in results]
-        raise _partial(error, [results[at] for at in sorted(results)], pending) from error
-    return [chunk.results[at] for at in range(len(writes))]
+def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool, list[R]]:
+    """Wait for the first flight: whether most of it was known already, and its results."""
+    first = flights.popleft()
+    error = first.failure()
+    if error is None:
+        return first.chunk.was_mostly_known, first.results()
+    lost = [first, *flights]
+    flights.clear()
+    for other in lost:
+        other.failure()
+    raise _partial(
+        error,
+        [result for flight in lost for result in flight.results()],
+        [*(one for flight in lost for one in flight.pending()), *not_sent],
+    ) from error
 
 
 def _partial(error: QuillError, results: Sequence[Any], pending: Sequence[Any]) -> QuillError:
@@ -100,132 +193,5 @@ def _partial(error: QuillError, results: Sequence[Any], pending: Sequence[Any]) 
         f"{error}\nThis ended a bulk write: what was written stays, and sending all of it "
         "again is safe.",
         results=results,
-        pending=pending,
+        pending=list(pending),
     )
-
-
-class _Chunk(Generic[R]):
-    """Up to a hundred writes on their way, as if they were done one after the other."""
-
-    def __init__(self, table: Table, writes: Sequence[Write[R]]) -> None:
-        self._table = table
-        self._writes = writes
-        self.results: dict[int, R] = {}
-        # What is stored under a key, as far as the writes before have shown it.
-        self._stored: dict[Key, RawItem] = {}
-        # Writes that have been told of it.
-        self._told: set[int] = set()
-        # Writes that wait for all before them, one of which may give up what they want.
-        self._held: set[int] = set()
-        # Halved each time other writers cancel a transaction: one contended key must not keep
-        # ninety-nine other writes waiting.
-        self._actions = TRANSACTION_ACTIONS
-
-    def waiting(self) -> list[int]:
-        """The writes whose outcome is not known, by number."""
-        return [at for at in range(len(self._writes)) if at not in self.results]
-
-    def send(self) -> None:
-        """Send rounds of transactions until each write has its outcome."""
-        standstills = 0
-        while waiting := self.waiting():
-            before = len(self.results)
-            moved = False
-            for batch in self._batches(waiting):
-                moved |= self._send_batch(batch)
-            if len(self.results) > before:
-                standstills = 0
-                continue
-            # Refused writes name other actions at once; others wait for the collision to pass.
-            standstills += 1
-            if standstills >= RETRIES:
-                raise contended(self._writes[waiting[0]])
-            if not moved or standstills > 1:
-                wait(standstills)
-
-    def _batches(self, waiting: Sequence[int]) -> Iterator[list[int]]:
-        """Which writes go into which transaction of this round; some wait for the next round."""
-        touched: set[Key] = set()
-        batch: list[int] = []
-        actions = size = 0
-        for at in waiting:
-            own = self._writes[at].actions()
-            keys = {action.key for action in own}
-            # The same key twice in one transaction is refused, and in two of one round it would
-            # be up to chance which is first.
-            if keys & touched or self._held_back(at) or self._settled_by_those_before(at, own):
-                touched |= keys
-                continue
-            # Told what is stored, it may want other actions.
-            own = self._writes[at].actions()
-            keys = {action.key for action in own}
-            if keys & touched:
-                touched |= keys
-                continue
-            touched |= keys
-            own_size = sum(action.size for action in own)
-            if batch and (
-                actions + len(own) > self._actions or size + own_size > TRANSACTION_BYTES
-            ):
-                yield batch
-                batch, actions, size = [], 0, 0
-            batch.append(at)
-            actions += len(own)
-            size += own_size
-        if batch:
-            yield batch
-
-    def _held_back(self, at: int) -> bool:
-        return at in self._held and self._any_before(at)
-
-    def _any_before(self, at: int) -> bool:
-        """Whether the outcome of a write before this one is not known."""
-        return any(before not in self.results for before in range(at))
-
-    def _settled_by_those_before(self, at: int, own: Sequence[Action]) -> bool:
-        """Whether what the writes before stored decides this one, without a request."""
-        stored = self._stored.get(own[0].key)
-        if stored is None or at in self._told:
-            return False
-        self._told.add(at)
-        result = self._writes[at].refused([Refusal(stored), *(None for _ in own[1:])])
-        if result is not None:
-            self.results[at] = result
-        return result is not None
-
-    def _send_batch(self, batch: Sequence[int]) -> bool:
-        """Send one transaction; whether it brought any write forward."""
-        own = [self._writes[at].actions() for at in batch]
-        refusals = do_all(self._table, [action for actions in own for action in actions])
-        if refusals is None:
-            for at, actions in zip(batch, own, strict=True):
-                self._know(actions[0].key, actions[0].item if isinstance(actions[0], Put) else None)
-                self.results[at] = self._writes[at].done()
-            return True
-        if not any(refusals):
-            self._actions = max(1, self._actions // 2)
-            return False
-        moved = False
-        start = 0
-        for at, actions in zip(batch, own, strict=True):
-            mine = refusals[start : start + len(actions)]
-            start += len(actions)
-            if not any(mine):
-                continue
-            moved = True
-            if mine[0] is None and self._any_before(at):
-                # Another item has its second identity; a write before it may yet give that up.
-                self._held.add(at)
-                continue
-            if mine[0] is not None:
-                self._know(actions[0].key, mine[0].item)
-            result = self._writes[at].refused(mine)
-            if result is not None:
-                self.results[at] = result
-        return moved
-
-    def _know(self, key: Key, item: RawItem | None) -> None:
-        if item is None:
-            self._stored.pop(key, None)
-        else:
-            self._stored[key] = item

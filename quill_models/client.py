@@ -1,36 +1,30 @@
-"""The botocore client of one endpoint, and the one place that translates botocore's errors."""
+"""The botocore client of one endpoint, and when a request is sent again."""
 
 from __future__ import annotations
 
 import os
-import random
-import time
 from functools import cache
 from threading import Lock
 from typing import Any, cast
 
-import botocore.exceptions
 import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader, create_loader
 
+from quill_models.backoff import Backoff
 from quill_models.errors import (
-    AccessDenied,
     AnswerLost,
-    ConfigurationError,
     QuillError,
     RequestRejected,
     ServerUnreachable,
-    TableNotFound,
     Throttled,
 )
+from quill_models.service_errors import no_dynamodb, translated
 from quill_models.settings import Backend, Settings
 
-__all__ = ["Client", "ConditionFailed", "TransactionCanceled"]
-
-RawItem = dict[str, dict[str, Any]]
+__all__ = ["Client"]
 
 # DynamoDB Local wants some credentials and accepts any, of letters and digits only.
 _LOCAL_ACCESS_KEY = "fakeMyKeyId"
@@ -44,73 +38,11 @@ _WITHOUT_AWS_FILES = {
     "credentials_file": (None, None, os.devnull, None),
 }
 
-_CONFLICT = "TransactionConflictException"
-_CONFLICT_TRIES = 8
-_CONFLICT_SECONDS = 0.02
-
-_THROTTLED = {
-    _CONFLICT,
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingException",
-    "LimitExceededException",
-}
-_DENIED = {
-    "AccessDeniedException",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-}
-_NO_CREDENTIALS = (
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.ProfileNotFound,
-    botocore.exceptions.TokenRetrievalError,
-    botocore.exceptions.SSOError,
-)
-_UNREACHABLE = (
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.ProxyConnectionError,
-    botocore.exceptions.SSLError,
-)
-_NO_ANSWER = (
-    botocore.exceptions.ConnectionClosedError,
-    botocore.exceptions.ReadTimeoutError,
-    botocore.exceptions.ResponseStreamingError,
-    # What is left of this family once the request is on its way.
-    botocore.exceptions.HTTPClientError,
-)
-
-
-class ConditionFailed(QuillError):
-    """A condition kept a single write out. Repositories turn it into an outcome.
-
-    Attributes:
-        item: the item as it is stored, ``None`` where there is none.
-    """
-
-    def __init__(self, item: RawItem | None) -> None:
-        self.item = item
-        super().__init__("the condition of the write does not hold")
-
-
-class TransactionCanceled(QuillError):
-    """A transaction was not done. Repositories turn it into outcomes.
-
-    Attributes:
-        reasons: for each action its code (``None`` for one that was not at fault) and the item
-            as it is stored, where a condition failed and there is one.
-    """
-
-    def __init__(self, reasons: list[tuple[str | None, RawItem | None]]) -> None:
-        self.reasons = reasons
-        codes = ", ".join(sorted({code for code, _ in reasons if code}))
-        super().__init__(f"the transaction was canceled: {codes}")
+# A server on this machine that has never answered is not running: a person waits for the message.
+_TRIES_WITHOUT_SERVER = 3
+# The same transaction is still on its way: its answer was lost, and it was sent again before the
+# server was through.
+_IN_PROGRESS = "TransactionInProgressException"
 
 
 class Client:
@@ -121,10 +53,11 @@ class Client:
         self._lock = Lock()
         self._botocore: BaseClient | None = None
         self._process = os.getpid()
+        self._has_answered = False
 
     @property
     def botocore(self) -> BaseClient:
-        """The botocore client itself, made on first use.
+        """The botocore client itself, made on first use. It sends each request once.
 
         Raises:
             ConfigurationError: on ``aws`` no region is known.
@@ -140,37 +73,54 @@ class Client:
                 try:
                     self._botocore = _connect(self._settings)
                 except (BotoCoreError, ValueError) as error:
-                    raise self._translated(error, "connect") from error
+                    raise translated(error, "connect", self._settings) from error
             return self._botocore
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One request of the DynamoDB API, such as ``put_item``, retried as botocore does.
+        """One request of the DynamoDB API, such as ``put_item``.
+
+        Sent again, the same to the byte, while the server throttles it, fails, or does not answer,
+        until the settings' deadline. So a write has to carry what tells it that it was done
+        before: a token in its item, a transaction also its ``ClientRequestToken``.
 
         Raises:
             ConditionFailed: the condition of a single write does not hold.
             TransactionCanceled: a transaction was not done.
+            Throttled, AnswerLost, ServerUnreachable: to the deadline.
             QuillError: everything else, see `quill_models.errors`.
         """
-        for attempt in range(_CONFLICT_TRIES):
+        backoff = Backoff(self._settings.deadline)
+        while True:
             try:
-                answer = cast("dict[str, Any]", getattr(self.botocore, operation)(**parameters))
-                break
-            except (BotoCoreError, ClientError) as error:
-                # A plain write while a transaction is at the same item; botocore does not try
-                # that again.
-                if _is_conflict(error) and attempt < _CONFLICT_TRIES - 1:
-                    time.sleep(random.uniform(0, _CONFLICT_SECONDS * 2**attempt))  # noqa: S311
-                    continue
-                raise self._translated(error, operation) from error
+                return self._once(operation, parameters)
+            except QuillError as error:
+                if not self._passes(error, backoff.tries) or not backoff.wait():
+                    raise
+
+    def _once(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        client = self.botocore
+        try:
+            answer = cast("dict[str, Any]", getattr(client, operation)(**parameters))
+        except ClientError as error:
+            self._has_answered = True
+            raise translated(error, operation, self._settings) from error
+        except BotoCoreError as error:
+            raise translated(error, operation, self._settings) from error
         # botocore takes any answer with status 200 for a success, a captive portal's page too.
         content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
         if "json" not in content_type:
-            raise RequestRejected(
-                f"What answers at {self._settings.endpoint or 'AWS'} is no DynamoDB: its answer to "
-                f"{operation} is {content_type or 'of no type'}. Check DYNAMODB_ENDPOINT.",
-                code="NoDynamoDB",
-            )
+            raise no_dynamodb(content_type, operation, self._settings)
+        self._has_answered = True
         return answer
+
+    def _passes(self, error: QuillError, tries: int) -> bool:
+        """Whether what went wrong may pass by itself."""
+        if isinstance(error, ServerUnreachable):
+            is_running = self._has_answered or self._settings.backend is Backend.AWS
+            return is_running or tries < _TRIES_WITHOUT_SERVER
+        if isinstance(error, RequestRejected):
+            return error.code == _IN_PROGRESS
+        return isinstance(error, AnswerLost | Throttled)
 
     def close(self) -> None:
         """Close the connections. A later request opens new ones."""
@@ -178,82 +128,6 @@ class Client:
             if self._botocore is not None:
                 self._botocore.close()
                 self._botocore = None
-
-    def _translated(self, error: Exception, operation: str) -> QuillError:
-        if isinstance(error, ClientError):
-            return self._service_error(error, operation)
-        where = self._settings.endpoint or f"AWS ({self._settings.region or 'default region'})"
-        if isinstance(error, botocore.exceptions.NoRegionError):
-            return ConfigurationError(
-                "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
-                "the AWS profile."
-            )
-        if isinstance(error, _NO_CREDENTIALS):
-            return AccessDenied(
-                f"No usable AWS credentials were found: {error}. The standard AWS chain is asked "
-                "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
-                "needs none."
-            )
-        if isinstance(error, _UNREACHABLE):
-            return ServerUnreachable(self._unreachable(where, error))
-        if isinstance(error, _NO_ANSWER):
-            return AnswerLost(
-                f"{where} took the request {operation} but its answer did not arrive: {error}. "
-                "Whether it was done is not known; sending it again is safe."
-            )
-        return RequestRejected(f"{operation} at {where} failed: {error}", code="ClientError")
-
-    def _unreachable(self, where: str, error: Exception) -> str:
-        if self._settings.backend is Backend.AWS:
-            return f"No answer from {where}: {error}. Check the region, the network and the VPC."
-        return (
-            f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
-            "  docker compose up -d      with Docker\n"
-            "  quill local start         without Docker\n"
-            "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
-        )
-
-    def _service_error(self, error: ClientError, operation: str) -> QuillError:
-        response = cast("dict[str, Any]", error.response)
-        code = str(response.get("Error", {}).get("Code", "Unknown"))
-        message = response.get("Error", {}).get("Message") or response.get("message") or code
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if "<html" in message.lower():
-            where = self._settings.endpoint or "AWS"
-            message = f"a web page with status {status}. Is it DynamoDB that answers at {where}?"
-        table = self._settings.table
-        if code == "ConditionalCheckFailedException":
-            return ConditionFailed(response.get("Item"))
-        if code == "TransactionCanceledException":
-            return TransactionCanceled(
-                [
-                    (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
-                    for reason in response.get("CancellationReasons", [])
-                ]
-            )
-        if code == "ResourceNotFoundException":
-            return TableNotFound(
-                f"The table {table!r} does not exist at "
-                f"{self._settings.endpoint or 'AWS'}. Create it with: quill schema apply"
-            )
-        if code in _THROTTLED:
-            return Throttled(f"{operation} on {table!r} was throttled to the end: {message}")
-        if code in _DENIED:
-            return AccessDenied(f"{operation} on {table!r} is not allowed: {message}")
-        if status >= 500:
-            return AnswerLost(
-                f"{operation} on {table!r} failed in the server: {message}. "
-                "Whether it was done is not known; sending it again is safe."
-            )
-        return RequestRejected(
-            f"DynamoDB refused {operation} on {table!r}: {code}: {message}", code=code
-        )
-
-
-def _is_conflict(error: Exception) -> bool:
-    return (
-        isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == _CONFLICT
-    )
 
 
 @cache
@@ -271,7 +145,8 @@ def _connect(settings: Settings) -> BaseClient:
         connect_timeout=5,
         read_timeout=20,
         max_pool_connections=32,
-        retries={"mode": "standard", "total_max_attempts": 4},
+        # We send again ourselves: botocore knows no deadline, and does not try all that passes.
+        retries={"mode": "standard", "total_max_attempts": 1},
         # A corporate proxy in the environment must not be asked for localhost.
         proxies={} if local else None,
         # DYNAMODB_ENDPOINT alone says where to, not AWS_ENDPOINT_URL of another tool.

@@ -34,6 +34,8 @@ def aware_utc(value: datetime, what: str = "time") -> datetime:
     Raises:
         InvalidValue: the value is no `datetime`, or has no time zone.
     """
+    if isinstance(value, datetime) and value.tzinfo is UTC:
+        return value
     if not isinstance(value, datetime):
         raise InvalidValue(f"{what} must be a datetime, not {type(value).__name__}: {value!r}")
     if value.utcoffset() is None:

@@ -20,7 +20,12 @@ def size_of(item: RawItem) -> int:
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
-    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
+    total = 0
+    for name, value in item.items():
+        total += _text_bytes(name)
+        text = value.get("S")
+        total += _value_bytes(value) if text is None else _text_bytes(text)
+    return total
 
 
 def check_size(item: RawItem) -> int:
@@ -39,11 +44,15 @@ def check_size(item: RawItem) -> int:
     return size
 
 
+def _text_bytes(text: str) -> int:
+    # Counting characters first spares encoding what is plain ASCII.
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _value_bytes(stored: dict[str, Any]) -> int:
     ((kind, value),) = stored.items()
     if kind == "S":
-        # Counting characters first spares encoding what is plain ASCII.
-        return len(value) if value.isascii() else len(value.encode())
+        return _text_bytes(value)
     if kind == "N":
         # About one byte for two digits, one more for the exponent and one for a sign.
         return len(value) // 2 + 2

@@ -41,8 +41,8 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 def _key(pk: str, sk: str) -> Key:
     for name, text, limit in (("partition", pk, PARTITION_KEY_BYTES), ("sort", sk, SORT_KEY_BYTES)):
-        size = len(text.encode())
-        if size > limit:
+        # No character has more than four bytes in UTF-8.
+        if 4 * len(text) > limit and (size := len(text.encode())) > limit:
             raise InvalidValue(
                 f"the {name} key {text[:60]!r}… has {size} bytes; DynamoDB allows {limit}. "
                 "Give a shorter identifier."
@@ -84,6 +84,13 @@ def interaction_external_id(source: str, external_id: str) -> Key:
 def metric(scope: str, name: str, grain: str, bucket_start: datetime) -> Key:
     """One bucket of a series."""
     return _key(metric_series(scope, name, grain), compose(_BUCKET, time_text(bucket_start)))
+
+
+def increment(event_key: str, scope: str, name: str, grain: str, bucket_start: datetime) -> Key:
+    """What one event added to one bucket. Spread by event: a bucket may have very many."""
+    return _key(
+        compose("INCREMENT", event_key), compose(scope, name, grain, time_text(bucket_start))
+    )
 
 
 def metric_series(scope: str, name: str, grain: str) -> str:

@@ -48,10 +48,14 @@ def quill_settings(quill_endpoint: str) -> Settings:
 
 @pytest.fixture
 def quill(quill_settings: Settings) -> Iterator[Quill]:
-    """A connected `Quill` on a fresh table, which is deleted after the test."""
+    """A connected `Quill` on a fresh table, which is deleted after the test.
+
+    The table has no stream, as streams make DynamoDB Local slower with each table. A test that
+    reads one takes ``quill_settings``, connects, and calls ``schema.apply()`` itself.
+    """
     from quill_models.quill import connect  # noqa: PLC0415
 
     with connect(quill_settings) as connected:
-        connected.schema.apply()
+        connected.schema.apply(stream=False)
         yield connected
         connected.schema.delete_table()

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from quill_models.models import QuillModel
-
 __all__ = ["Outcome", "WriteResult"]
 
-M = TypeVar("M", bound=QuillModel)
+M = TypeVar("M")
 
 
 class Outcome(StrEnum):

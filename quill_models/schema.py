@@ -61,11 +61,14 @@ class Schema:
         """The client of this connection, for what the package does not do itself."""
         return self._table.client
 
-    def apply(self, report: Report | None = None) -> list[str]:
+    def apply(self, report: Report | None = None, *, stream: bool = True) -> list[str]:
         """Create the table with its indexes, TTL and stream; safe to repeat, or run twice at once.
 
         Args:
             report: called with each step as it is done.
+            stream: without it a new table gets no stream. For tests that read none: DynamoDB Local
+                keeps the stream records of deleted tables for a day, and goes through all of them
+                with each write to the tables made after.
 
         Returns:
             What was done, in words; nothing where all was there.
@@ -81,8 +84,11 @@ class Schema:
                 report(step)
 
         live = self._live()
-        if live is None and self._create():
-            did(f"created the table {self._table.name!r} with 3 indexes and its stream")
+        if live is None and self._create(stream=stream):
+            did(
+                f"created the table {self._table.name!r} with 3 indexes and "
+                f"{'its' if stream else 'no'} stream"
+            )
         if live is None or live["TableStatus"] != "ACTIVE":
             # Another process may be creating it.
             live = self._until_active()
@@ -145,9 +151,12 @@ class Schema:
             return None
         return described
 
-    def _create(self) -> bool:
+    def _create(self, *, stream: bool) -> bool:
+        declared = declared_table()
+        if not stream:
+            del declared["StreamSpecification"]
         try:
-            self._table.request("create_table", **declared_table())
+            self._table.request("create_table", **declared)
         except RequestRejected as rejected:
             if rejected.code == "ResourceInUseException":
                 return False

@@ -20,6 +20,7 @@ __all__ = ["Backend", "Settings"]
 DEFAULT_ENDPOINT = "http://localhost:8000"
 DEFAULT_REGION = "us-west-2"
 DEFAULT_TABLE = "quill"
+DEFAULT_DEADLINE = timedelta(seconds=15)
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
@@ -47,6 +48,10 @@ class Settings:
         webhook_retention: ``QUILL_WEBHOOK_RETENTION_DAYS`` (30), how long a webhook event is
             remembered; ``None`` (0 days) for ever.
         job_retention: ``QUILL_JOB_RETENTION_DAYS`` (90), likewise for job runs.
+        increment_retention: ``QUILL_INCREMENT_RETENTION_DAYS`` (0, for ever), how long it is
+            remembered that an increment was added to a metric.
+        deadline: ``QUILL_DEADLINE_SECONDS`` (15), how long each request is sent again while the
+            table throttles it, fails or does not answer. No try begins later.
         local_home: ``DYNAMODB_LOCAL_HOME``, a folder that holds ``DynamoDBLocal.jar``.
         java_home: ``JAVA_HOME``, where ``quill local start`` looks for Java first.
 
@@ -60,12 +65,16 @@ class Settings:
     region: str | None = None
     webhook_retention: timedelta | None = timedelta(days=30)
     job_retention: timedelta | None = timedelta(days=90)
+    increment_retention: timedelta | None = None
+    deadline: timedelta = DEFAULT_DEADLINE
     local_home: Path | None = None
     java_home: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", _backend(self.backend))
-        for name in ("webhook_retention", "job_retention"):
+        if self.deadline < timedelta(0):
+            raise ConfigurationError(f"deadline is {self.deadline}; allowed is 0 or more.")
+        for name in ("webhook_retention", "job_retention", "increment_retention"):
             retention = getattr(self, name)
             if retention is not None and retention < timedelta(0):
                 raise ConfigurationError(f"{name} is {retention}; allowed is 0 (for ever) or more.")
@@ -117,6 +126,12 @@ class Settings:
             job_retention=_days(
                 "QUILL_JOB_RETENTION_DAYS", value("QUILL_JOB_RETENTION_DAYS"), default=90
             ),
+            increment_retention=_days(
+                "QUILL_INCREMENT_RETENTION_DAYS",
+                value("QUILL_INCREMENT_RETENTION_DAYS"),
+                default=0,
+            ),
+            deadline=_deadline(value("QUILL_DEADLINE_SECONDS")),
             local_home=Path(local_home).expanduser() if local_home else None,
             java_home=Path(java_home).expanduser() if java_home else None,
         )
@@ -175,10 +190,21 @@ def _check_endpoint(endpoint: str) -> None:
 
 def _days(name: str, text: str | None, *, default: int) -> timedelta | None:
     if text is None:
-        return timedelta(days=default)
+        return timedelta(days=default) or None
     # 36,500 days keep every expiry well inside the years a datetime can hold.
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 36_500:
         raise ConfigurationError(
             f"{name} is {text!r}; allowed is a whole number of days from 0 (for ever) to 36500."
         )
     return timedelta(days=int(text)) or None
+
+
+def _deadline(text: str | None) -> timedelta:
+    if text is None:
+        return DEFAULT_DEADLINE
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
+        raise ConfigurationError(
+            f"QUILL_DEADLINE_SECONDS is {text!r}; allowed is a number of seconds from 0 (try once) "
+            "to 9999."
+        )
+    return timedelta(seconds=float(text))

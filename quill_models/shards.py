@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from quill_models.clock import Clock
 from quill_models.errors import InvalidValue
+from quill_models.raw_item import RawItem
 
 __all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "ShardCount", "Shards"]
 
@@ -25,8 +25,6 @@ LEARN_WITHIN = timedelta(seconds=60)
 _GRACE = 2 * LEARN_WITHIN
 
 _SHARDS, _NEXT, _NEXT_FROM = "shards", "next_shards", "next_from"
-
-RawItem = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)

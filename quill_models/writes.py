@@ -8,27 +8,26 @@ names other actions. Sending them is the business of `send` here and of `send_ma
 
 from __future__ import annotations
 
-import random
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from quill_models.actions import Action, Refusal, check_action, do_one
+from quill_models.backoff import Backoff
 from quill_models.errors import QuillError, Throttled
 from quill_models.table import Table
 
-__all__ = ["RETRIES", "Write", "contended", "send", "wait"]
-
-RETRIES = 12
-_RETRY_SECONDS = 0.05
-_RETRY_LIMIT_SECONDS = 2.0
+__all__ = ["Write", "contended", "send"]
 
 R = TypeVar("R")
 
 
 class Write(ABC, Generic[R]):
     """One write in progress."""
+
+    fixed_keys: bool = False
+    """Whether the keys of its first actions are all that it will ever write to."""
 
     @abstractmethod
     def actions(self) -> Sequence[Action]:
@@ -51,36 +50,34 @@ def send(table: Table, write: Write[R]) -> R:
     """Carry out one write: a plain request where one action does, else a transaction.
 
     Raises:
-        Throttled: other writers kept changing the item through all tries.
+        Throttled: other writers kept changing the item until the deadline.
         QuillError: see `quill_models.errors`.
     """
-    for attempt in range(RETRIES):
+    backoff = Backoff(table.settings.deadline)
+    told = False
+    while True:
         actions = write.actions()
         for action in actions:
             check_action(action)
-        refusals = do_one(table, actions)
-        if refusals is None:
+        not_done = do_one(table, actions)
+        if not_done is None:
             return write.done()
-        if any(refusals):
-            result = write.refused(refusals)
+        if any(not_done.refusals):
+            result = write.refused(not_done.refusals)
             if result is not None:
                 return result
-        if attempt:
-            wait(attempt)
-    raise contended(write)
+            if not told:
+                # It knows better now, and need not wait for anybody.
+                told = True
+                continue
+        if not backoff.wait():
+            raise contended(write, table.settings.deadline)
 
 
-def wait(attempt: int) -> None:
-    """Let a collision pass: longer with each attempt, and never the same time for two."""
-    longest = min(_RETRY_LIMIT_SECONDS, _RETRY_SECONDS * 2**attempt)
-    # Jitter keeps writers that collided from colliding again; nothing secret about it.
-    time.sleep(random.uniform(0, longest))  # noqa: S311
-
-
-def contended(write: Write[Any]) -> QuillError:
-    """The error for a write that other writers kept out through all tries."""
+def contended(write: Write[Any], deadline: timedelta) -> QuillError:
+    """The error for a write that other writers kept out until the deadline."""
     key = write.actions()[0].key
     return Throttled(
-        f"Other writers kept changing {key.pk} / {key.sk} through {RETRIES} tries. "
-        "Sending it again is safe."
+        f"Other writers kept changing {key.pk} / {key.sk} for {deadline.total_seconds():g} seconds "
+        "(QUILL_DEADLINE_SECONDS). Sending it again is safe."
     )

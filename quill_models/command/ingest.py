@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from quill_models import hubspot as hubspot_source
-from quill_models.command.output import counting, json_option, print_json, show_error, show_table
+from quill_models.command.output import json_option, print_json, reading, show_error, show_table
 from quill_models.errors import InvalidPayload, PartialWriteError, QuillError
 from quill_models.ingestion import Ingested
 from quill_models.ingestion import ingest as ingest_events
@@ -88,14 +88,13 @@ def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
 
 def ingest_file(quill: Quill, file: str) -> Ingested:
     """Record the events of one file, in a job run of its own."""
-    with _opened(file) as stream, counting(f"{Path(file).name}:") as progress:
-        task = progress.add_task("events", total=None)
+    with _opened(file) as stream, reading(stream, Path(file).name, "events") as progress:
         return ingest_events(
             quill,
             JOB_NAME,
-            hubspot_source.read(stream),
+            hubspot_source.read(progress.lines(stream)),
             file=file,
-            report=lambda ingested: progress.update(task, completed=ingested.events),
+            report=lambda ingested: progress.done(ingested.events),
         )
 
 

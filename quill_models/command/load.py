@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from quill_models.command.output import json_option, print_json, show_error, show_table
+from quill_models.command.output import json_option, print_json, reading, show_error, show_table
 from quill_models.errors import InvalidPayload
 from quill_models.loading import load as load_models
 from quill_models.loading import read_models
@@ -77,9 +77,10 @@ def load(*, files: tuple[str, ...], as_json: bool) -> None:
 def load_file(quill: Quill, file: Path) -> dict[str, int]:
     """Put the models of one file; how many there were, and of each outcome."""
     counts: Counter[Outcome] = Counter()
-    with file.open("rb") as stream:
-        for result in load_models(quill, read_models(stream)):
+    with file.open("rb") as stream, reading(stream, file.name, "items") as progress:
+        for result in load_models(quill, read_models(progress.lines(stream))):
             counts[result.outcome] += 1
+            progress.done(counts.total())
             if result.outcome is Outcome.CONFLICT:
                 click.echo(
                     f"conflict: item {counts.total()} of {file} was not stored: its external id "

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import simplejson
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from quill_models.local.sources import Report
 
 __all__ = [
+    "Reading",
     "console",
-    "counting",
     "download_bar",
     "error_console",
     "json_option",
     "print_json",
+    "reading",
     "show_error",
     "show_table",
 ]
@@ -115,17 +127,52 @@ def download_bar(what: str) -> Iterator[Report]:
             bar.stop()
 
 
+class Reading:
+    """How far a file has been read, and what came of it, as a bar on standard error."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        """The lines of the file; the bar goes on with each."""
+        for line in stream:
+            yield line
+            self._progress.advance(self._task, len(line))
+
+    def done(self, number: int) -> None:
+        """Show how many were dealt with."""
+        self._progress.update(self._task, done=f"{number:,}")
+
+
 @contextmanager
-def counting(what: str) -> Iterator[Progress]:
-    """A line on standard error that counts while work goes on; gone when it is done."""
+def reading(stream: BinaryIO, name: str, what: str) -> Iterator[Reading]:
+    """A bar for work that goes through a file; gone when it is done.
+
+    Args:
+        stream: the file. Of a pipe it is not known how long it is; there the bar only moves.
+        name: shown before the bar.
+        what: is counted, such as ``events``.
+    """
     out = error_console()
     with Progress(
         SpinnerColumn(),
-        TextColumn(what),
-        TextColumn("{task.completed:,.0f} {task.description}"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[done]} " + what),
+        TimeRemainingColumn(),
         console=out,
         transient=True,
         # In a log it would leave nothing but empty lines.
         disable=not out.is_terminal,
     ) as progress:
-        yield progress
+        yield Reading(progress, progress.add_task(name, total=_size_of(stream), done="0"))
+
+
+def _size_of(stream: BinaryIO) -> int | None:
+    try:
+        found = os.fstat(stream.fileno())
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -2,6 +2,7 @@
 
 from quill_models.models.agent import Agent, AgentStatus
 from quill_models.models.base import INDEXES, QuillModel
+from quill_models.models.increment import Increment
 from quill_models.models.interaction import Channel, Direction, Interaction
 from quill_models.models.job_run import JobRun, JobStatus
 from quill_models.models.metric import Grain, Metric
@@ -15,6 +16,7 @@ __all__ = [
     "Direction",
     "EventStatus",
     "Grain",
+    "Increment",
     "Interaction",
     "JobRun",
     "JobStatus",

@@ -44,6 +44,7 @@ class Agent(QuillModel):
     KIND = "agent"
     IDENTITY = ("agent_id",)
     SHOWN = ("name", "team", "status")
+    MAY_HAVE_EXTERNAL_IDS = True
 
     agent_id = Text()
     name = optional(Text())

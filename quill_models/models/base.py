@@ -156,10 +156,11 @@ class QuillModel(Model):
         item: RawItem = dict(self.unknown)
         for name, key in self.composed_keys(shards).items():
             item[name] = {"S": key}
-        for attribute in self._stored_attributes().values():
-            value = attribute.__get__(self, type(self))
+        attributes = self._stored_attributes()
+        for name, value in self.attribute_values.items():
             if value is not None:
-                item[attribute.attr_name] = {attribute.attr_type: attribute.serialize(value)}
+                attribute = attributes[name]
+                item[name] = {attribute.attr_type: attribute.serialize(value)}
         return item
 
     @classmethod
@@ -319,6 +320,8 @@ class QuillModel(Model):
         """PynamoDB's delete in a transaction; refused as `delete`."""
         self.refuse_claims("delete")
         return super().get_delete_kwargs_from_instance(*args, **kwargs)
+
+    MAY_HAVE_EXTERNAL_IDS: ClassVar[bool] = False
 
     def external_id_keys(self) -> list[Key]:
         """The keys under which the item claims its ids in other systems; most kinds have none."""

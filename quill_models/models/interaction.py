@@ -57,6 +57,7 @@ class Interaction(QuillModel):
     KIND = "interaction"
     IDENTITY = ("interaction_id",)
     SHOWN = ("source", "external_id", "agent_id", "channel", "started_at")
+    MAY_HAVE_EXTERNAL_IDS = True
 
     interaction_id = Text()
     source = optional(Text())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from quill_models import key_schema
 from quill_models.attributes import choice
+from quill_models.chunk import Prefer
 from quill_models.errors import InvalidValue
 from quill_models.models import Agent, AgentStatus, Interaction
 from quill_models.query import Query
@@ -39,17 +40,21 @@ class Agents:
         """
         return send(self._table, PutLatest(self._table, agent))
 
-    def put_many(self, agents: Iterable[Agent]) -> list[WriteResult[Agent]]:
+    def put_many(
+        self, agents: Iterable[Agent], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[Agent]]:
         """As `put` for each, in input order, in few requests.
 
         Raises:
             PartialWriteError: the table stopped answering.
         """
-        return list_many(self._table, PutLatest, agents)
+        return list_many(self._table, PutLatest, agents, prefer)
 
-    def iter_put_many(self, agents: Iterable[Agent]) -> Iterator[WriteResult[Agent]]:
+    def iter_put_many(
+        self, agents: Iterable[Agent], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> Iterator[WriteResult[Agent]]:
         """As `put_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, PutLatest, agents)
+        return iter_many(self._table, PutLatest, agents, prefer)
 
     def delete(self, agent_id: str) -> None:
         """Delete an agent and free its external ids. Two requests; none there is no error."""

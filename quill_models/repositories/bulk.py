@@ -6,30 +6,35 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from quill_models.attributes import choice
 from quill_models.bulk_writes import send_many
+from quill_models.chunk import Prefer
 from quill_models.errors import PartialWriteError
-from quill_models.models import QuillModel
 from quill_models.results import WriteResult
 from quill_models.table import Table
 from quill_models.writes import Write
 
 __all__ = ["iter_many", "list_many"]
 
-M = TypeVar("M", bound=QuillModel)
+M = TypeVar("M")
 WriteOf = Callable[[Table, M], Write[WriteResult[M]]]
 
 
-def iter_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> Iterator[WriteResult[M]]:
+def iter_many(
+    table: Table, write_of: WriteOf[M], models: Iterable[M], prefer: Prefer | str = Prefer.SPEED
+) -> Iterator[WriteResult[M]]:
     """The results in input order, as they come; see `send_many`.
 
     Raises:
         PartialWriteError: ``results`` and ``pending`` cover the models taken from the iterable
             whose results were not yet given.
     """
-    return send_many(table, partial(write_of, table), models)
+    return send_many(table, partial(write_of, table), models, choice(Prefer, prefer, "prefer"))
 
 
-def list_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> list[WriteResult[M]]:
+def list_many(
+    table: Table, write_of: WriteOf[M], models: Iterable[M], prefer: Prefer | str = Prefer.SPEED
+) -> list[WriteResult[M]]:
     """All results in input order.
 
     Raises:
@@ -38,7 +43,7 @@ def list_many(table: Table, write_of: WriteOf[M], models: Iterable[M]) -> list[W
     source = iter(models)
     results: list[WriteResult[Any]] = []
     try:
-        results.extend(iter_many(table, write_of, source))
+        results.extend(iter_many(table, write_of, source, prefer))
     except PartialWriteError as error:
         pending = [*error.pending, *_rest(source, error)]
         known = [*results, *error.results]

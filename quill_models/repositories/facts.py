@@ -20,6 +20,8 @@ M = TypeVar("M", bound=QuillModel)
 class RecordFact(Write[WriteResult[M]], Generic[M]):
     """Store a model where its identity is free: `created`, `duplicate` or `conflict`."""
 
+    fixed_keys = True
+
     def __init__(self, table: Table, model: M) -> None:
         model = self.model = model.copy()
         model.stamp(table)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 from quill_models import key_schema
+from quill_models.chunk import Prefer
 from quill_models.errors import InvalidValue
 from quill_models.models import Interaction
 from quill_models.query import Query
@@ -39,19 +40,21 @@ class Interactions:
         """
         return send(self._table, RecordFact(self._table, interaction))
 
-    def record_many(self, interactions: Iterable[Interaction]) -> list[WriteResult[Interaction]]:
+    def record_many(
+        self, interactions: Iterable[Interaction], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[Interaction]]:
         """As `record` for each, in input order, in few requests.
 
         Raises:
             PartialWriteError: the table stopped answering.
         """
-        return list_many(self._table, RecordFact, interactions)
+        return list_many(self._table, RecordFact, interactions, prefer)
 
     def iter_record_many(
-        self, interactions: Iterable[Interaction]
+        self, interactions: Iterable[Interaction], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[Interaction]]:
         """As `record_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, RecordFact, interactions)
+        return iter_many(self._table, RecordFact, interactions, prefer)
 
     def put(self, interaction: Interaction) -> WriteResult[Interaction]:
         """Create or update what its source edits; one request, or two where it changes.
@@ -64,19 +67,21 @@ class Interactions:
         """
         return send(self._table, PutLatest(self._table, interaction))
 
-    def put_many(self, interactions: Iterable[Interaction]) -> list[WriteResult[Interaction]]:
+    def put_many(
+        self, interactions: Iterable[Interaction], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[Interaction]]:
         """As `put` for each, in input order, in few requests.
 
         Raises:
             PartialWriteError: the table stopped answering.
         """
-        return list_many(self._table, PutLatest, interactions)
+        return list_many(self._table, PutLatest, interactions, prefer)
 
     def iter_put_many(
-        self, interactions: Iterable[Interaction]
+        self, interactions: Iterable[Interaction], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[Interaction]]:
         """As `put_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, PutLatest, interactions)
+        return iter_many(self._table, PutLatest, interactions, prefer)
 
     def delete(self, interaction_id: str) -> None:
         """Delete an interaction and free its external id. Two requests; none there is no error."""

@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from quill_models import key_schema
 from quill_models.attributes import choice
-from quill_models.client import ConditionFailed
 from quill_models.errors import AlreadyRunning, AlreadySucceeded, InvalidValue
 from quill_models.models import JobRun, JobStatus
 from quill_models.query import Query
 from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
+from quill_models.service_errors import ConditionFailed
 from quill_models.table import Condition, Table, token_of
 
 __all__ = ["JobRuns"]

@@ -7,9 +7,11 @@ from datetime import datetime
 
 from quill_models import key_schema
 from quill_models.attributes import choice
-from quill_models.models import Grain, Metric
+from quill_models.chunk import Prefer
+from quill_models.models import Grain, Increment, Metric
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
+from quill_models.repositories.increments import AddOnce
 from quill_models.repositories.upserts import PutLatest
 from quill_models.results import WriteResult
 from quill_models.table import Table
@@ -33,17 +35,52 @@ class Metrics:
         """
         return send(self._table, PutLatest(self._table, metric))
 
-    def put_many(self, metrics: Iterable[Metric]) -> list[WriteResult[Metric]]:
+    def put_many(
+        self, metrics: Iterable[Metric], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[Metric]]:
         """As `put` for each, in input order, in few requests.
 
         Raises:
             PartialWriteError: the table stopped answering.
         """
-        return list_many(self._table, PutLatest, metrics)
+        return list_many(self._table, PutLatest, metrics, prefer)
 
-    def iter_put_many(self, metrics: Iterable[Metric]) -> Iterator[WriteResult[Metric]]:
+    def iter_put_many(
+        self, metrics: Iterable[Metric], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> Iterator[WriteResult[Metric]]:
         """As `put_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, PutLatest, metrics)
+        return iter_many(self._table, PutLatest, metrics, prefer)
+
+    def add(self, increment: Increment) -> WriteResult[Increment]:
+        """Add to a bucket, once for each event, however often it is called and by whomever.
+
+        One transaction of two actions: the increment is remembered, under its event and bucket,
+        with the addition. Two write units for each, and two for the bucket's list.
+
+        Returns:
+            ``created``, or ``duplicate`` where the event was counted in this bucket before; then
+            ``item`` is what was added that time, whatever the amount now.
+
+        Raises:
+            RequestRejected: the sum has more than 38 digits.
+        """
+        return send(self._table, AddOnce(self._table, increment))
+
+    def add_many(self, increments: Iterable[Increment]) -> list[WriteResult[Increment]]:
+        """As `add` for each, in input order.
+
+        Up to 99 increments are in one transaction, and those of one bucket cost one addition in
+        it. Transactions on one bucket wait for each other: sort what comes by bucket, or give all
+        at once, rather than send from many processes.
+
+        Raises:
+            PartialWriteError: the table stopped answering.
+        """
+        return list_many(self._table, AddOnce, increments)
+
+    def iter_add_many(self, increments: Iterable[Increment]) -> Iterator[WriteResult[Increment]]:
+        """As `add_many`, with the results as they come and memory flat."""
+        return iter_many(self._table, AddOnce, increments)
 
     def series(
         self,

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from quill_models.actions import Check
-from quill_models.client import ConditionFailed
 from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost, QuillError
 from quill_models.item_size import check_size
 from quill_models.models import JobRun, JobStatus
+from quill_models.service_errors import ConditionFailed
 from quill_models.table import Condition, RawItem, Table, token_of
 
 __all__ = ["Run"]

@@ -28,6 +28,8 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
 
     def __init__(self, table: Table, model: M) -> None:
         self._table = table
+        # A stored item may have ids to be given up that the new one does not name.
+        self.fixed_keys = not model.MAY_HAVE_EXTERNAL_IDS
         self.model = model.copy()
         self.model.stamp(table)
         self._written_at = self.model.created_at

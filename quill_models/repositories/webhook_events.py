@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from quill_models import key_schema
 from quill_models.attributes import choice
+from quill_models.chunk import Prefer
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
@@ -42,7 +43,9 @@ class WebhookEvents:
         """
         return send(self._table, _RecordEvent(self._table, event))
 
-    def record_many(self, events: Iterable[WebhookEvent]) -> list[WriteResult[WebhookEvent]]:
+    def record_many(
+        self, events: Iterable[WebhookEvent], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[WebhookEvent]]:
         """As `record` for each, in input order.
 
         For each hundred one transaction where all are new or all known, two for a mixture, at
@@ -52,13 +55,13 @@ class WebhookEvents:
             InvalidPayload: an event is over 400 KB.
             PartialWriteError: the table stopped answering.
         """
-        return list_many(self._table, _RecordEvent, events)
+        return list_many(self._table, _RecordEvent, events, prefer)
 
     def iter_record_many(
-        self, events: Iterable[WebhookEvent]
+        self, events: Iterable[WebhookEvent], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[WebhookEvent]]:
         """As `record_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, _RecordEvent, events)
+        return iter_many(self._table, _RecordEvent, events, prefer)
 
     def get(self, source: str, event_key: str) -> WebhookEvent | None:
         """W1: one strongly consistent request."""

@@ -340,7 +340,7 @@ class TestMany:
         assert next(taken) == 0
         first = list(islice(results, 250))
         assert ids(result.item for result in first) == [str(number) for number in range(1, 251)]
-        assert next(taken) <= 1 + 300
+        assert next(taken) <= 1 + 400
 
     def test_nothing(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent:

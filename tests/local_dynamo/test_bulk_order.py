@@ -49,7 +49,7 @@ def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int
         "provide-client-params.dynamodb.TransactWriteItems", note
     )
     with connect(other) as singly:
-        singly.schema.apply()
+        singly.schema.apply(stream=False)
         for _ in range(4):
             agents = some_agents(chance)
             many = told(quill.agents.put_many(agents))

@@ -140,7 +140,7 @@ class TestMany:
         endless = (calls(bucket_start=DAY_1 + n * DAY) for n in numbers)
         results = list(islice(quill.metrics.iter_put_many(endless), 250))
         assert starts(result.item for result in results) == list(range(250))
-        assert next(numbers) <= 300
+        assert next(numbers) <= 700
 
 
 class TestSeries:

@@ -16,19 +16,23 @@ PACKAGE = "quill_models"
 
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "digest"),
+    ("errors", "digest", "raw_item"),
     ("clock",),
     ("settings",),
     ("keys",),
     ("key_schema",),
-    ("client", "shards"),
+    ("backoff", "service_errors", "shards"),
+    ("client",),
     ("table",),
     ("current",),
     ("attributes",),
     ("models",),
     ("attribute_values", "item_size"),
     ("datastore",),
-    ("results", "actions", "writes", "bulk_writes", "query"),
+    ("actions", "query", "results"),
+    ("inserts", "transactions", "writes"),
+    ("chunk",),
+    ("bulk_writes",),
     ("repositories",),
     ("schema",),
     ("quill",),
@@ -44,7 +48,9 @@ APART = {
     ("hubspot", "local"),
     ("hubspot", "json_form"),
     ("json_form", "local"),
-    ("client", "shards"),
+    ("backoff", "service_errors"),
+    ("backoff", "shards"),
+    ("service_errors", "shards"),
     ("digest", "errors"),
 }
 
@@ -148,7 +154,10 @@ def test_the_environment_is_read_in_one_place() -> None:
 
 
 def test_botocore_is_known_in_one_place() -> None:
-    assert _users_of("botocore", "boto3") == {f"{PACKAGE}.client"}
+    assert _users_of("botocore", "boto3") == {
+        f"{PACKAGE}.client",
+        f"{PACKAGE}.service_errors",
+    }
 
 
 def test_pynamodb_is_known_to_the_models_alone() -> None:

@@ -1,0 +1,44 @@
+"""How long to wait between tries, and when to give up."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+
+__all__ = ["Backoff"]
+
+_FIRST_SECONDS = 0.05
+_LONGEST_SECONDS = 2.0
+
+
+class Backoff:
+    """The waits of one call: longer each time, never the same for two callers, up to a deadline.
+
+    Args:
+        deadline: no try begins later than this after the first.
+    """
+
+    def __init__(self, deadline: timedelta) -> None:
+        self._deadline = deadline.total_seconds()
+        self._started = time.monotonic()
+        self._slept = 0.0
+        self.tries = 1
+
+    def wait(self) -> bool:
+        """Wait before another try; ``False``, at once, where it would begin after the deadline."""
+        longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
+        # "Full jitter": callers that collided do not collide again. Nothing secret about it.
+        # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        pause = random.uniform(0, longest)  # noqa: S311
+        if self.spent + pause > self._deadline:
+            return False
+        time.sleep(pause)
+        self._slept += pause
+        self.tries += 1
+        return True
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the first try. In a test's frozen time at least those that were slept."""
+        return max(self._slept, time.monotonic() - self._started)

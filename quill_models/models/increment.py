@@ -1,0 +1,110 @@
+"""An addition to a metric, remembered so that it is made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+
+from quill_models import key_schema
+from quill_models.attributes import choice, exact_decimal
+from quill_models.clock import aware_utc
+from quill_models.errors import InvalidValue
+from quill_models.keys import Key, parse_time, time_text
+from quill_models.models.metric import Grain, Metric
+from quill_models.raw_item import RawItem
+
+__all__ = ["Increment"]
+
+
+@dataclass(frozen=True, init=False)
+class Increment:
+    """What an event adds to one bucket of a metric.
+
+    The event and the bucket are its identity: another amount for both is no other increment.
+
+    Attributes:
+        scope, name, grain: of the metric, see `Metric`.
+        at: when it happened; falls into the bucket to add to.
+        amount: how much to add; up to 38 digits, below zero to take away.
+        event_key: of the event that brings it about. Unique across sources: put the source into
+            it where keys of several could be equal.
+    """
+
+    scope: str
+    name: str
+    grain: Grain
+    at: datetime
+    amount: Decimal
+    event_key: str
+
+    def __init__(  # noqa: PLR0917 -- the order of the public contract
+        self,
+        scope: str,
+        name: str,
+        grain: Grain | str,
+        at: datetime,
+        amount: Decimal | float,
+        event_key: str,
+    ) -> None:
+        if not isinstance(event_key, str) or not event_key:
+            raise InvalidValue(f"event_key must be text and not empty, not {event_key!r}")
+        fields = {
+            "scope": scope,
+            "name": name,
+            "grain": choice(Grain, grain, "grain"),
+            "at": aware_utc(at, "at"),
+            "amount": exact_decimal(amount, "amount"),
+            "event_key": event_key,
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
+        # Whatever the metric or a key cannot be is found now, before any request.
+        self.metric()
+        self.key()
+
+    @property
+    def bucket_start(self) -> datetime:
+        """Where the bucket begins that it falls into."""
+        return self.grain.floor(self.at)
+
+    def key(self) -> Key:
+        """Under which it is remembered."""
+        return key_schema.increment(
+            self.event_key, self.scope, self.name, self.grain, self.bucket_start
+        )
+
+    def metric(self) -> Metric:
+        """What the bucket holds if there is nothing in it yet."""
+        return Metric(
+            scope=self.scope,
+            name=self.name,
+            grain=self.grain,
+            bucket_start=self.bucket_start,
+            value=self.amount,
+        )
+
+    def to_item(self) -> RawItem:
+        """As it is stored, without its key."""
+        return {
+            "kind": {"S": "increment"},
+            "scope": {"S": self.scope},
+            "name": {"S": self.name},
+            "grain": {"S": self.grain.value},
+            "at": {"S": time_text(self.at)},
+            "amount": {"N": str(self.amount)},
+            "event_key": {"S": self.event_key},
+        }
+
+    @classmethod
+    def from_item(cls, item: RawItem) -> Self:
+        """The increment of a stored item."""
+        return cls(
+            scope=item["scope"]["S"],
+            name=item["name"]["S"],
+            grain=item["grain"]["S"],
+            at=parse_time(item["at"]["S"]),
+            amount=Decimal(item["amount"]["N"]),
+            event_key=item["event_key"]["S"],
+        )

@@ -1,0 +1,170 @@
+"""botocore's errors as ours: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import botocore.exceptions
+from botocore.exceptions import ClientError
+
+from quill_models.errors import (
+    AccessDenied,
+    AnswerLost,
+    ConfigurationError,
+    QuillError,
+    RequestRejected,
+    ServerUnreachable,
+    TableNotFound,
+    Throttled,
+)
+from quill_models.raw_item import RawItem
+from quill_models.settings import Backend, Settings
+
+__all__ = ["ConditionFailed", "TransactionCanceled", "no_dynamodb", "translated"]
+
+_THROTTLED = {
+    "TransactionConflictException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "LimitExceededException",
+}
+_DENIED = {
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+}
+_NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.ProfileNotFound,
+    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.SSOError,
+)
+_UNREACHABLE = (
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.ProxyConnectionError,
+    botocore.exceptions.SSLError,
+)
+_NO_ANSWER = (
+    botocore.exceptions.ConnectionClosedError,
+    botocore.exceptions.ReadTimeoutError,
+    botocore.exceptions.ResponseStreamingError,
+    # What is left of this family once the request is on its way.
+    botocore.exceptions.HTTPClientError,
+)
+
+
+class ConditionFailed(QuillError):
+    """A condition kept a single write out. Repositories turn it into an outcome.
+
+    Attributes:
+        item: the item as it is stored, ``None`` where there is none.
+    """
+
+    def __init__(self, item: RawItem | None) -> None:
+        self.item = item
+        super().__init__("the condition of the write does not hold")
+
+
+class TransactionCanceled(QuillError):
+    """A transaction was not done. Repositories turn it into outcomes.
+
+    Attributes:
+        reasons: for each action its code (``None`` for one that was not at fault) and the item
+            as it is stored, where a condition failed and there is one.
+    """
+
+    def __init__(self, reasons: list[tuple[str | None, RawItem | None]]) -> None:
+        self.reasons = reasons
+        codes = ", ".join(sorted({code for code, _ in reasons if code}))
+        super().__init__(f"the transaction was canceled: {codes}")
+
+
+def translated(error: Exception, operation: str, settings: Settings) -> QuillError:
+    """The error of ours for one of botocore's."""
+    if isinstance(error, ClientError):
+        return _service_error(error, operation, settings)
+    where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
+    if isinstance(error, botocore.exceptions.NoRegionError):
+        return ConfigurationError(
+            "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
+            "the AWS profile."
+        )
+    if isinstance(error, _NO_CREDENTIALS):
+        return AccessDenied(
+            f"No usable AWS credentials were found: {error}. The standard AWS chain is asked "
+            "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
+            "needs none."
+        )
+    if isinstance(error, _UNREACHABLE):
+        return ServerUnreachable(_unreachable(where, error, settings))
+    if isinstance(error, _NO_ANSWER):
+        return AnswerLost(
+            f"{where} took the request {operation} but its answer did not arrive: {error}. "
+            "Whether it was done is not known; sending it again is safe."
+        )
+    return RequestRejected(f"{operation} at {where} failed: {error}", code="ClientError")
+
+
+def _unreachable(where: str, error: Exception, settings: Settings) -> str:
+    if settings.backend is Backend.AWS:
+        return f"No answer from {where}: {error}. Check the region, the network and the VPC."
+    return (
+        f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
+        "  docker compose up -d      with Docker\n"
+        "  quill local start         without Docker\n"
+        "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
+    )
+
+
+def _service_error(error: ClientError, operation: str, settings: Settings) -> QuillError:
+    response = cast("dict[str, Any]", error.response)
+    code = str(response.get("Error", {}).get("Code", "Unknown"))
+    message = response.get("Error", {}).get("Message") or response.get("message") or code
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if "<html" in message.lower():
+        where = settings.endpoint or "AWS"
+        message = f"a web page with status {status}. Is it DynamoDB that answers at {where}?"
+    table = settings.table
+    if code == "ConditionalCheckFailedException":
+        return ConditionFailed(response.get("Item"))
+    if code == "TransactionCanceledException":
+        return TransactionCanceled(
+            [
+                (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
+                for reason in response.get("CancellationReasons", [])
+            ]
+        )
+    if code == "ResourceNotFoundException":
+        return TableNotFound(
+            f"The table {table!r} does not exist at "
+            f"{settings.endpoint or 'AWS'}. Create it with: quill schema apply"
+        )
+    if code in _THROTTLED:
+        return Throttled(f"{operation} on {table!r} was throttled until its deadline: {message}")
+    if code in _DENIED:
+        return AccessDenied(f"{operation} on {table!r} is not allowed: {message}")
+    if status >= 500:
+        return AnswerLost(
+            f"{operation} on {table!r} failed in the server: {message}. "
+            "Whether it was done is not known; sending it again is safe."
+        )
+    return RequestRejected(
+        f"DynamoDB refused {operation} on {table!r}: {code}: {message}", code=code
+    )
+
+
+def no_dynamodb(content_type: str, operation: str, settings: Settings) -> RequestRejected:
+    """The error for an answer that is none of DynamoDB's."""
+    return RequestRejected(
+        f"What answers at {settings.endpoint or 'AWS'} is no DynamoDB: its answer to "
+        f"{operation} is {content_type or 'of no type'}. Check DYNAMODB_ENDPOINT.",
+        code="NoDynamoDB",
+    )

@@ -1,0 +1,167 @@
+"""How many requests a bulk call takes, and of which kind."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from quill_models import Increment, Outcome, Prefer, Quill, WebhookEvent
+from tests.local_dynamo.support import DAY, HOUR, NOON, HandClock, event, interaction, on_the_wire
+
+CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
+TRANSACTION, READ, INSERTS, PUT = (
+    "TransactWriteItems",
+    "BatchGetItem",
+    "BatchExecuteStatement",
+    "PutItem",
+)
+
+
+def numbered(numbers: Iterable[int]) -> list[WebhookEvent]:
+    return [event(str(number)) for number in numbers]
+
+
+def outcomes(quill: Quill, events: Iterable[WebhookEvent], prefer: str = "speed") -> Counter[str]:
+    results = quill.webhook_events.record_many(events, prefer=prefer)
+    return Counter(result.outcome for result in results)
+
+
+@pytest.fixture(autouse=True)
+def _knows_its_shards(quill: Quill) -> None:
+    # Asked for once a minute, and not what is counted here.
+    _ = quill._table.shards
+
+
+class TestForSpeed:
+    def test_a_hundred(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent:
+            assert outcomes(quill, numbered(range(100))) == {CREATED: 100}
+            assert sent == [TRANSACTION]
+            assert outcomes(quill, numbered(range(100))) == {DUPLICATE: 100}
+            assert sent == [TRANSACTION] * 2
+            assert outcomes(quill, numbered(range(50, 150))) == {CREATED: 50, DUPLICATE: 50}
+            assert sent == [TRANSACTION] * 4
+
+    def test_what_was_mostly_known_is_read_first(self, quill: Quill) -> None:
+        outcomes(quill, numbered(range(400)))
+        with on_the_wire(quill) as sent:
+            assert outcomes(quill, numbered(range(400))) == {DUPLICATE: 400}
+        assert sent == [TRANSACTION, READ, READ, READ]
+
+    def test_until_it_no_longer_is(self, quill: Quill) -> None:
+        outcomes(quill, numbered(range(250)))
+        with on_the_wire(quill) as sent:
+            assert outcomes(quill, numbered(range(600))) == {DUPLICATE: 250, CREATED: 350}
+        # Two chunks of known ones, a half, a read in vain, and then nothing but writes.
+        assert sorted(sent[:5]) == sorted([TRANSACTION, READ, READ, TRANSACTION, READ])
+        assert sent.count(READ) == 3
+        assert len(sent) <= 9
+
+    def test_two_actions_each_fill_a_transaction_with_fifty(self, quill: Quill) -> None:
+        calls = [interaction(str(n), source="crm", external_id=str(n)) for n in range(100)]
+        with on_the_wire(quill) as sent:
+            results = quill.interactions.record_many(calls)
+        assert {result.outcome for result in results} == {CREATED}
+        assert sent == [TRANSACTION] * 2
+
+    def test_the_same_again_in_one_call(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent:
+            results = quill.webhook_events.record_many([event("a"), event("b"), event("a")])
+        assert [result.outcome for result in results] == [CREATED, CREATED, DUPLICATE]
+        assert sent == [TRANSACTION]
+
+    def test_chunks_that_share_a_key_are_sent_one_after_the_other(self, quill: Quill) -> None:
+        # Were they on their way at once, it would be up to chance which is created.
+        for start in range(0, 4000, 1000):
+            numbers = [start + n % 130 for n in range(1000)]
+            results = quill.webhook_events.record_many(numbered(numbers))
+            assert [result.created for result in results] == [True] * 130 + [False] * 870
+
+    def test_nothing(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent:
+            assert quill.webhook_events.record_many([]) == []
+        assert sent == []
+
+
+class TestForCost:
+    def test_a_hundred(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent:
+            assert outcomes(quill, numbered(range(100)), "cost") == {CREATED: 100}
+            assert sent == [INSERTS] * 4
+            assert outcomes(quill, numbered(range(100)), "cost") == {DUPLICATE: 100}
+            assert sent == [INSERTS] * 8 + [READ]
+
+    def test_what_was_mostly_known_is_read_first(self, quill: Quill) -> None:
+        outcomes(quill, numbered(range(300)))
+        with on_the_wire(quill) as sent:
+            assert outcomes(quill, numbered(range(300)), "cost") == {DUPLICATE: 300}
+        assert sent == [INSERTS] * 4 + [READ] * 3
+
+    def test_the_items_are_the_same(self, clocked: Quill) -> None:
+        fast, cheap = (
+            clocked.webhook_events.record_many([event(prefer)], prefer=prefer)[0].item
+            for prefer in Prefer
+        )
+        stored = clocked.webhook_events.get("hubspot", "cost")
+        assert stored is not None
+        assert stored.write_token == cheap.write_token
+        different = {"pk", "gsi3pk", "gsi2pk", "event_key", "write_token"}
+        one, other = fast.to_item(4), stored.to_item(4)
+        assert one.keys() == other.keys()
+        assert {name for name in one if one[name] != other[name]} <= different
+
+    def test_what_has_expired_is_replaced(self, clocked: Quill, clock: HandClock) -> None:
+        outcomes(clocked, numbered(range(10)))
+        clock.advance(31 * DAY)
+        with on_the_wire(clocked) as sent:
+            assert outcomes(clocked, numbered(range(20)), "cost") == {CREATED: 20}
+        assert sent.count(PUT) == 10
+        assert outcomes(clocked, numbered(range(20)), "cost") == {DUPLICATE: 20}
+
+    def test_what_has_claims_needs_transactions_all_the_same(self, quill: Quill) -> None:
+        calls = [interaction(str(n), source="crm", external_id=str(n)) for n in range(20)]
+        calls += [interaction(f"plain {n}") for n in range(20)]
+        with on_the_wire(quill) as sent:
+            results = quill.interactions.record_many(calls, prefer=Prefer.COST)
+        assert {result.outcome for result in results} == {CREATED}
+        assert sorted(sent) == [INSERTS, TRANSACTION]
+
+    def test_what_changes_is_put_by_itself(self, quill: Quill) -> None:
+        quill.interactions.put_many(interaction(str(n)) for n in range(30))
+        changed = [interaction(str(n), subject="new") for n in range(30)]
+        with on_the_wire(quill) as sent:
+            results = quill.interactions.put_many(changed, prefer="cost")
+        assert {result.outcome for result in results} == {Outcome.UPDATED}
+        assert Counter(sent) == {INSERTS: 2, READ: 1, PUT: 30}
+
+    def test_a_preference_that_is_none(self, quill: Quill) -> None:
+        with pytest.raises(ValueError, match="allowed are 'speed', 'cost'"):
+            quill.webhook_events.record_many([event()], prefer="beauty")
+
+
+class TestIncrements:
+    def test_of_one_bucket_cost_one_addition(self, quill: Quill) -> None:
+        increments = [Increment("global", "calls", "hour", NOON, n, str(n)) for n in range(1, 100)]
+        with on_the_wire(quill) as sent:
+            results = quill.metrics.add_many(increments)
+            assert {result.outcome for result in results} == {CREATED}
+            assert sent == [TRANSACTION]
+            assert {each.outcome for each in quill.metrics.add_many(increments)} == {DUPLICATE}
+            assert sent == [TRANSACTION] * 2
+        (metric,) = quill.metrics.series("global", "calls", "hour")
+        assert metric.value == sum(range(1, 100))
+
+    def test_of_several_buckets(self, quill: Quill) -> None:
+        increments = [
+            Increment("global", "calls", grain, NOON + n * HOUR, 1, f"{n}")
+            for n in range(24)
+            for grain in ("hour", "day", "month")
+        ]
+        with on_the_wire(quill) as sent:
+            quill.metrics.add_many(increments)
+        # 72 remembered, and 24 hours, two days and a month.
+        assert sent == [TRANSACTION]
+        assert [metric.value for metric in quill.metrics.series("global", "calls", "day")] == [
+            12,
+            12,
+        ]
