@@ -11,6 +11,7 @@ from quill_models.errors import (
     LeaseLost,
     PartialWriteError,
     QuillError,
+    TransactionRefused,
 )
 from quill_models.keys import Key
 from quill_models.models import (
@@ -29,7 +30,7 @@ from quill_models.models import (
 )
 from quill_models.query import Page, Query
 from quill_models.quill import Quill, connect
-from quill_models.repositories import Run, Watermark
+from quill_models.repositories import Run, Transaction, Watermark
 from quill_models.results import Outcome, WriteResult
 from quill_models.settings import Backend, Settings
 
@@ -65,6 +66,8 @@ __all__ = [
     "QuillError",
     "Run",
     "Settings",
+    "Transaction",
+    "TransactionRefused",
     "Watermark",
     "WebhookEvent",
     "WriteResult",

@@ -12,7 +12,7 @@ from quill_models.actions import TRANSACTION_ACTIONS, check_action
 from quill_models.chunk import Chunk, Prefer
 from quill_models.errors import InvalidPayload, InvalidValue, PartialWriteError, QuillError
 from quill_models.table import Table
-from quill_models.transactions import Transaction
+from quill_models.transaction_plan import TransactionPlan
 from quill_models.writes import Write
 
 __all__ = ["IN_FLIGHT", "send_many"]
@@ -97,7 +97,7 @@ class _Source(Generic[In, R]):
         """As many as one transaction holds, if each is new."""
         taken: list[In] = []
         writes: list[Write[R]] = []
-        full = Transaction()
+        full = TransactionPlan()
         while len(writes) < TRANSACTION_ACTIONS:
             try:
                 if not self.held:

@@ -20,7 +20,7 @@ from quill_models.inserts import fits, insert_each
 from quill_models.keys import Key
 from quill_models.raw_item import RawItem
 from quill_models.table import Table
-from quill_models.transactions import Transaction
+from quill_models.transaction_plan import TransactionPlan
 from quill_models.writes import Write, contended
 
 __all__ = ["Chunk", "Prefer"]
@@ -123,10 +123,10 @@ class Chunk(Generic[R]):
         ]
         self._stored.update(self._table.get_many(keys))
 
-    def _transactions(self, waiting: Sequence[int]) -> Iterator[Transaction]:
+    def _transactions(self, waiting: Sequence[int]) -> Iterator[TransactionPlan]:
         """Which writes go into which transaction of this round; some wait for the next round."""
         touched: set[Key] = set()
-        plain, crowded = Transaction(), Transaction(self._crowded_limit)
+        plain, crowded = TransactionPlan(), TransactionPlan(self._crowded_limit)
         for at in waiting:
             # The same key twice in one transaction is refused, and in two of one round it would
             # be up to chance which is first.
@@ -140,11 +140,11 @@ class Chunk(Generic[R]):
             if at in self._crowded:
                 if not crowded.takes(at, own):
                     yield crowded
-                    crowded = Transaction(self._crowded_limit)
+                    crowded = TransactionPlan(self._crowded_limit)
                     crowded.takes(at, own)
             elif not plain.takes(at, own):
                 yield plain
-                plain = Transaction()
+                plain = TransactionPlan()
                 plain.takes(at, own)
         for transaction in (plain, crowded):
             if transaction.writes:
@@ -180,12 +180,12 @@ class Chunk(Generic[R]):
             self.results[at] = result
             self._refused += 1
 
-    def _send_one(self, transaction: Transaction) -> bool:
+    def _send_one(self, transaction: TransactionPlan) -> bool:
         """Send one transaction; whether it brought any write forward."""
         if self._prefer is Prefer.SPEED:
             return self._send_together(transaction)
         alone: dict[int, Put] = {}
-        together = Transaction()
+        together = TransactionPlan()
         for at, own in transaction.writes.items():
             if len(own) == 1 and isinstance(own[0], Put):
                 alone[at] = own[0]
@@ -224,7 +224,7 @@ class Chunk(Generic[R]):
             self._know(own[0].key, refusals[0].item)
         self._refuse(at, refusals)
 
-    def _send_together(self, transaction: Transaction) -> bool:
+    def _send_together(self, transaction: TransactionPlan) -> bool:
         not_done = transaction.send(self._table)
         if not_done is None:
             for at, own in transaction.writes.items():
@@ -244,7 +244,7 @@ class Chunk(Generic[R]):
             self._settle(at, own, refusals)
         return moved
 
-    def _avoid(self, transaction: Transaction, not_done: NotDone) -> None:
+    def _avoid(self, transaction: TransactionPlan, not_done: NotDone) -> None:
         """Keep writes that others kept out apart from the rest."""
         crowded = transaction.crowded(not_done)
         if crowded & self._crowded and len(transaction.crowded_keys(not_done)) > 1:

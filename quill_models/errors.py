@@ -31,6 +31,7 @@ __all__ = [
     "ServerUnreachable",
     "TableNotFound",
     "Throttled",
+    "TransactionRefused",
 ]
 
 
@@ -168,6 +169,18 @@ class AlreadySucceeded(QuillError):
 
     def __init__(self, message: str, *, run: Any) -> None:
         self.run = run
+        super().__init__(message)
+
+
+class TransactionRefused(QuillError):
+    """Something in a transaction is a conflict, so that none of it was written.
+
+    Attributes:
+        result: the `WriteResult` that is one; its ``item`` is what stands in the way.
+    """
+
+    def __init__(self, message: str, *, result: Any) -> None:
+        self.result = result
         super().__init__(message)
 
 

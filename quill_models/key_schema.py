@@ -226,6 +226,11 @@ def interactions_between(since: datetime | None, until: datetime | None) -> tupl
     return lower, upper
 
 
+def events_until(until: datetime) -> tuple[str, str]:
+    """The sort keys of `event_order` up to a time, inclusive."""
+    return time_text(_FIRST), time_text(until)
+
+
 def runs_until(until: datetime) -> tuple[str, str]:
     """The sort keys of `run_order` up to a time, inclusive."""
     return prefix(_RUN), prefix_end(_RUN, time_text(until))

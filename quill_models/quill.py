@@ -8,7 +8,14 @@ from typing import Self
 from quill_models.clock import Clock, system_clock
 from quill_models.current import enter, leave
 from quill_models.datastore import DynamoDataStore
-from quill_models.repositories import Agents, Interactions, JobRuns, Metrics, WebhookEvents
+from quill_models.repositories import (
+    Agents,
+    Interactions,
+    JobRuns,
+    Metrics,
+    Transaction,
+    WebhookEvents,
+)
 from quill_models.schema import Schema
 from quill_models.settings import Settings
 from quill_models.table import Table
@@ -40,6 +47,18 @@ class Quill:
         self.metrics = Metrics(self._table)
         self.job_runs = JobRuns(self._table)
         self.webhook_events = WebhookEvents(self._table)
+
+    def transaction(self) -> Transaction:
+        """Writes of several repositories that are done all or not at all; see `Transaction`.
+
+        .. code-block:: python
+
+            with quill.transaction() as tx:
+                tx.interactions.record(interaction)
+                tx.metrics.add(increment)
+                tx.webhook_events.complete(event)
+        """
+        return Transaction(self._table)
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""

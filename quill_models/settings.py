@@ -20,6 +20,7 @@ __all__ = ["Backend", "Settings"]
 DEFAULT_ENDPOINT = "http://localhost:8000"
 DEFAULT_REGION = "us-west-2"
 DEFAULT_TABLE = "quill"
+DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_DEADLINE = timedelta(seconds=15)
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
@@ -50,6 +51,8 @@ class Settings:
         job_retention: ``QUILL_JOB_RETENTION_DAYS`` (90), likewise for job runs.
         increment_retention: ``QUILL_INCREMENT_RETENTION_DAYS`` (0, for ever), how long it is
             remembered that an increment was added to a metric.
+        max_attempts: ``QUILL_MAX_ATTEMPTS`` (5), after so many failed attempts a webhook event is
+            ``dead``.
         deadline: ``QUILL_DEADLINE_SECONDS`` (15), how long each request is sent again while the
             table throttles it, fails or does not answer. No try begins later.
         local_home: ``DYNAMODB_LOCAL_HOME``, a folder that holds ``DynamoDBLocal.jar``.
@@ -66,12 +69,15 @@ class Settings:
     webhook_retention: timedelta | None = timedelta(days=30)
     job_retention: timedelta | None = timedelta(days=90)
     increment_retention: timedelta | None = None
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
     deadline: timedelta = DEFAULT_DEADLINE
     local_home: Path | None = None
     java_home: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", _backend(self.backend))
+        if self.max_attempts < 1:
+            raise ConfigurationError(f"max_attempts is {self.max_attempts}; allowed is 1 or more.")
         if self.deadline < timedelta(0):
             raise ConfigurationError(f"deadline is {self.deadline}; allowed is 0 or more.")
         for name in ("webhook_retention", "job_retention", "increment_retention"):
@@ -131,6 +137,7 @@ class Settings:
                 value("QUILL_INCREMENT_RETENTION_DAYS"),
                 default=0,
             ),
+            max_attempts=_attempts(value("QUILL_MAX_ATTEMPTS")),
             deadline=_deadline(value("QUILL_DEADLINE_SECONDS")),
             local_home=Path(local_home).expanduser() if local_home else None,
             java_home=Path(java_home).expanduser() if java_home else None,
@@ -197,6 +204,16 @@ def _days(name: str, text: str | None, *, default: int) -> timedelta | None:
             f"{name} is {text!r}; allowed is a whole number of days from 0 (for ever) to 36500."
         )
     return timedelta(days=int(text)) or None
+
+
+def _attempts(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_MAX_ATTEMPTS
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise ConfigurationError(
+            f"QUILL_MAX_ATTEMPTS is {text!r}; allowed is a whole number from 1 to 9999."
+        )
+    return int(text)
 
 
 def _deadline(text: str | None) -> timedelta:

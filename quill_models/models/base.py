@@ -176,6 +176,11 @@ class QuillModel(Model):
         copied.unknown = dict(self.unknown)
         return copied
 
+    def take_over(self, other: Self) -> None:
+        """Become what another one is."""
+        self.attribute_values = dict(other.attribute_values)
+        self.unknown = dict(other.unknown)
+
     def stamp(self, table: Table, created_at: datetime | None = None) -> None:
         """Set what every stored item carries: times, expiry and the token of this write.
 

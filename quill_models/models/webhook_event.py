@@ -46,6 +46,9 @@ class WebhookEvent(QuillModel):
         status: ``pending``, ``processing``, ``processed``, ``failed`` or ``dead``.
         attempts: how often work on it began.
         last_error: of the last attempt.
+        due_at: when it may be claimed, where that is not since it came in: a failed one after its
+            pause, a processing one when its lease ends.
+        lease_id: of whoever works on it.
     """
 
     KIND = "webhook_event"
@@ -64,6 +67,8 @@ class WebhookEvent(QuillModel):
     status = Choice(EventStatus)
     attempts = Whole()
     last_error = optional(Text())
+    due_at = optional(Instant())
+    lease_id = optional(Text())
 
     def __init__(
         self,
@@ -110,7 +115,7 @@ class WebhookEvent(QuillModel):
         """See `QuillModel.lists`."""
         shard = key_schema.shard(self.key(), shards)
         occurred = key_schema.event_order(self.occurred_at)
-        due = key_schema.event_order(self.received_at)
+        due = key_schema.event_order(self.due_at or self.received_at)
         waits = self.status in _BY_DUE_TIME
         status = key_schema.events_of_status(self.source, self.status, shard)
         lists = {"gsi3": (status, due if waits else occurred)}

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from quill_models.actions import Action, Put, Refusal
-from quill_models.models import QuillModel
+from quill_models.models import QuillModel, WebhookEvent
 from quill_models.repositories.claims import from_claim, put_claims
 from quill_models.results import Outcome, WriteResult
 from quill_models.table import Condition, Table, creator_of
 from quill_models.writes import Write
 
-__all__ = ["RecordFact"]
+__all__ = ["RecordEvent", "RecordFact"]
 
 M = TypeVar("M", bound=QuillModel)
 
@@ -59,3 +59,11 @@ class RecordFact(Write[WriteResult[M]], Generic[M]):
     def same_content(self, existing: M) -> bool:
         """Whether the stored model says the same as the one to record."""
         return self.model == existing
+
+
+class RecordEvent(RecordFact[WebhookEvent]):
+    """The content of an event is its digest: a redelivery may differ in what does not count."""
+
+    def same_content(self, existing: WebhookEvent) -> bool:
+        """See `RecordFact.same_content`."""
+        return existing.digest == self.model.digest

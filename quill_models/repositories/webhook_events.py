@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 
 from quill_models import key_schema
 from quill_models.attributes import choice
 from quill_models.chunk import Prefer
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.query import Query
+from quill_models.repositories import event_queue as queue
 from quill_models.repositories.bulk import iter_many, list_many
-from quill_models.repositories.facts import RecordFact
+from quill_models.repositories.facts import RecordEvent
 from quill_models.results import WriteResult
 from quill_models.table import Table
 from quill_models.writes import send
 
 __all__ = ["WebhookEvents"]
-
-
-class _RecordEvent(RecordFact[WebhookEvent]):
-    """The content of an event is its digest: a redelivery may differ in what does not count."""
-
-    def same_content(self, existing: WebhookEvent) -> bool:
-        return existing.digest == self.model.digest
 
 
 class WebhookEvents:
@@ -41,7 +36,7 @@ class WebhookEvents:
         Raises:
             InvalidPayload: the event is over 400 KB.
         """
-        return send(self._table, _RecordEvent(self._table, event))
+        return send(self._table, RecordEvent(self._table, event))
 
     def record_many(
         self, events: Iterable[WebhookEvent], *, prefer: Prefer | str = Prefer.SPEED
@@ -55,13 +50,99 @@ class WebhookEvents:
             InvalidPayload: an event is over 400 KB.
             PartialWriteError: the table stopped answering.
         """
-        return list_many(self._table, _RecordEvent, events, prefer)
+        return list_many(self._table, RecordEvent, events, prefer)
 
     def iter_record_many(
         self, events: Iterable[WebhookEvent], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[WebhookEvent]]:
         """As `record_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, _RecordEvent, events, prefer)
+        return iter_many(self._table, RecordEvent, events, prefer)
+
+    # Work.
+
+    def claim(
+        self, source: str, limit: int = 10, lease: timedelta = queue.LEASE
+    ) -> list[WebhookEvent]:
+        """Take events of a source that are due, the longest due first, to work on them.
+
+        Due are new events, failed ones after their pause, and those whose worker gave no sign of
+        life until its lease ended. Nobody else gets them before the lease ends. One request for
+        each shard, which is all where nothing is due, and a transaction; a few more where several
+        workers ask at the same moment.
+
+        Args:
+            source: whose events.
+            limit: at most so many; fewer where fewer are due, or others were faster.
+            lease: how long they are held. Longer than the work on all of them takes, or `renew`
+                them.
+
+        Returns:
+            The events, ``processing``, with ``attempts`` counted up.
+        """
+        return queue.claim(self._table, source, limit, lease)
+
+    def renew(self, event: WebhookEvent, lease: timedelta = queue.LEASE) -> WebhookEvent:
+        """Hold an event for longer: ``lease`` from now. One request.
+
+        Raises:
+            LeaseLost: another worker has claimed it; nothing was written.
+        """
+        queue.check_lease(lease)
+        due_at = self._table.clock() + lease
+        return self._change(event, lambda each: setattr(each, "due_at", due_at))
+
+    def complete(self, event: WebhookEvent) -> WebhookEvent:
+        """Mark an event that is held as processed. One request; ``event`` is changed too.
+
+        Raises:
+            LeaseLost: the event is not held, or no longer; nothing was written.
+        """
+        return self._change(event, queue.complete)
+
+    def fail(
+        self,
+        event: WebhookEvent,
+        error: BaseException | str,
+        retry_in: timedelta | None = None,
+    ) -> WebhookEvent:
+        """Mark an event that is held as failed. One request; ``event`` is changed too.
+
+        Args:
+            event: the event, as it was claimed.
+            error: what went wrong; kept as ``last_error``, its first 1,000 characters.
+            retry_in: how long it rests; by default about ten seconds, and twice as long after each
+                attempt, up to an hour.
+
+        Returns:
+            The event: ``failed``, or ``dead`` after as many attempts as the settings allow.
+
+        Raises:
+            LeaseLost: the event is not held, or no longer; nothing was written.
+        """
+        return send(self._table, queue.failing(self._table, event, error, retry_in))
+
+    def release(self, event: WebhookEvent) -> WebhookEvent:
+        """Give an event that is held back, as if it had never been claimed. One request.
+
+        Raises:
+            LeaseLost: the event is not held, or no longer; nothing was written.
+        """
+        return self._change(event, queue.release)
+
+    def replay(self, event: WebhookEvent) -> WebhookEvent:
+        """Let a failed or dead event be claimed again, at once, from its first attempt.
+
+        One request, or two where the event has changed since it was read.
+
+        Raises:
+            InvalidValue: it is neither failed nor dead, or no longer there.
+        """
+        return send(self._table, queue.Replay(self._table, event))
+
+    def _change(self, event: WebhookEvent, change: Callable[[WebhookEvent], None]) -> WebhookEvent:
+        return send(self._table, queue.Change(self._table, event, change))
+
+    # Reads.
 
     def get(self, source: str, event_key: str) -> WebhookEvent | None:
         """W1: one strongly consistent request."""

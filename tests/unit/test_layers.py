@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attribute_values", "item_size"),
     ("datastore",),
     ("actions", "query", "results"),
-    ("inserts", "transactions", "writes"),
+    ("inserts", "transaction_plan", "writes"),
     ("chunk",),
     ("bulk_writes",),
     ("repositories",),

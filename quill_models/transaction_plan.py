@@ -16,10 +16,10 @@ from quill_models.actions import (
 from quill_models.keys import Key
 from quill_models.table import Table
 
-__all__ = ["Transaction"]
+__all__ = ["TransactionPlan"]
 
 
-class Transaction:
+class TransactionPlan:
     """Writes, by number, whose actions are all done or none of them.
 
     Additions to one item become one action.

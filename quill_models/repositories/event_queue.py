@@ -1,0 +1,270 @@
+"""Work on webhook events: who holds one, and what became of it.
+
+An event that is held carries the id of its lease, drawn anew with each claim. All that its holder
+writes depends on that id, so that whoever comes late, after another has claimed it, writes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from quill_models import key_schema
+from quill_models.actions import Action, Put, Refusal
+from quill_models.bulk_writes import send_many
+from quill_models.errors import InvalidValue, LeaseLost
+from quill_models.models import EventStatus, WebhookEvent
+from quill_models.query import Query
+from quill_models.table import TTL, Condition, Table, is_live, new_token, token_of
+from quill_models.writes import Write
+
+__all__ = [
+    "LEASE",
+    "Change",
+    "Replay",
+    "check_lease",
+    "claim",
+    "complete",
+    "failing",
+    "release",
+]
+
+LEASE = timedelta(minutes=5)
+
+_FIRST_PAUSE = timedelta(seconds=10)
+_LONGEST_PAUSE = timedelta(hours=1)
+_ERROR_CHARACTERS = 1000
+# Workers that ask at the same moment see the same oldest events. Whoever was too late looks
+# again, and picks at random among more of them.
+_LOOKS = 4
+_WIDER = 4
+
+_REPLAYABLE = frozenset({EventStatus.FAILED, EventStatus.DEAD})
+
+
+class _Claim(Write["_Claim"]):
+    """Take an event that is due, as it was found, unless another is faster."""
+
+    fixed_keys = True
+
+    def __init__(self, table: Table, found: WebhookEvent, lease: timedelta) -> None:
+        self.event = found.copy()
+        self.is_held = False
+        if found.attempts < table.settings.max_attempts:
+            self.event.status = EventStatus.PROCESSING
+            self.event.attempts += 1
+            self.event.due_at = table.clock() + lease
+            self.event.lease_id = new_token()
+        else:
+            # Its workers died, one after the other, before they could say what is wrong with it.
+            _bury(self.event, f"the lease of attempt {found.attempts} ended without an outcome")
+        self.event.stamp(table, found.created_at)
+        self._actions: list[Action] = [
+            Put(self.event.to_item(table.shards), Condition.unchanged_since(found.write_token))
+        ]
+
+    def actions(self) -> Sequence[Action]:
+        return self._actions
+
+    def done(self) -> _Claim:
+        self.is_held = self.event.lease_id is not None
+        return self
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> _Claim:
+        refusal = refusals[0]
+        if refusal is not None and token_of(refusal.item) == self.event.write_token:
+            # Our own write, whose answer was lost.
+            return self.done()
+        return self
+
+
+class Change(Write[WebhookEvent]):
+    """What the holder of an event writes. Raises `LeaseLost` where it no longer is."""
+
+    fixed_keys = True
+
+    def __init__(self, table: Table, event: WebhookEvent, change: Callable[[WebhookEvent], None]):
+        if event.status is not EventStatus.PROCESSING or event.lease_id is None:
+            raise LeaseLost(f"{event!r} is not held: claim it first. Nothing was written.")
+        self._given = event
+        self._now = table.clock()
+        self.event = event.copy()
+        change(self.event)
+        self.event.stamp(table, event.created_at)
+        held = Condition(
+            "#lease = :lease AND (attribute_not_exists(#ttl) OR #ttl > :now)",
+            {"#lease": "lease_id", "#ttl": TTL},
+            {
+                ":lease": {"S": event.lease_id},
+                ":now": {"N": str(int(self._now.timestamp()))},
+            },
+        )
+        self._actions: list[Action] = [Put(self.event.to_item(table.shards), held)]
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return self._actions
+
+    def done(self) -> WebhookEvent:
+        """See `Write.done`. The event that was given says from now on what is stored."""
+        self._given.take_over(self.event)
+        return self.event
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent:
+        """See `Write.refused`."""
+        item = refusals[0].item if refusals[0] is not None else None
+        if token_of(item) == self.event.write_token:
+            # Our own write, whose answer was lost.
+            return self.done()
+        if item is None or not is_live(item, self._now):
+            raise LeaseLost(f"{self._given!r} has expired or was deleted; nothing was written.")
+        stored = WebhookEvent.from_item(item)
+        raise LeaseLost(
+            f"{self._given!r} is no longer held by this worker: it is {stored.status.value}, in "
+            f"attempt {stored.attempts}. Nothing was written."
+        )
+
+
+class Replay(Write[WebhookEvent]):
+    """Let a failed or dead event be worked on again, from its first attempt."""
+
+    fixed_keys = True
+
+    def __init__(self, table: Table, event: WebhookEvent) -> None:
+        self._table = table
+        self._prepare(event)
+
+    def _prepare(self, found: WebhookEvent) -> None:
+        if found.status not in _REPLAYABLE:
+            raise InvalidValue(f"{found!r} cannot be replayed; that is for failed and dead events.")
+        self.event = found.copy()
+        self.event.status = EventStatus.PENDING
+        self.event.attempts = 0
+        self.event.due_at = self._table.clock()
+        self.event.stamp(self._table, found.created_at)
+        self._actions: list[Action] = [
+            Put(
+                self.event.to_item(self._table.shards),
+                Condition.unchanged_since(found.write_token),
+            )
+        ]
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return self._actions
+
+    def done(self) -> WebhookEvent:
+        """See `Write.done`."""
+        return self.event
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent | None:
+        """See `Write.refused`."""
+        item = refusals[0].item if refusals[0] is not None else None
+        if token_of(item) == self.event.write_token:
+            return self.done()
+        if item is None:
+            raise InvalidValue(f"{self.event!r} has expired or was deleted; nothing was written.")
+        self._prepare(WebhookEvent.from_item(item))
+        return None
+
+
+def claim(table: Table, source: str, limit: int, lease: timedelta) -> list[WebhookEvent]:
+    """See `WebhookEvents.claim`."""
+    if limit < 1:
+        raise InvalidValue(f"limit must be 1 or more, not {limit}")
+    check_lease(lease)
+    held: list[WebhookEvent] = []
+    tried: set[str] = set()
+    for look in range(_LOOKS):
+        wanted = limit - len(held)
+        among = (_WIDER * limit if look else limit) + len(tried)
+        found = [each for each in _due(table, source, among) if each.event_key not in tried]
+        if look:
+            at = sorted(random.sample(range(len(found)), min(wanted, len(found))))
+            found = [found[number] for number in at]
+        if not found:
+            break
+        tried.update(event.event_key for event in found)
+        claims = send_many(table, lambda event: _Claim(table, event, lease), found)
+        held += [claim.event for claim in claims if claim.is_held]
+        if len(held) == limit or len(found) < wanted:
+            break
+    return held
+
+
+def _due(table: Table, source: str, limit: int) -> list[WebhookEvent]:
+    """The events of a source that may be worked on, the longest due first."""
+    due = Query(
+        table,
+        WebhookEvent,
+        lambda: [key_schema.events_to_work_on(source, shard) for shard in table.shards_to_read],
+        index="gsi2",
+        between=key_schema.events_until(table.clock()),
+    )
+    return due.page(limit).items
+
+
+def check_lease(lease: timedelta) -> None:
+    """Refuse a lease that has ended when it begins."""
+    if lease <= timedelta(0):
+        raise InvalidValue(f"lease must be longer than nothing, not {lease}")
+
+
+# What the holder of an event can make of it.
+
+
+def complete(event: WebhookEvent) -> None:
+    """It is done with."""
+    event.status = EventStatus.PROCESSED
+    _let_go(event, due_at=None)
+    event.last_error = None
+
+
+def failing(
+    table: Table, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None
+) -> Change:
+    """It is tried again after a pause, or never, after so many attempts."""
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    due_at = table.clock() + (_pause_after(event.attempts) if retry_in is None else retry_in)
+
+    def fail(event: WebhookEvent) -> None:
+        if event.attempts >= table.settings.max_attempts:
+            _bury(event, text)
+            return
+        event.status = EventStatus.FAILED
+        _let_go(event, due_at=due_at)
+        event.last_error = _shortened(text)
+
+    return Change(table, event, fail)
+
+
+def release(event: WebhookEvent) -> None:
+    """It is given back, without having been tried, to the place it had when it came in."""
+    event.status = EventStatus.PENDING
+    event.attempts -= 1
+    _let_go(event, due_at=None)
+
+
+def _pause_after(attempts: int) -> timedelta:
+    """How long a failed event rests: longer each time, and never the same time for two."""
+    longest: timedelta = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts - 1, 20))
+    # Half of it is certain, so that what failed a moment ago is not tried at once.
+    return longest * random.uniform(0.5, 1)  # noqa: S311
+
+
+def _bury(event: WebhookEvent, error: str) -> None:
+    event.status = EventStatus.DEAD
+    _let_go(event, due_at=None)
+    event.last_error = _shortened(error)
+
+
+def _let_go(event: WebhookEvent, due_at: datetime | None) -> None:
+    event.lease_id = None
+    event.due_at = due_at
+
+
+def _shortened(error: str) -> str:
+    # What UTF-8 cannot encode must not keep the failure from being written.
+    text = error.encode(errors="replace").decode()
+    return text[:_ERROR_CHARACTERS] or "no message"

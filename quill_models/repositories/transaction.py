@@ -1,0 +1,172 @@
+"""Writes of several repositories, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from quill_models.actions import TRANSACTION_ACTIONS, Add, check_action
+from quill_models.backoff import Backoff
+from quill_models.errors import InvalidValue, TransactionRefused
+from quill_models.keys import Key
+from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
+from quill_models.repositories import event_queue
+from quill_models.repositories.facts import RecordEvent, RecordFact
+from quill_models.repositories.increments import AddOnce
+from quill_models.repositories.upserts import PutLatest
+from quill_models.results import Outcome, WriteResult
+from quill_models.table import Table
+from quill_models.transaction_plan import TransactionPlan
+from quill_models.writes import Write, contended
+
+__all__ = ["Transaction"]
+
+Gather = Callable[[Write[Any]], None]
+
+
+class Transaction:
+    """Gathers writes inside its ``with`` block and does all or none of them at its end.
+
+    An exception in the block leaves everything as it was. What is stored already with the same
+    content (`duplicate`, `unchanged`), and what is older than what is stored (`stale`), does not
+    stand in the way of the rest. One request where nothing stands in the way, at twice the write
+    units; one more for each time that something does.
+
+    Attributes:
+        agents, interactions, metrics, webhook_events: the writes that can be gathered.
+        results: what each write did, in order, once the block has been left.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._writes: list[Write[Any]] = []
+        self._keys: set[Key] = set()
+        self.results: list[Any] = []
+        self.agents = _Agents(table, self._gather)
+        self.interactions = _Interactions(table, self._gather)
+        self.metrics = _Metrics(table, self._gather)
+        self.webhook_events = _WebhookEvents(table, self._gather)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._commit()
+
+    def _gather(self, write: Write[Any]) -> None:
+        actions = write.actions()
+        for action in actions:
+            check_action(action)
+        keys = {action.key for action in actions if not isinstance(action, Add)}
+        repeated = keys & self._keys
+        if repeated:
+            key = repeated.pop()
+            raise InvalidValue(f"{key.pk} / {key.sk} is in this transaction already")
+        self._keys |= keys
+        self._writes.append(write)
+        # Found out now, and not when all work is done.
+        self._plan(dict(enumerate(self._writes)))
+
+    def _plan(self, writes: dict[int, Write[Any]]) -> TransactionPlan:
+        plan = TransactionPlan()
+        for at, write in writes.items():
+            if not plan.takes(at, write.actions()):
+                raise InvalidValue(
+                    f"a transaction holds up to {TRANSACTION_ACTIONS} actions and 4 MB, and this "
+                    f"one is full with {len(writes) - 1} writes; nothing was written"
+                )
+        return plan
+
+    def _commit(self) -> None:
+        waiting = dict(enumerate(self._writes))
+        results: dict[int, Any] = {}
+        backoff = Backoff(self._table.settings.deadline)
+        told = False
+        while waiting:
+            plan = self._plan(waiting)
+            not_done = plan.send(self._table)
+            if not_done is None:
+                results |= {at: write.done() for at, write in waiting.items()}
+                break
+            moved = False
+            for at, write in list(waiting.items()):
+                refusals = plan.refusals_of(at, not_done)
+                if any(refusals):
+                    moved = True
+                    result = write.refused(refusals)
+                    if result is not None:
+                        results[at] = _not_in_the_way(result)
+                        del waiting[at]
+            if moved and not told:
+                told = True
+            elif not backoff.wait():
+                raise contended(next(iter(waiting.values())), self._table.settings.deadline)
+        self.results = [results[at] for at in sorted(results)]
+
+
+def _not_in_the_way(result: Any) -> Any:
+    if isinstance(result, WriteResult) and result.outcome is Outcome.CONFLICT:
+        raise TransactionRefused(
+            f"{result.item!r} is stored with other content; nothing of the transaction was "
+            "written.",
+            result=result,
+        )
+    return result
+
+
+class _Part:
+    """What one repository can put into a transaction."""
+
+    def __init__(self, table: Table, gather: Gather) -> None:
+        self._table = table
+        self._gather = gather
+
+
+class _Agents(_Part):
+    def put(self, agent: Agent) -> None:
+        """As `Agents.put`."""
+        self._gather(PutLatest(self._table, agent))
+
+
+class _Interactions(_Part):
+    def record(self, interaction: Interaction) -> None:
+        """As `Interactions.record`."""
+        self._gather(RecordFact(self._table, interaction))
+
+    def put(self, interaction: Interaction) -> None:
+        """As `Interactions.put`."""
+        self._gather(PutLatest(self._table, interaction))
+
+
+class _Metrics(_Part):
+    def put(self, metric: Metric) -> None:
+        """As `Metrics.put`."""
+        self._gather(PutLatest(self._table, metric))
+
+    def add(self, increment: Increment) -> None:
+        """As `Metrics.add`."""
+        self._gather(AddOnce(self._table, increment))
+
+
+class _WebhookEvents(_Part):
+    def record(self, event: WebhookEvent) -> None:
+        """As `WebhookEvents.record`."""
+        self._gather(RecordEvent(self._table, event))
+
+    def complete(self, event: WebhookEvent) -> None:
+        """As `WebhookEvents.complete`: where it raises `LeaseLost`, nothing is written."""
+        self._gather(event_queue.Change(self._table, event, event_queue.complete))
+
+    def fail(
+        self, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None = None
+    ) -> None:
+        """As `WebhookEvents.fail`."""
+        self._gather(event_queue.failing(self._table, event, error, retry_in))

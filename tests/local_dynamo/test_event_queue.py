@@ -1,0 +1,246 @@
+"""Work on webhook events: held by one worker at a time, tried again, and given up in the end."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from quill_models import EventStatus, LeaseLost, Outcome, Quill, WebhookEvent, connect
+from quill_models.errors import InvalidValue
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    HandClock,
+    event,
+    is_as_stored,
+    on_the_wire,
+    race,
+)
+
+SHARDS = 4
+
+
+def keys(events: Any) -> list[str]:
+    return [each.event_key for each in events]
+
+
+def of_status(quill: Quill, status: str) -> list[str]:
+    return sorted(keys(quill.webhook_events.list_by_status("hubspot", status)))
+
+
+def recorded(quill: Quill, *numbers: int) -> None:
+    """Events that came in one after the other."""
+    quill.webhook_events.record_many(
+        event(str(number), received_at=NOON - HOUR + number * SECOND) for number in numbers
+    )
+
+
+def claimed(quill: Quill, key: str = "1", **options: Any) -> WebhookEvent:
+    quill.webhook_events.record(event(key))
+    (held,) = quill.webhook_events.claim("hubspot", limit=1, **options)
+    return held
+
+
+class TestClaim:
+    def test_the_oldest_first(self, clocked: Quill) -> None:
+        recorded(clocked, 3, 1, 2, 5, 4)
+        assert keys(clocked.webhook_events.claim("hubspot", limit=2)) == ["1", "2"]
+        assert keys(clocked.webhook_events.claim("hubspot", limit=10)) == ["3", "4", "5"]
+        assert clocked.webhook_events.claim("hubspot") == []
+
+    def test_what_is_held(self, clocked: Quill) -> None:
+        held = claimed(clocked, lease=MINUTE)
+        assert (held.status, held.attempts) == (EventStatus.PROCESSING, 1)
+        assert held.due_at == NOON + MINUTE
+        assert is_as_stored(clocked, held)
+        assert of_status(clocked, "processing") == ["1"]
+        assert of_status(clocked, "pending") == []
+
+    def test_the_source_is_its_own(self, clocked: Quill) -> None:
+        clocked.webhook_events.record(event("1", source="hub"))
+        assert clocked.webhook_events.claim("hubspot") == []
+        assert len(clocked.webhook_events.claim("hub")) == 1
+
+    def test_nothing_due_costs_one_request_a_shard(self, clocked: Quill) -> None:
+        claimed(clocked)
+        with on_the_wire(clocked) as sent:
+            assert clocked.webhook_events.claim("hubspot") == []
+        assert sent == ["Query"] * SHARDS
+
+    def test_some_due_cost_one_transaction_more(self, clocked: Quill) -> None:
+        recorded(clocked, *range(50))
+        with on_the_wire(clocked) as sent:
+            assert len(clocked.webhook_events.claim("hubspot", limit=50)) == 50
+        assert Counter(sent) == {"Query": SHARDS, "TransactWriteItems": 1}
+
+    def test_what_is_not_due_yet_is_left(self, clocked: Quill, clock: HandClock) -> None:
+        clocked.webhook_events.record(event("1", received_at=NOON + MINUTE))
+        assert clocked.webhook_events.claim("hubspot") == []
+        clock.advance(MINUTE)
+        assert keys(clocked.webhook_events.claim("hubspot")) == ["1"]
+
+    def test_a_dead_workers_events_come_back(self, clocked: Quill, clock: HandClock) -> None:
+        held = claimed(clocked, lease=MINUTE)
+        clock.advance(MINUTE - SECOND)
+        assert clocked.webhook_events.claim("hubspot") == []
+        clock.advance(SECOND)
+        (again,) = clocked.webhook_events.claim("hubspot")
+        assert again.attempts == 2
+        with pytest.raises(LeaseLost, match="no longer held"):
+            clocked.webhook_events.complete(held)
+        clocked.webhook_events.complete(again)
+
+    def test_a_redelivery_of_what_is_held_is_a_duplicate(self, clocked: Quill) -> None:
+        claimed(clocked)
+        assert clocked.webhook_events.record(event("1")).outcome is Outcome.DUPLICATE
+        assert of_status(clocked, "processing") == ["1"]
+
+    def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+        # Received long ago by any clock.
+        quill.webhook_events.record_many(
+            event(str(number), received_at=NOON - 10 * 365 * DAY) for number in range(5)
+        )
+        proxy.lose("TransactWriteItems", times=2)
+        held = behind_proxy.webhook_events.claim("hubspot", limit=5)
+        assert len(held) == 5
+        proxy.lose("PutItem")
+        behind_proxy.webhook_events.complete(held[0])
+        proxy.lose("PutItem")
+        behind_proxy.webhook_events.fail(held[1], "no")
+        assert of_status(quill, "processed") == [held[0].event_key]
+        assert of_status(quill, "failed") == [held[1].event_key]
+
+    @pytest.mark.parametrize("options", [{"limit": 0}, {"lease": timedelta(0)}], ids=str)
+    def test_of_nothing(self, clocked: Quill, options: dict[str, Any]) -> None:
+        with pytest.raises(InvalidValue):
+            clocked.webhook_events.claim("hubspot", **options)
+
+
+class TestOutcomes:
+    def test_complete(self, clocked: Quill) -> None:
+        held = claimed(clocked)
+        done = clocked.webhook_events.complete(held)
+        assert done.status is held.status is EventStatus.PROCESSED
+        assert (done.due_at, done.lease_id, done.attempts) == (None, None, 1)
+        assert is_as_stored(clocked, done)
+        assert of_status(clocked, "processed") == ["1"]
+        with pytest.raises(LeaseLost, match="not held"):
+            clocked.webhook_events.complete(held)
+
+    def test_fail_and_try_again(self, clocked: Quill, clock: HandClock) -> None:
+        held = claimed(clocked)
+        failed = clocked.webhook_events.fail(held, ValueError("odd"), retry_in=MINUTE)
+        assert (failed.status, failed.last_error) == (EventStatus.FAILED, "ValueError: odd")
+        assert clocked.webhook_events.claim("hubspot") == []
+        clock.advance(MINUTE)
+        (again,) = clocked.webhook_events.claim("hubspot")
+        assert (again.attempts, again.last_error) == (2, "ValueError: odd")
+        assert clocked.webhook_events.complete(again).last_error is None
+
+    def test_the_pause_grows(self, clocked: Quill, clock: HandClock) -> None:
+        clocked.webhook_events.record(event("1"))
+        pauses = []
+        for _ in range(4):
+            (held,) = clocked.webhook_events.claim("hubspot")
+            failed = clocked.webhook_events.fail(held, "no")
+            assert failed.due_at is not None
+            pauses.append((failed.due_at - clock.now).total_seconds())
+            clock.now = failed.due_at
+        for pause, longest in zip(pauses, (10, 20, 40, 80), strict=True):
+            assert longest / 2 <= pause <= longest
+
+    def test_dead_after_so_many_attempts(self, quill: Quill, clock: HandClock) -> None:
+        with connect(replace(quill.settings, max_attempts=3), clock=clock) as clocked:
+            clocked.webhook_events.record(event("1"))
+            for attempt in (1, 2, 3):
+                (held,) = clocked.webhook_events.claim("hubspot")
+                failed = clocked.webhook_events.fail(held, f"no {attempt}", retry_in=timedelta(0))
+            assert (failed.status, failed.last_error) == (EventStatus.DEAD, "no 3")
+            assert clocked.webhook_events.claim("hubspot") == []
+            assert of_status(clocked, "dead") == ["1"]
+
+    def test_dead_where_every_worker_died(self, quill: Quill, clock: HandClock) -> None:
+        with connect(replace(quill.settings, max_attempts=2), clock=clock) as clocked:
+            claimed(clocked, lease=MINUTE)
+            clock.advance(MINUTE)
+            (held,) = clocked.webhook_events.claim("hubspot", lease=MINUTE)
+            clock.advance(MINUTE)
+            assert clocked.webhook_events.claim("hubspot") == []
+            dead = clocked.webhook_events.get("hubspot", "1")
+            assert dead is not None
+            assert dead.status is EventStatus.DEAD
+            assert dead.last_error == "the lease of attempt 2 ended without an outcome"
+            with pytest.raises(LeaseLost, match="it is dead"):
+                clocked.webhook_events.complete(held)
+
+    def test_replay(self, quill: Quill, clock: HandClock) -> None:
+        with connect(replace(quill.settings, max_attempts=1), clock=clock) as clocked:
+            dead = clocked.webhook_events.fail(claimed(clocked), "no")
+            assert dead.status is EventStatus.DEAD
+            clock.advance(DAY)
+            replayed = clocked.webhook_events.replay(dead)
+            assert (replayed.status, replayed.attempts) == (EventStatus.PENDING, 0)
+            assert replayed.last_error == "no"
+            (held,) = clocked.webhook_events.claim("hubspot")
+            clocked.webhook_events.complete(held)
+            with pytest.raises(InvalidValue, match="cannot be replayed"):
+                clocked.webhook_events.replay(dead)
+
+    def test_renew(self, clocked: Quill, clock: HandClock) -> None:
+        held = claimed(clocked, lease=MINUTE)
+        clock.advance(50 * SECOND)
+        clocked.webhook_events.renew(held, lease=MINUTE)
+        clock.advance(50 * SECOND)
+        assert clocked.webhook_events.claim("hubspot") == []
+        clocked.webhook_events.complete(held)
+
+    def test_release(self, clocked: Quill) -> None:
+        recorded(clocked, 1, 2, 3)
+        first, _ = clocked.webhook_events.claim("hubspot", limit=2)
+        released = clocked.webhook_events.release(first)
+        assert (released.status, released.attempts) == (EventStatus.PENDING, 0)
+        assert keys(clocked.webhook_events.claim("hubspot")) == ["1", "3"]
+
+    @pytest.mark.parametrize("call", ["complete", "release", "renew"])
+    def test_what_is_not_held(self, clocked: Quill, call: str) -> None:
+        clocked.webhook_events.record(event("1"))
+        found = clocked.webhook_events.get("hubspot", "1")
+        with pytest.raises(LeaseLost, match="claim it first"):
+            getattr(clocked.webhook_events, call)(found)
+
+    def test_what_has_expired(self, clocked: Quill, clock: HandClock) -> None:
+        held = claimed(clocked)
+        clock.advance(31 * DAY)
+        with pytest.raises(LeaseLost, match="has expired"):
+            clocked.webhook_events.complete(held)
+
+    def test_an_error_that_no_text_can_hold(self, clocked: Quill) -> None:
+        failed = clocked.webhook_events.fail(claimed(clocked), "\ud800" + "x" * 5000)
+        assert failed.last_error is not None
+        assert len(failed.last_error) == 1000
+        assert clocked.webhook_events.fail(claimed(clocked, "2"), "").last_error == "no message"
+
+
+def work(settings: Any, limit: int) -> list[str]:
+    """Claim and complete until nothing is left; what was completed."""
+    done: list[str] = []
+    with connect(settings) as quill:
+        while held := quill.webhook_events.claim("hubspot", limit=limit):
+            for each in held:
+                quill.webhook_events.complete(each)
+                done.append(each.event_key)
+    return done
+
+
+def test_several_workers_never_hold_one_event_together(quill: Quill) -> None:
+    past = NOON - 10 * 365 * DAY
+    quill.webhook_events.record_many(event(str(n), received_at=past) for n in range(120))
+    done = race(work, [(quill.settings, limit) for limit in (1, 5, 10, 20)])
+    assert sorted(key for each in done for key in each) == sorted(str(n) for n in range(120))
+    assert of_status(quill, "processed") == sorted(str(n) for n in range(120))

@@ -1,0 +1,185 @@
+"""Writes of several repositories: all of them or none."""
+
+from datetime import timedelta
+
+import pytest
+
+from quill_models import (
+    Agent,
+    EventStatus,
+    Increment,
+    LeaseLost,
+    Metric,
+    Outcome,
+    Quill,
+    TransactionRefused,
+    WebhookEvent,
+)
+from quill_models.errors import InvalidPayload, InvalidValue
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import (
+    DAY,
+    MINUTE,
+    NOON,
+    HandClock,
+    event,
+    interaction,
+    on_the_wire,
+)
+
+CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
+
+
+def one(event_key: str = "1") -> Increment:
+    return Increment("global", "events", "day", NOON, 1, event_key)
+
+
+def total(quill: Quill) -> int:
+    metric = quill.metrics.series("global", "events", "day").first()
+    return 0 if metric is None else int(metric.value)
+
+
+@pytest.fixture
+def held(clocked: Quill) -> WebhookEvent:
+    clocked.webhook_events.record(event("1", received_at=NOON - 3650 * DAY))
+    (held,) = clocked.webhook_events.claim("hubspot", lease=MINUTE)
+    return held
+
+
+class TestAll:
+    def test_in_one_request(self, clocked: Quill, held: WebhookEvent) -> None:
+        with on_the_wire(clocked) as sent, clocked.transaction() as tx:
+            tx.interactions.record(interaction("i1", source="crm", external_id="7"))
+            tx.metrics.add(one())
+            tx.metrics.add(Increment("global", "events", "day", NOON, 5, "2"))
+            tx.agents.put(Agent(agent_id="ada"))
+            tx.webhook_events.record(event("next"))
+            tx.webhook_events.complete(held)
+            assert sent == []
+        assert sent == ["TransactWriteItems"]
+        assert held.status is EventStatus.PROCESSED
+        assert clocked.interactions.get_by_external_id("crm", "7") is not None
+        assert clocked.agents.get("ada") is not None
+        assert total(clocked) == 6
+        outcomes = [result.outcome for result in tx.results[:5]]
+        assert outcomes == [CREATED] * 5
+        assert tx.results[5].status is EventStatus.PROCESSED
+
+    def test_nothing(self, clocked: Quill) -> None:
+        with on_the_wire(clocked) as sent, clocked.transaction() as tx:
+            pass
+        assert (sent, tx.results) == ([], [])
+
+    def test_what_is_done_already_is_not_in_the_way(
+        self, clocked: Quill, held: WebhookEvent
+    ) -> None:
+        clocked.interactions.record(interaction("i1"))
+        clocked.metrics.add(one())
+        clocked.agents.put(Agent(agent_id="ada", name="Ada", source_updated_at=NOON))
+        with clocked.transaction() as tx:
+            tx.interactions.record(interaction("i1"))
+            tx.metrics.add(one())
+            tx.agents.put(Agent(agent_id="ada", name="A.", source_updated_at=NOON - DAY))
+            tx.webhook_events.complete(held)
+        assert [result.outcome for result in tx.results[:3]] == [
+            DUPLICATE,
+            DUPLICATE,
+            Outcome.STALE,
+        ]
+        assert total(clocked) == 1
+        stored = clocked.webhook_events.get("hubspot", "1")
+        assert stored is not None
+        assert stored.status is EventStatus.PROCESSED
+
+    def test_what_has_changed_is_replaced(self, clocked: Quill) -> None:
+        clocked.agents.put(Agent(agent_id="ada", name="A", external_ids={"crm": "1"}))
+        with clocked.transaction() as tx:
+            tx.agents.put(Agent(agent_id="ada", name="Ada", external_ids={"crm": "2"}))
+            tx.metrics.put(
+                Metric(
+                    scope="global",
+                    name="agents",
+                    grain="day",
+                    bucket_start=NOON - NOON.hour * timedelta(hours=1),
+                    value=1,
+                )
+            )
+        assert [result.outcome for result in tx.results] == [Outcome.UPDATED, CREATED]
+        assert clocked.agents.get_by_external_id("crm", "1") is None
+        assert clocked.agents.get_by_external_id("crm", "2") is not None
+
+    def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+        quill.webhook_events.record(event("1", received_at=NOON - 3650 * DAY))
+        (held,) = behind_proxy.webhook_events.claim("hubspot")
+        proxy.lose("TransactWriteItems", times=2)
+        with behind_proxy.transaction() as tx:
+            tx.metrics.add(one())
+            tx.webhook_events.complete(held)
+        assert tx.results[0].created
+        assert total(quill) == 1
+
+
+class TestNone:
+    def is_untouched(self, quill: Quill) -> bool:
+        stored = quill.webhook_events.get("hubspot", "1")
+        assert stored is not None
+        return (
+            stored.status is EventStatus.PROCESSING
+            and total(quill) == 0
+            and quill.interactions.get("i1") is None
+        )
+
+    def test_where_the_block_fails(self, clocked: Quill, held: WebhookEvent) -> None:
+        with pytest.raises(ZeroDivisionError), clocked.transaction() as tx:
+            tx.interactions.record(interaction("i1"))
+            tx.metrics.add(one())
+            tx.webhook_events.complete(held)
+            _ = 1 / 0
+        assert self.is_untouched(clocked)
+
+    def test_where_the_lease_is_lost(
+        self, clocked: Quill, clock: HandClock, held: WebhookEvent
+    ) -> None:
+        clock.advance(MINUTE)
+        (now_held,) = clocked.webhook_events.claim("hubspot")
+        with pytest.raises(LeaseLost), clocked.transaction() as tx:
+            tx.interactions.record(interaction("i1"))
+            tx.metrics.add(one())
+            tx.webhook_events.complete(held)
+        assert self.is_untouched(clocked)
+        assert held.status is EventStatus.PROCESSING
+        clocked.webhook_events.complete(now_held)
+
+    def test_where_something_is_a_conflict(self, clocked: Quill, held: WebhookEvent) -> None:
+        clocked.interactions.record(interaction("i2", subject="other"))
+        with (
+            pytest.raises(TransactionRefused, match="is stored with other content") as refused,
+            clocked.transaction() as tx,
+        ):
+            tx.interactions.record(interaction("i1"))
+            tx.interactions.record(interaction("i2"))
+            tx.metrics.add(one())
+            tx.webhook_events.complete(held)
+        assert refused.value.result.item.subject == "other"
+        assert self.is_untouched(clocked)
+
+    def test_where_it_is_too_much(self, clocked: Quill, held: WebhookEvent) -> None:
+        with pytest.raises(InvalidValue, match="up to 100 actions"), clocked.transaction() as tx:
+            tx.webhook_events.complete(held)
+            for number in range(100):
+                tx.interactions.record(interaction(f"i{number}"))
+        assert self.is_untouched(clocked)
+
+    def test_where_it_is_too_large(self, clocked: Quill) -> None:
+        large = "x" * 390 * 1024
+        with pytest.raises(InvalidValue, match="4 MB"), clocked.transaction() as tx:
+            for number in range(11):
+                tx.webhook_events.record(event(str(number), payload={"value": large}))
+        with pytest.raises(InvalidPayload), clocked.transaction() as tx:
+            tx.webhook_events.record(event("1", payload={"value": large + large}))
+
+    def test_where_an_item_is_in_it_twice(self, clocked: Quill) -> None:
+        with pytest.raises(InvalidValue, match="in this transaction already"):
+            with clocked.transaction() as tx:
+                tx.interactions.record(interaction("i1"))
+                tx.interactions.put(interaction("i1"))
