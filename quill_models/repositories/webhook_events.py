@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
@@ -13,6 +14,12 @@ from quill_models.query import Query
 from quill_models.repositories import event_queue as queue
 from quill_models.repositories.bulk import iter_many, list_many
 from quill_models.repositories.facts import RecordEvent
+from quill_models.repositories.processing import (
+    Handler,
+    Processed,
+    Worker,
+    stopped_by_signal,
+)
 from quill_models.results import WriteResult
 from quill_models.table import Table
 from quill_models.writes import send
@@ -138,6 +145,48 @@ class WebhookEvents:
             InvalidValue: it is neither failed nor dead, or no longer there.
         """
         return send(self._table, queue.Replay(self._table, event))
+
+    def process(
+        self,
+        source: str,
+        handler: Handler,
+        *,
+        limit: int = 10,
+        lease: timedelta = queue.LEASE,
+        poll: timedelta = timedelta(seconds=5),
+        until_empty: bool = False,
+        stop: threading.Event | None = None,
+        report: Callable[[Processed], object] | None = None,
+    ) -> Processed:
+        """Work on the events of a source: claim, handle, complete or fail, and again.
+
+        Any number of processes may do so at once. Leases are renewed in the background, so that a
+        handler may take its time. SIGTERM ends it: events that are held are still handled, no
+        others are claimed. An interrupt (Ctrl-C) ends it at once and gives back what is held.
+
+        Args:
+            source: whose events.
+            handler: gets each event. When it returns, the event is completed, unless it did so
+                itself, in a transaction with its results; when it raises, the event has failed.
+            limit: how many events are claimed at a time.
+            lease: after how long without a sign of life others get them.
+            poll: how long to wait where nothing is due.
+            until_empty: return where nothing is due, instead of waiting.
+            stop: ends it when set, as SIGTERM does, which is heard in the main thread only.
+            report: called after each event with the counts so far.
+
+        Returns:
+            The counts.
+
+        Raises:
+            QuillError: the table stopped answering. Events that were held come back to others.
+        """
+        queue.check_lease(lease)
+        stop = threading.Event() if stop is None else stop
+        worker = Worker(self, handler, lease, report)
+        with stopped_by_signal(stop):
+            worker.run(source, limit, poll, stop, until_empty=until_empty)
+        return worker.processed
 
     def _change(self, event: WebhookEvent, change: Callable[[WebhookEvent], None]) -> WebhookEvent:
         return send(self._table, queue.Change(self._table, event, change))

@@ -160,8 +160,10 @@ class TestOutcomes:
             clocked.webhook_events.record(event("1"))
             for attempt in (1, 2, 3):
                 (held,) = clocked.webhook_events.claim("hubspot")
-                failed = clocked.webhook_events.fail(held, f"no {attempt}", retry_in=timedelta(0))
-            assert (failed.status, failed.last_error) == (EventStatus.DEAD, "no 3")
+                clocked.webhook_events.fail(held, f"no {attempt}", retry_in=timedelta(0))
+            dead = clocked.webhook_events.get("hubspot", "1")
+            assert dead is not None
+            assert (dead.status, dead.last_error) == (EventStatus.DEAD, "no 3")
             assert clocked.webhook_events.claim("hubspot") == []
             assert of_status(clocked, "dead") == ["1"]
 

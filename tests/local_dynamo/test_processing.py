@@ -1,0 +1,197 @@
+"""The loop of a worker, with handlers that fail and workers that are stopped and killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from quill_models import EventStatus, Increment, Quill, WebhookEvent, connect
+from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, HandClock, event
+
+LONG_AGO = NOON - 3650 * DAY
+
+
+def record(quill: Quill, total: int) -> None:
+    quill.webhook_events.record_many(
+        event(str(number), received_at=LONG_AGO + number * SECOND) for number in range(total)
+    )
+
+
+def of_status(quill: Quill, status: str) -> int:
+    return quill.webhook_events.list_by_status("hubspot", status).count()
+
+
+class TestOutcomes:
+    def test_what_returns_is_completed_and_what_raises_has_failed(self, clocked: Quill) -> None:
+        record(clocked, 10)
+        seen: list[str] = []
+
+        def handler(event: WebhookEvent) -> None:
+            assert event.status is EventStatus.PROCESSING
+            seen.append(event.event_key)
+            if event.event_key == "7":
+                raise ValueError("odd")
+
+        counts: list[int] = []
+        processed = clocked.webhook_events.process(
+            "hubspot",
+            handler,
+            limit=3,
+            until_empty=True,
+            report=lambda processed: counts.append(processed.completed + processed.failed),
+        )
+        assert seen == [str(number) for number in range(10)]
+        assert (processed.completed, processed.failed, processed.dead) == (9, 1, 0)
+        assert counts == list(range(1, 11))
+        failed = clocked.webhook_events.list_by_status("hubspot", "failed").first()
+        assert failed is not None
+        assert (failed.event_key, failed.last_error) == ("7", "ValueError: odd")
+
+    def test_again_until_it_is_dead(self, quill: Quill, clock: HandClock) -> None:
+        with connect(replace(quill.settings, max_attempts=3), clock=clock) as clocked:
+            record(clocked, 1)
+
+            def handler(_: WebhookEvent) -> None:
+                raise ValueError("odd")
+
+            for dead in (0, 0, 1):
+                processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+                assert (processed.failed, processed.dead) == (1 - dead, dead)
+                clock.advance(HOUR)
+            assert of_status(clocked, "dead") == 1
+
+    def test_a_handler_may_complete_it_with_its_results(self, clocked: Quill) -> None:
+        record(clocked, 5)
+
+        def handler(event: WebhookEvent) -> None:
+            with clocked.transaction() as tx:
+                tx.metrics.add(Increment("global", "events", "day", NOON, 1, event.event_key))
+                tx.webhook_events.complete(event)
+
+        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        assert (processed.completed, processed.lost) == (5, 0)
+        (metric,) = clocked.metrics.series("global", "events", "day")
+        assert metric.value == 5
+
+    def test_a_handler_that_lost_its_event(self, clocked: Quill, clock: HandClock) -> None:
+        record(clocked, 1)
+
+        def handler(event: WebhookEvent) -> None:
+            clock.advance(HOUR)
+            (other,) = clocked.webhook_events.claim("hubspot")
+            clocked.webhook_events.complete(other)
+
+        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        assert (processed.completed, processed.lost) == (0, 1)
+        assert of_status(clocked, "processed") == 1
+
+
+class TestStop:
+    def test_an_interrupt_gives_back_what_is_held(self, clocked: Quill) -> None:
+        record(clocked, 6)
+
+        def handler(event: WebhookEvent) -> None:
+            if event.event_key == "2":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            clocked.webhook_events.process("hubspot", handler, limit=5)
+        assert of_status(clocked, "processed") == 2
+        assert of_status(clocked, "pending") == 4
+        # As if they had never been claimed.
+        attempts = [each.attempts for each in clocked.webhook_events.claim("hubspot")]
+        assert attempts == [1] * 4
+
+    def test_sigterm_lets_it_finish_what_it_holds(self, clocked: Quill) -> None:
+        record(clocked, 6)
+
+        def handler(event: WebhookEvent) -> None:
+            if event.event_key == "1":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        before = signal.getsignal(signal.SIGTERM)
+        processed = clocked.webhook_events.process("hubspot", handler, limit=4)
+        assert processed.completed == 4
+        assert of_status(clocked, "pending") == 2
+        assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_an_idle_one_stops_at_once(self, clocked: Quill) -> None:
+        stop = threading.Event()
+        worker = threading.Thread(
+            target=clocked.webhook_events.process,
+            args=("hubspot", lambda _: None),
+            kwargs={"poll": HOUR, "stop": stop},
+        )
+        worker.start()
+        stop.set()
+        worker.join(timeout=20)
+        assert not worker.is_alive()
+
+
+def test_a_lease_is_renewed_while_a_handler_takes_its_time(quill: Quill) -> None:
+    record(quill, 3)
+
+    def handler(_: WebhookEvent) -> None:
+        time.sleep(1.2)
+        assert quill.webhook_events.claim("hubspot") == []
+
+    processed = quill.webhook_events.process(
+        "hubspot", handler, lease=timedelta(seconds=1), until_empty=True
+    )
+    assert (processed.completed, processed.lost) == (3, 0)
+
+
+WORKER = """
+import sys
+from datetime import UTC, datetime, timedelta
+from quill_models import Increment, Settings, connect
+
+endpoint, table = sys.argv[1:]
+at = datetime(2031, 5, 17, 12, tzinfo=UTC)
+with connect(Settings(endpoint=endpoint, table=table, max_attempts=100)) as quill:
+
+    def handler(event):
+        with quill.transaction() as tx:
+            tx.metrics.add(Increment("global", "events", "day", at, 1, event.event_key))
+            tx.webhook_events.complete(event)
+
+    quill.webhook_events.process(
+        "hubspot", handler, limit=5, lease=timedelta(seconds=2), poll=timedelta(milliseconds=200)
+    )
+"""
+
+
+@pytest.mark.soak
+def test_workers_are_killed_and_each_event_is_done_once(quill: Quill, *, soak: bool) -> None:
+    total = 1000 if soak else 60
+    record(quill, total)
+    arguments = [sys.executable, "-c", WORKER, str(quill.settings.endpoint), quill.settings.table]
+    workers = [subprocess.Popen(arguments) for _ in range(4)]
+    killed = 0
+    deadline = time.monotonic() + (900 if soak else 120)
+    try:
+        while of_status(quill, "processed") < total:
+            assert time.monotonic() < deadline
+            time.sleep(1)
+            if killed < (10_000 if soak else 2):
+                victim = random.randrange(4)  # noqa: S311
+                workers[victim].kill()
+                workers[victim].wait()
+                workers[victim] = subprocess.Popen(arguments)
+                killed += 1
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    assert killed
+    (metric,) = quill.metrics.series("global", "events", "day")
+    assert metric.value == total
+    for status in ("pending", "processing", "failed", "dead"):
+        assert of_status(quill, status) == 0
