@@ -22,6 +22,7 @@ from quill_models.keys import (
     compose_order,
     prefix,
     prefix_end,
+    sequence_text,
     shard_of,
     time_text,
 )
@@ -101,6 +102,17 @@ def metric_series(scope: str, name: str, grain: str) -> str:
 def job_run(job_name: str, window: str) -> Key:
     """J1."""
     return _key(compose("JOB", job_name), compose(_RUN, window))
+
+
+def job_attempt(job_name: str, window: str, attempt: int) -> Key:
+    """J7: an attempt at a window that a later one has followed. Right after the run itself."""
+    return _key(compose("JOB", job_name), compose(_RUN, window, sequence_text(attempt)))
+
+
+def attempts_of(job_name: str, window: str) -> tuple[str, tuple[str, str]]:
+    """The partition of a run and of its earlier attempts, and their sort keys."""
+    key = job_run(job_name, window)
+    return key.pk, (key.sk, prefix_end(_RUN, window))
 
 
 def watermark(job_name: str, source: str) -> Key:

@@ -99,8 +99,15 @@ class Condition:
         """Whether it is the one of `absent`."""
         return self.expression == _ABSENT
 
+    @classmethod
+    def none(cls) -> Condition:
+        """Whatever is there."""
+        return cls("")
+
     def parameters(self) -> dict[str, Any]:
         """The parameters of a write with this condition, the stored item asked for on failure."""
+        if not self.expression:
+            return {}
         parameters: dict[str, Any] = {
             "ConditionExpression": self.expression,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
+import time
 from datetime import timedelta
 
 from quill_models import key_schema
 from quill_models.attributes import choice
-from quill_models.errors import AlreadyRunning, AlreadySucceeded, InvalidValue
+from quill_models.errors import InvalidValue
 from quill_models.models import JobRun, JobStatus
 from quill_models.query import Query
+from quill_models.repositories.attempts import Attempt, Cancel, Start
 from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
-from quill_models.service_errors import ConditionFailed
-from quill_models.table import Condition, Table, token_of
+from quill_models.table import Table
+from quill_models.writes import send
 
 __all__ = ["JobRuns"]
 
@@ -55,26 +55,24 @@ class JobRuns:
             raise InvalidValue(f"lease must be longer than nothing, not {lease}")
         if window is None:
             window = f"{self._table.clock():%Y-%m-%dT%H:%M:%S.%fZ}-{secrets.token_hex(4)}"
-        run = self._new_run(job_name, window, lease)
-        item = run.to_item(self._table.shards)
-        existing_item = self._table.put_if_absent(item)
-        while existing_item is not None:
-            existing = JobRun.from_item(existing_item)
-            self._refuse(existing, force=force)
-            run = self._new_run(job_name, window, lease, after=existing)
-            try:
-                self._table.put(
-                    run.to_item(self._table.shards), Condition.unchanged_since(existing.write_token)
-                )
-            except ConditionFailed as failure:
-                if token_of(failure.item) == run.write_token:
-                    break
-                existing_item = failure.item or self._table.get(run.key())
-                if existing_item is None:
-                    existing_item = self._table.put_if_absent(run.to_item(self._table.shards))
-            else:
-                break
-        return Run(self._table, run, lease)
+        begun = time.monotonic()
+        run = send(self._table, Start(self._table, job_name, window, lease, force=force))
+        return Run(self._table, run, lease, begun)
+
+    def cancel(self, job_name: str, window: str) -> JobRun | None:
+        """End a running run from outside: whatever its holder writes from now on is refused.
+
+        The holder is not stopped; it hears `LeaseLost` at its next write or renewal. Afterwards
+        the window can be started again. Two requests.
+
+        Returns:
+            The run as it is now: ``cancelled``, or as it ended before. ``None`` where there is
+            none.
+        """
+        run = self.get(job_name, window)
+        if run is None or run.status is not JobStatus.RUNNING:
+            return run
+        return send(self._table, Cancel(self._table, run))
 
     def get(self, job_name: str, window: str) -> JobRun | None:
         """J1: one strongly consistent request."""
@@ -101,10 +99,21 @@ class JobRuns:
             newest_first=newest_first,
         )
 
+    def attempts(self, job_name: str, window: str) -> list[JobRun]:
+        """J7: every attempt at a window, the first one first; the last is the run itself.
+
+        An attempt whose lease ended without a word is ``failed``, with the error ``LeaseEnded``.
+        One strongly consistent request a page.
+        """
+        partition, between = key_schema.attempts_of(job_name, window)
+        found = list(Query(self._table, Attempt, [partition], between=between))
+        # The run sorts before its attempts.
+        return [*found[1:], *found[:1]]
+
     def last_success(self, job_name: str) -> JobRun | None:
-        """J3: one request that reads one item."""
+        """J3: one request that reads one item; also while the same window runs again."""
         partition = key_schema.job_runs_succeeded(job_name)
-        return Query(self._table, JobRun, [partition], index="gsi2", newest_first=True).first()
+        return Query(self._table, Attempt, [partition], index="gsi2", newest_first=True).first()
 
     def stale(self) -> Query[JobRun]:
         """J5: running runs whose lease has ended, the longest ended first."""
@@ -120,39 +129,3 @@ class JobRuns:
     def watermark(self, job_name: str, source: str) -> Watermark:
         """J6: how far a job has come in a source. No request."""
         return Watermark(self._table, job_name, source)
-
-    def _new_run(
-        self, job_name: str, window: str, lease: timedelta, after: JobRun | None = None
-    ) -> JobRun:
-        now = self._table.clock()
-        run = JobRun(
-            job_name=job_name,
-            window=window,
-            run_id=secrets.token_hex(8),
-            owner=f"{socket.gethostname()}:{os.getpid()}",
-            started_at=now,
-            lease_expires_at=now + lease,
-            attempt=after.attempt + 1 if after else 1,
-            fencing_token=after.fencing_token + 1 if after else 1,
-            checkpoint=after.checkpoint if after else {},
-        )
-        if after is not None:
-            run.unknown = after.unknown
-            run.created_token = after.created_token or after.write_token
-        run.stamp(self._table, after.created_at if after else None)
-        return run
-
-    def _refuse(self, existing: JobRun, *, force: bool) -> None:
-        which = f"{existing.job_name!r} for the window {existing.window!r}"
-        if existing.status is JobStatus.RUNNING and existing.lease_expires_at > self._table.clock():
-            raise AlreadyRunning(
-                f"The job {which} is running: attempt {existing.attempt} of {existing.owner}, "
-                f"whose lease ends at {existing.lease_expires_at.isoformat()} unless renewed.",
-                run=existing,
-            )
-        if existing.status is JobStatus.SUCCEEDED and not force:
-            raise AlreadySucceeded(
-                f"The job {which} succeeded at {existing.finished_at}. "
-                "Give force=True to run it again.",
-                run=existing,
-            )

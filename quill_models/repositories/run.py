@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,6 +26,10 @@ _TRACEBACK_CHARACTERS = 4000
 _MESSAGE_CHARACTERS = 1000
 # A lease is renewed so many times before it would end.
 _RENEWALS_PER_LEASE = 3
+# How much of a lease is counted on, so that there is time to stop before it ends.
+_SURE_SHARE = 0.8
+
+_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -37,7 +43,7 @@ class Run:
         stats: what the job counts, any JSON; stored with each checkpoint and at the end.
     """
 
-    def __init__(self, table: Table, run: JobRun, lease: timedelta) -> None:
+    def __init__(self, table: Table, run: JobRun, lease: timedelta, begun: float) -> None:
         self._table = table
         self._run = run
         self._lease = lease
@@ -49,6 +55,9 @@ class Run:
         # Writes that may have been done although no answer came, by their token.
         self._unsure: dict[str | None, JobRun] = {}
         self._process = os.getpid()
+        # Until when nobody can have taken over, by this machine's monotonic clock.
+        self._sure_until = begun + lease.total_seconds() * _SURE_SHARE
+        self._trouble: Exception | None = None
         self.stats: dict[str, Any] = {}
 
     @property
@@ -75,6 +84,29 @@ class Run:
     def fencing_token(self) -> int:
         """Grows with each attempt. Give it to whatever else the job writes to."""
         return self._run.fencing_token
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can have taken over: the lease was renewed, and has time left.
+
+        Measured on this machine from before the last renewal was sent, whatever its clock does.
+        Ask it, or call `check`, before a step that only one process may do.
+        """
+        return self._lost is None and time.monotonic() < self._sure_until
+
+    def check(self) -> None:
+        """Raise `LeaseLost` where the lease is lost, or cannot be kept. No request.
+
+        In time: a fifth of the lease is still left when it first raises because renewals fail.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if not self.is_sure:
+            raise LeaseLost(
+                f"The lease of {self.job_name!r} for the window {self.window!r} could not be "
+                f"renewed and is about to end ({self._trouble or 'no renewal was made'}). Stop, "
+                "and start again."
+            )
 
     @property
     def checkpoint(self) -> dict[str, Any]:
@@ -184,7 +216,7 @@ class Run:
 
     def _written(self, changes: dict[str, Any]) -> bool:
         """Write once; ``False`` where it turned out what to build on."""
-        now = self._table.clock()
+        now, sent = self._table.clock(), time.monotonic()
         run = self._run.copy()
         run.status = changes.get("status", JobStatus.RUNNING)
         run.heartbeat_at = now
@@ -213,6 +245,8 @@ class Run:
             raise
         self._run = run
         self._unsure.clear()
+        self._trouble = None
+        self._sure_until = sent + self._lease.total_seconds() * _SURE_SHARE
         return True
 
     def _keep_renewing(self) -> None:
@@ -220,11 +254,18 @@ class Run:
         while not self._ended.wait(pause):
             try:
                 self.renew()
-            except LeaseLost:
+            except LeaseLost as lost:
+                _log.warning("%s", lost)
                 return
-            except Exception:  # noqa: BLE001, S112
+            except Exception as error:  # noqa: BLE001
                 # Too early to give up: the next renewal, or the job's own next write, will tell.
-                continue
+                self._trouble = error
+                _log.warning(
+                    "The lease of %r for the window %r could not be renewed: %s",
+                    self.job_name,
+                    self.window,
+                    error,
+                )
 
 
 def _described(error: BaseException) -> dict[str, str]:
