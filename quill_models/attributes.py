@@ -217,6 +217,10 @@ class Expiry(TTLAttribute):
                 raise InvalidValue(f"{self.attr_name} is beyond the year 9999") from None
         super().__set__(instance, value)  # type: ignore[no-untyped-call]
 
+    def serialize(self, value: datetime) -> str:
+        """As whole seconds since 1970."""
+        return str(epoch_seconds(value))
+
 
 def choice(enum_type: type[E], value: E | str, what: str) -> E:
     """The member of an enumeration, given as the member or as its text.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+from contextvars import ContextVar
 from functools import cache
 from threading import Lock
 from typing import Any, cast
@@ -43,6 +46,12 @@ _TRIES_WITHOUT_SERVER = 3
 # The same transaction is still on its way: its answer was lost, and it was sent again before the
 # server was through.
 _IN_PROGRESS = "TransactionInProgressException"
+
+
+# The body of the request that is being made here. What goes out is in the wire format already, so
+# that botocore's own serializer would only copy it, value by value, at a third of the client's
+# time. PynamoDB's requests over the same client have none, and are serialized as ever.
+_body: ContextVar[bytes | None] = ContextVar("quill_request_body", default=None)
 
 
 class Client:
@@ -99,13 +108,17 @@ class Client:
 
     def _once(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         client = self.botocore
+        body = json.dumps(parameters, default=_binary, separators=(",", ":")).encode()
+        token = _body.set(body)
         try:
-            answer = cast("dict[str, Any]", getattr(client, operation)(**parameters))
+            answer = cast("dict[str, Any]", getattr(client, operation)(**_outline(parameters)))
         except ClientError as error:
             self._has_answered = True
             raise translated(error, operation, self._settings) from error
         except BotoCoreError as error:
             raise translated(error, operation, self._settings) from error
+        finally:
+            _body.reset(token)
         # botocore takes any answer with status 200 for a success, a captive portal's page too.
         content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
         if "json" not in content_type:
@@ -154,7 +167,7 @@ def _connect(settings: Settings) -> BaseClient:
     )
     session = botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
     session.register_component("data_loader", _service_descriptions())
-    return session.create_client(
+    client = session.create_client(
         "dynamodb",
         region_name=settings.region,
         endpoint_url=settings.endpoint,
@@ -162,3 +175,23 @@ def _connect(settings: Settings) -> BaseClient:
         aws_access_key_id=_LOCAL_ACCESS_KEY if local else None,
         aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
     )
+    client.meta.events.register("before-call.dynamodb", _give_body)
+    return client
+
+
+def _outline(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Of a request what botocore wants to see, when it asks which table it is about."""
+    if "RequestItems" in parameters:
+        return {"RequestItems": {table: {} for table in parameters["RequestItems"]}}
+    return {"TableName": parameters["TableName"]} if "TableName" in parameters else {}
+
+
+def _give_body(params: dict[str, Any], **_: Any) -> None:
+    body = _body.get()
+    if body is not None:
+        params["body"] = body
+
+
+def _binary(value: Any) -> str:
+    """The only type of the wire format that JSON does not have."""
+    return base64.b64encode(value).decode()

@@ -47,7 +47,7 @@ DELIMITER = "#"
 PARTITION_KEY_BYTES = 2048
 SORT_KEY_BYTES = 1024
 
-_ESCAPED = {code: f"%{code:02X}" for code in range(ord("%") + 1)}
+_ESCAPED = re.compile(r"[\x00-%]")
 _ESCAPE_SEQUENCE = re.compile(r"%([0-9A-F]{2})")
 _SEQUENCE_DIGITS = 10
 _TIME_CHARACTERS = 27
@@ -71,7 +71,9 @@ def escape(component: str) -> str:
             component.encode()
         except UnicodeEncodeError:
             raise InvalidValue(f"{component[:60]!r} is no valid Unicode text") from None
-    return component.translate(_ESCAPED)
+    if _ESCAPED.search(component) is None:
+        return component
+    return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", component)
 
 
 def unescape(text: str) -> str:

@@ -6,7 +6,9 @@ import click
 
 from quill_models import __version__
 from quill_models.command.demo import demo
+from quill_models.command.events import events
 from quill_models.command.ingest import ingest
+from quill_models.command.jobs import jobs
 from quill_models.command.listing import list_items
 from quill_models.command.load import load
 from quill_models.command.local import local
@@ -25,5 +27,5 @@ def quill() -> None:
     """
 
 
-for command in (demo, local, schema, ingest, load, list_items):
+for command in (demo, local, schema, ingest, load, list_items, jobs, events):
     quill.add_command(command)

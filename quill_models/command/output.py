@@ -39,11 +39,15 @@ __all__ = [
     "reading",
     "show_error",
     "show_table",
+    "table",
 ]
 
 # A pipe has no width; wide enough that nothing is cut in a log.
 _PIPE_WIDTH = 200
-
+# What a cell holds came from outside: an escape character in it must not steer the terminal.
+_VISIBLE = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -83,12 +87,29 @@ def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
 ) -> None:
     """A table on standard output; what a cell holds is shown as text, never as markup."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    console().print(table(columns, rows, title=title))
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+) -> Table:
+    """The table that `show_table` shows. A cell may be a `Text` with a style of its own."""
+    shown = Table(
+        # As `Text`, as a title that is a string would be read as markup.
+        title=None if title is None else Text(title.translate(_VISIBLE), style="bold"),
+        title_justify="left",
+        header_style="bold",
+    )
     for column in columns:
-        table.add_column(column, overflow="fold")
+        shown.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    console().print(table)
+        shown.add_row(
+            *(
+                value if isinstance(value, Text) else Text(_cell(value).translate(_VISIBLE))
+                for value in row
+            )
+        )
+    return shown
 
 
 def _cell(value: Any) -> str:

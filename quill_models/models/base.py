@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -156,11 +157,11 @@ class QuillModel(Model):
         item: RawItem = dict(self.unknown)
         for name, key in self.composed_keys(shards).items():
             item[name] = {"S": key}
-        attributes = self._stored_attributes()
+        serializers = self._serializers()
         for name, value in self.attribute_values.items():
             if value is not None:
-                attribute = attributes[name]
-                item[name] = {attribute.attr_type: attribute.serialize(value)}
+                kind, serialize = serializers[name]
+                item[name] = {kind: value if serialize is None else serialize(value)}
         return item
 
     @classmethod
@@ -214,6 +215,21 @@ class QuillModel(Model):
         return prepared
 
     _prepared: ClassVar[dict[str, Attribute[Any]]]
+
+    @classmethod
+    def _serializers(cls) -> dict[str, tuple[str, Callable[[Any], Any] | None]]:
+        """For each stored attribute its type, and what serializes it; text stands as it is."""
+        prepared: dict[str, tuple[str, Callable[[Any], Any] | None]] | None
+        prepared = cls.__dict__.get("_prepared_serializers")
+        if prepared is None:
+            prepared = {
+                name: (each.attr_type, None if type(each) is Text else each.serialize)
+                for name, each in cls._stored_attributes().items()
+            }
+            cls._prepared_serializers = prepared
+        return prepared
+
+    _prepared_serializers: ClassVar[dict[str, tuple[str, Callable[[Any], Any] | None]]]
 
     @classmethod
     def _own_fields(cls) -> dict[str, Attribute[Any]]:

@@ -52,10 +52,11 @@ class TestForSpeed:
         outcomes(quill, numbered(range(250)))
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(600))) == {DUPLICATE: 250, CREATED: 350}
-        # Two chunks of known ones, a half, a read in vain, and then nothing but writes.
-        assert sorted(sent[:5]) == sorted([TRANSACTION, READ, READ, TRANSACTION, READ])
-        assert sent.count(READ) == 3
-        assert len(sent) <= 9
+        # Two chunks of known ones, a half, and reads in vain by those that are on their way; then
+        # nothing but writes.
+        assert sent[:2] == [TRANSACTION, READ]
+        assert 3 <= sent.count(READ) <= 5
+        assert len(sent) <= 11
 
     def test_two_actions_each_fill_a_transaction_with_fifty(self, quill: Quill) -> None:
         calls = [interaction(str(n), source="crm", external_id=str(n)) for n in range(100)]

@@ -1,0 +1,267 @@
+"""`quill events`: how far the work on a source's events is, and a second chance for dead ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import takewhile
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from quill_models import hubspot
+from quill_models.clock import system_clock
+from quill_models.command.output import json_option, print_json, show_error, table
+from quill_models.command.overview import age, alone, present, shortened, watch_option
+from quill_models.errors import InvalidValue, QuillError
+from quill_models.json_form import to_json
+from quill_models.keys import time_text
+from quill_models.models import EventStatus, WebhookEvent
+from quill_models.quill import Quill, connect
+
+__all__ = ["events"]
+
+_source = click.option("--source", default=hubspot.SOURCE, show_default=True, help="Whose events.")
+
+
+@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]")
+@_source
+@click.option(
+    "--all",
+    "with_processed",
+    is_flag=True,
+    help="Count the processed ones, too. Reads them all, which takes long and costs read units "
+    "where they are many.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many dead ones to show at most.",
+)
+@json_option
+@watch_option
+@click.pass_context
+def events(
+    context: click.Context,
+    *,
+    source: str,
+    with_processed: bool,
+    limit: int,
+    as_json: bool,
+    watch: int | None,
+) -> None:
+    """Show how many events of a source are in which status, and the dead ones.
+
+    \b
+      quill events
+      quill events --source hubspot --watch 5
+      quill events replay --all-dead
+
+    Due are those that a worker gets when it asks now: new ones, failed ones after their
+    pause, and those whose worker's lease has ended. The others wait for that.
+
+    Counting reads what it counts. Processed events, usually the most by far, are counted
+    with --all only. Dead events are shown newest first. Times are UTC.
+    """  # noqa: D301 -- click's mark for "keep these lines"
+    if not alone(context):
+        return
+    present(
+        lambda quill: _Overview.read(quill, source, limit, with_processed=with_processed),
+        as_json=as_json,
+        watch=watch,
+    )
+
+
+@events.command()
+@_source
+@click.argument("event_keys", metavar="[EVENT_KEY]...", nargs=-1)
+@click.option("--all-dead", is_flag=True, help="Replay every dead event of the source.")
+@json_option
+def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool, as_json: bool) -> None:
+    """Let failed or dead events be worked on again, at once, from their first attempt.
+
+    \b
+      quill events replay EVENT_KEY
+      quill events replay --source hubspot --all-dead
+
+    Where an event is not there, or neither failed nor dead, it is named, and the others are
+    still replayed; the exit status is then 1.
+    """  # noqa: D301
+    if bool(event_keys) == all_dead:
+        raise click.UsageError("Give event keys or --all-dead, and not both.")
+    done = _Replayed()
+    with connect() as quill:
+        try:
+            if all_dead:
+                _replay_dead(quill, source, done)
+            else:
+                _replay_named(quill, source, event_keys, done)
+        except QuillError as error:
+            if not done.replayed:
+                raise
+            raise QuillError(
+                f"{done.replayed} of the events were replayed, then: {error} "
+                "Run the same command again for the others."
+            ) from error
+    if as_json:
+        document: dict[str, Any] = {"source": source, "replayed": done.replayed}
+        if done.errors:
+            document["errors"] = [
+                {"event_key": key, "reason": reason} for key, reason in done.errors
+            ]
+        print_json(document)
+    else:
+        number = f"{done.replayed:,} event{'' if done.replayed == 1 else 's'}"
+        click.echo(f"Replayed {number} of {source}.")
+    for _, reason in done.errors:
+        show_error(reason)
+    if done.errors:
+        raise SystemExit(1)
+
+
+@dataclass
+class _Replayed:
+    """What came of a replay so far."""
+
+    replayed: int = 0
+    errors: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _replay_named(quill: Quill, source: str, keys: Iterable[str], done: _Replayed) -> None:
+    # Each once: the second time it would be pending already.
+    for key in dict.fromkeys(keys):
+        try:
+            event = quill.webhook_events.get(source, key)
+            if event is None:
+                done.errors.append((key, f"There is no event {key!r} of {source!r}."))
+                continue
+            quill.webhook_events.replay(event)
+        except InvalidValue as error:
+            done.errors.append((key, str(error)))
+        else:
+            done.replayed += 1
+
+
+def _replay_dead(quill: Quill, source: str, done: _Replayed) -> None:
+    for event in quill.webhook_events.list_by_status(source, EventStatus.DEAD):
+        try:
+            quill.webhook_events.replay(event)
+        except InvalidValue:
+            # The list lags behind: another has replayed it, or it is gone. It is not dead any more.
+            continue
+        done.replayed += 1
+
+
+@dataclass(frozen=True)
+class _Count:
+    """How many events are in a status, and how many of them are not due yet."""
+
+    events: int
+    # None in a status in which nothing is due any more.
+    waiting: int | None = None
+
+    @property
+    def due(self) -> int | None:
+        # Counted in two requests, between which an event may have gone.
+        return None if self.waiting is None else max(0, self.events - self.waiting)
+
+
+@dataclass(frozen=True)
+class _Overview:
+    """How many events are in which status, and the dead ones."""
+
+    at: datetime
+    source: str
+    counts: dict[EventStatus, _Count]
+    dead: Sequence[WebhookEvent]
+    more: bool
+
+    @classmethod
+    def read(cls, quill: Quill, source: str, limit: int, *, with_processed: bool) -> _Overview:
+        now = system_clock()
+        listed = quill.webhook_events.list_by_status
+        counts = {
+            EventStatus.PENDING: _pending(quill, source, now),
+            EventStatus.PROCESSING: _all_of(listed(source, EventStatus.PROCESSING), now),
+            EventStatus.FAILED: _all_of(listed(source, EventStatus.FAILED), now),
+            EventStatus.DEAD: _Count(listed(source, EventStatus.DEAD).count()),
+        }
+        if with_processed:
+            counts[EventStatus.PROCESSED] = _Count(listed(source, EventStatus.PROCESSED).count())
+        page = listed(source, EventStatus.DEAD, newest_first=True).page(limit)
+        return cls(now, source, counts, page.items, page.cursor is not None)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "at": time_text(self.at),
+            "source": self.source,
+            "counts": {status.value: count.events for status, count in self.counts.items()},
+            "due": {
+                status.value: count.due
+                for status, count in self.counts.items()
+                if count.due is not None
+            },
+            "dead": [to_json(event) for event in self.dead],
+            "more": self.more,
+        }
+
+    def shown(self) -> RenderableType:
+        parts: list[RenderableType] = [
+            table(
+                ("status", "events", "due now", "waiting"),
+                [
+                    (status.value, count.events, count.due, count.waiting)
+                    for status, count in self.counts.items()
+                ],
+                title=f"the events of {self.source}",
+            )
+        ]
+        if self.dead:
+            parts.append(
+                table(
+                    ("event_key", "type", "object", "occurred", "", "attempts", "last error"),
+                    [
+                        (
+                            event.event_key,
+                            event.event_type,
+                            " ".join(filter(None, (event.object_type, event.object_id))),
+                            event.occurred_at,
+                            age(event.occurred_at, self.at),
+                            event.attempts,
+                            shortened(event.last_error),
+                        )
+                        for event in self.dead
+                    ],
+                    title="dead, newest first",
+                )
+            )
+        if self.more:
+            parts.append(Text("There are more dead ones: give a higher --limit.", style="dim"))
+        return Group(*parts)
+
+
+def _pending(quill: Quill, source: str, now: datetime) -> _Count:
+    listed = quill.webhook_events.list_by_status
+    total = listed(source, EventStatus.PENDING).count()
+    # In order of their due time, so that those that wait come last. Usually none does, which one
+    # event tells; and then the list, which may be long, need not be read.
+    last_first = listed(source, EventStatus.PENDING, newest_first=True)
+    last = last_first.first()
+    if last is None or not _waits(last, now):
+        return _Count(total, 0)
+    return _Count(total, sum(1 for _ in takewhile(lambda event: _waits(event, now), last_first)))
+
+
+def _all_of(found: Iterable[WebhookEvent], now: datetime) -> _Count:
+    """Both counts in one reading, which takes as many read units as counting."""
+    each = [_waits(event, now) for event in found]
+    return _Count(len(each), sum(each))
+
+
+def _waits(event: WebhookEvent, now: datetime) -> bool:
+    return (event.due_at or event.received_at) > now
