@@ -1,8 +1,9 @@
 """The five models of the one table."""
 
 from quill_models.models.agent import Agent, AgentStatus
-from quill_models.models.base import INDEXES, QuillModel
+from quill_models.models.base import QuillModel
 from quill_models.models.increment import Increment
+from quill_models.models.indexes import INDEXES
 from quill_models.models.interaction import Channel, Direction, Interaction
 from quill_models.models.job_run import JobRun, JobStatus
 from quill_models.models.metric import Grain, Metric

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, NoReturn, Self
 from pynamodb.attributes import Attribute, UnicodeAttribute
 from pynamodb.connection.table import TableConnection
 from pynamodb.expressions.condition import Condition
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import BatchWrite, Model
 
 from quill_models.attributes import Expiry, Instant, Text, optional
@@ -19,12 +18,11 @@ from quill_models.current import current_table, known_shards
 from quill_models.errors import InvalidValue
 from quill_models.keys import Key
 from quill_models.models.bridge import CurrentMeta, shared_connection
+from quill_models.models.indexes import ByParent, BySecond, ByStatus
 from quill_models.settings import Settings
 from quill_models.table import RawItem, Table, new_token
 
-__all__ = ["INDEXES", "QuillModel"]
-
-INDEXES = ("gsi1", "gsi2", "gsi3")
+__all__ = ["QuillModel"]
 
 
 class _ComposedKey(UnicodeAttribute):
@@ -40,39 +38,6 @@ class _ComposedKey(UnicodeAttribute):
             f"{self.attr_name} is composed from the fields of {type(instance).__name__}; "
             "set those instead"
         )
-
-
-class _Gsi1(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call]
-    """What belongs to one parent: an agent, a job, an object, a bucket."""
-
-    class Meta:
-        index_name = "gsi1"
-        projection = AllProjection()
-
-    gsi1pk = UnicodeAttribute(hash_key=True)
-    gsi1sk = UnicodeAttribute(range_key=True)
-
-
-class _Gsi2(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call]
-    """The second list of each kind: team, contact, lease or success, work."""
-
-    class Meta:
-        index_name = "gsi2"
-        projection = AllProjection()
-
-    gsi2pk = UnicodeAttribute(hash_key=True)
-    gsi2sk = UnicodeAttribute(range_key=True)
-
-
-class _Gsi3(GlobalSecondaryIndex["QuillModel"]):  # type: ignore[no-untyped-call]
-    """Everything of one status or one day."""
-
-    class Meta:
-        index_name = "gsi3"
-        projection = AllProjection()
-
-    gsi3pk = UnicodeAttribute(hash_key=True)
-    gsi3sk = UnicodeAttribute(range_key=True)
 
 
 class QuillModel(Model):
@@ -99,9 +64,9 @@ class QuillModel(Model):
     write_token = optional(Text())
     created_token = optional(Text())
 
-    gsi1 = _Gsi1()
-    gsi2 = _Gsi2()
-    gsi3 = _Gsi3()
+    gsi1 = ByParent()
+    gsi2 = BySecond()
+    gsi3 = ByStatus()
 
     def __init__(self, **fields: Any) -> None:
         """Made by the models, whose constructors name and type each field."""

@@ -133,7 +133,8 @@ class Cancel(Write[JobRun]):
     def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
         """See `Write.refused`."""
         item = refusals[0].item if refusals[0] is not None else None
-        if item is None or token_of(item) == self._run.write_token:
+        if token_of(item) == self._run.write_token or item is None:
+            # Our own write, whose answer was lost; or it has expired, and is over anyway.
             return self._run
         found = JobRun.from_item(item)
         if found.status is not JobStatus.RUNNING:
