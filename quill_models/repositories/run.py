@@ -211,8 +211,16 @@ class Run:
             if self._run.status is not JobStatus.RUNNING:
                 raise self.lost(self._run.to_item(1))
             while not self._written(changes):
-                # One of our own writes was done although no answer came; this one builds on it.
-                pass
+                # One of our own writes was done although no answer came; this one builds on it,
+                # unless it was the end.
+                ended = self._ended_as()
+                if ended is not None:
+                    if changes.get("status") is ended:
+                        return
+                    raise self.lost(self._run.to_item(1))
+
+    def _ended_as(self) -> JobStatus | None:
+        return None if self._run.status is JobStatus.RUNNING else self._run.status
 
     def _written(self, changes: dict[str, Any]) -> bool:
         """Write once; ``False`` where it turned out what to build on."""
