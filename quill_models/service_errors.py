@@ -151,7 +151,8 @@ def _service_error(error: ClientError, operation: str, settings: Settings) -> Qu
         return Throttled(f"{operation} on {table!r} was throttled until its deadline: {message}")
     if code in _DENIED:
         return AccessDenied(f"{operation} on {table!r} is not allowed: {message}")
-    if status >= 500:
+    if status >= 500 or (code.isdigit() and message.startswith("{")):
+        # The latter is DynamoDB's refusal, cut off on its way.
         return AnswerLost(
             f"{operation} on {table!r} failed in the server: {message}. "
             "Whether it was done is not known; sending it again is safe."

@@ -11,7 +11,7 @@ from typing import Self
 
 from quill_models import key_schema
 from quill_models.actions import Action, Put, Refusal
-from quill_models.errors import AlreadyRunning, AlreadySucceeded
+from quill_models.errors import AlreadyRunning, AlreadySucceeded, LeaseLost
 from quill_models.models import INDEXES, JobRun, JobStatus
 from quill_models.raw_item import RawItem
 from quill_models.table import Condition, Table, raw_key, token_of
@@ -133,8 +133,10 @@ class Cancel(Write[JobRun]):
     def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
         """See `Write.refused`."""
         item = refusals[0].item if refusals[0] is not None else None
-        if token_of(item) == self._run.write_token or item is None:
-            # Our own write, whose answer was lost; or it has expired, and is over anyway.
+        if item is None:
+            raise LeaseLost(f"{self._run!r} was deleted; there is nothing to cancel.")
+        if token_of(item) == self._run.write_token:
+            # Our own write, whose answer was lost.
             return self._run
         found = JobRun.from_item(item)
         if found.status is not JobStatus.RUNNING:

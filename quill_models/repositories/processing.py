@@ -172,7 +172,10 @@ class Worker:
                 try:
                     self._queue.renew(event, self._lease)
                 except LeaseLost:
-                    self._lost.add(key)
+                    with self._lock:
+                        # Not if it was done with meanwhile, or given back.
+                        if self._held.get(key) is event:
+                            self._lost.add(key)
                 except Exception:  # noqa: BLE001, S112
                     # Too early to give up: the next renewal, or the event's completion, will tell.
                     continue

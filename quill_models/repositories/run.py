@@ -92,7 +92,9 @@ class Run:
         Measured on this machine from before the last renewal was sent, whatever its clock does.
         Ask it, or call `check`, before a step that only one process may do.
         """
-        return self._lost is None and time.monotonic() < self._sure_until
+        return (
+            self._lost is None and self._ended_as() is None and time.monotonic() < self._sure_until
+        )
 
     def check(self) -> None:
         """Raise `LeaseLost` where the lease is lost, or cannot be kept. No request.
@@ -101,6 +103,8 @@ class Run:
         """
         if self._lost is not None:
             raise self._lost
+        if self._ended_as() is not None:
+            raise self.lost(self._run.to_item(1))
         if not self.is_sure:
             raise LeaseLost(
                 f"The lease of {self.job_name!r} for the window {self.window!r} could not be "

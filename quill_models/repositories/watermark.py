@@ -59,6 +59,10 @@ class Watermark:
             LeaseLost: the run no longer holds its window; nothing was written.
             InvalidValue: a naive time, a number that cannot be stored, another type than so far.
         """
+        if run.job_name != self.job_name:
+            raise InvalidValue(
+                f"a run of {run.job_name!r} cannot move the watermark of {self.job_name!r}"
+            )
         kind, stored = _stored(to)
         return send(self._table, _Advance(self._table, self._key, kind, stored, run))
 

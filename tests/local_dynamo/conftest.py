@@ -16,7 +16,7 @@ def shared(quill_endpoint: str) -> Iterator[Quill]:
     """One table for the tests of a module that leave nothing in it, as each table takes time."""
     settings = Settings(endpoint=quill_endpoint, table=f"quill-test-{secrets.token_hex(8)}")
     with connect(settings) as connected:
-        connected.schema.apply()
+        connected.schema.apply(stream=False)
         yield connected
         connected.schema.delete_table()
 

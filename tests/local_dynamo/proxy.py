@@ -1,14 +1,18 @@
-"""A proxy between the client and the server that loses answers, or goes away."""
+"""A proxy between the client and the server that loses answers, disturbs them, or goes away."""
 
 from __future__ import annotations
 
 import socket
+import sys
 from collections import Counter
 from contextlib import suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
+from typing import Any
 from urllib.parse import urlsplit
+
+from tests.local_dynamo.faults import Answer, Fault, Faults
 
 __all__ = ["Proxy"]
 
@@ -19,12 +23,14 @@ class Proxy:
     Attributes:
         endpoint: the URL to connect to.
         passed: how many requests the server acted on, by operation.
+        faults: what goes wrong at random; nothing at first.
     """
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         self.target = (parts.hostname or "", parts.port or 80)
         self.passed: Counter[str] = Counter()
+        self.faults = Faults(0)
         self._losses: Counter[str] = Counter()
         self._last: tuple[str, int] | None = None
         self._lock = Lock()
@@ -70,53 +76,88 @@ class Proxy:
 
 class _Server(ThreadingHTTPServer):
     proxy: Proxy
+    # Clients that were cut off come back all at once.
+    request_queue_size = 128
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
-        self.connections: list[socket.socket] = []
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._connections: set[socket.socket] = set()
+        self._lock = Lock()
 
-    def process_request(self, request: object, client_address: object) -> None:
-        assert isinstance(request, socket.socket)
-        self.connections.append(request)
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
         super().process_request(request, client_address)
 
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # That the client or the server is gone is what this proxy is there for.
+        if not isinstance(sys.exception(), OSError | HTTPException):
+            super().handle_error(request, client_address)
+
     def end(self) -> None:
-        for connection in self.connections:
-            # Wakes the thread that waits for the next request on it.
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            for connection in self._connections:
+                # Wakes the thread that waits for the next request on it.
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
         self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """One connection of a client, and one behind it to the server."""
+
     protocol_version = "HTTP/1.1"
+    # An answer leaves in one piece: as two, the second would wait for the first's receipt.
+    wbufsize = -1
     server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.behind = HTTPConnection(*self.server.proxy.target, timeout=30)
+
+    def finish(self) -> None:
+        self.behind.close()
+        super().finish()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        self.close_connection = True
         proxy = self.server.proxy
-        if not proxy.takes(operation):
-            return
-        host, port = proxy.target
-        behind = HTTPConnection(host, port, timeout=30)
-        try:
-            behind.request("POST", self.path, body, dict(self.headers))
-            answer = behind.getresponse()
-            content = answer.read()
-        finally:
-            behind.close()
-        if proxy.loses(operation):
-            return
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
+        fault = proxy.faults.next()
+        answer: Answer | None = None
+        # Whatever returns early hangs up.
+        self.close_connection = True
+        if fault is None or fault.after:
+            if not proxy.takes(operation):
+                return
+            answer = self._ask(body)
+            if fault is Fault.LOST or proxy.loses(operation):
+                return
+        if fault is not None:
+            answer = proxy.faults.answer(fault) or answer
+        if answer is not None:
+            self._tell(answer, in_full=fault is not Fault.CUT_MIDWAY)
+
+    def _ask(self, body: bytes) -> Answer:
+        self.behind.request("POST", self.path, body, dict(self.headers))
+        answer = self.behind.getresponse()
+        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+
+    def _tell(self, answer: Answer, *, in_full: bool) -> None:
+        self.send_response_only(answer.status)
+        for name, value in answer.headers.items():
             if name.lower() not in {"connection", "content-length", "transfer-encoding"}:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(answer.content)))
         self.end_headers()
-        self.wfile.write(content)
-        self.close_connection = False
+        length = len(answer.content)
+        self.wfile.write(answer.content[: length if in_full else length // 2])
+        self.close_connection = not in_full
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
         """Nothing on standard error."""

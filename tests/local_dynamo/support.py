@@ -77,6 +77,21 @@ def store(quill: Quill, item: dict[str, Any]) -> None:
     botocore_of(quill).put_item(TableName=quill.settings.table, Item=item)
 
 
+def scanned(quill: Quill, kind: str) -> list[dict[str, Any]]:
+    """All that the server has of a kind, in its wire format."""
+    pages = (
+        botocore_of(quill)
+        .get_paginator("scan")
+        .paginate(
+            TableName=quill.settings.table,
+            FilterExpression="kind = :kind",
+            ExpressionAttributeValues={":kind": {"S": kind}},
+            ConsistentRead=True,
+        )
+    )
+    return [item for page in pages for item in page["Items"]]
+
+
 def is_as_stored(quill: Quill, model: QuillModel) -> bool:
     """Whether a model says exactly what the server has under its key: keys, token, times, all."""
     return model.to_item(quill._table.shards) == stored(quill, model.key())
@@ -89,15 +104,28 @@ def wait_until(holds: Callable[[], bool], within: float) -> None:
         time.sleep(0.1)
 
 
-def race(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """What a module's function returns in as many processes, all begun at the same moment."""
-    context = multiprocessing.get_context("spawn")
+def race(
+    work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], *, within: float = 60
+) -> list[Any]:
+    """What a module's function returns in as many processes, all begun at the same moment.
+
+    Args:
+        work: the function; it and all that it is given and returns travel between processes.
+        arguments: for each process its own.
+        within: the seconds after which the race has failed.
+    """
+    # Processes that are forks of one with all imports done start at once. Forks of this one would
+    # have its threads' locks without its threads.
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload(["freezegun", "pytest", "quill_models"])
     barrier = context.Barrier(len(arguments))
     with ProcessPoolExecutor(
         len(arguments), mp_context=context, initializer=_line_up, initargs=(barrier,)
     ) as pool:
         running = [pool.submit(_from_the_line, work, each) for each in arguments]
-        return [each.result(timeout=60) for each in running]
+        return [each.result(timeout=within) for each in running]
 
 
 def _line_up(barrier: Barrier) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from quill_models import Agent, Outcome, Quill
 from quill_models.errors import InvalidPayload, InvalidValue, PartialWriteError
+from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
@@ -22,6 +23,8 @@ from tests.local_dynamo.support import (
 
 CREATED, UPDATED, UNCHANGED = Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED
 STALE, CONFLICT = Outcome.STALE, Outcome.CONFLICT
+
+quill = tables.emptied
 
 
 def ada(**fields: Any) -> Agent:

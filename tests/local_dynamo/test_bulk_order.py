@@ -1,5 +1,6 @@
 """A bulk call does what the same writes do one after the other."""
 
+import json
 import random
 from typing import Any
 
@@ -36,18 +37,16 @@ def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int
     other = Settings(endpoint=quill_endpoint, table=f"{quill.settings.table}-singly")
     keys_twice: list[Any] = []
 
-    def note(params: dict[str, Any], **_: Any) -> None:
+    def note(request: Any, **_: Any) -> None:
         keys = [
             str(action.get("Key") or (action["Item"]["pk"], action["Item"]["sk"]))
-            for entry in params["TransactItems"]
+            for entry in json.loads(request.body).get("TransactItems", [])
             for action in entry.values()
         ]
         if len(set(keys)) < len(keys):
             keys_twice.append(keys)
 
-    botocore_of(quill).meta.events.register(
-        "provide-client-params.dynamodb.TransactWriteItems", note
-    )
+    botocore_of(quill).meta.events.register("before-send.dynamodb", note)
     with connect(other) as singly:
         singly.schema.apply(stream=False)
         for _ in range(4):

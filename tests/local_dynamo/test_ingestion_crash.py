@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,38 +11,33 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from quill_models import Agent, Key, Quill, Settings, connect, hubspot
 from quill_models.local import LocalServer, ServerState, ServerStatus
-
-EVENTS = 2000
+from tests.local_dynamo.support import SECOND
 
 Running = subprocess.Popen[str]
 
 
-class Machine:
-    """One with a server of its own, whose data is on disk."""
+class Shell:
+    """Where commands are run, all of which end with it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.server = LocalServer(free_port(), state_dir=folder / "server")
-        self.settings = Settings(endpoint=self.server.endpoint)
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
         self._commands: list[Running] = []
 
-    def start(self) -> ServerStatus:
-        found = Settings.load(env_file=None)
-        return self.server.start(local_home=found.local_home, java_home=found.java_home)
-
-    def command(self, *arguments: object) -> Running:
+    def run(self, *arguments: object) -> Running:
         environ = {
             **os.environ,
             "DATA_BACKEND": "dynamodb-local",
-            "DYNAMODB_ENDPOINT": self.server.endpoint,
-            "QUILL_TABLE": self.settings.table,
+            "DYNAMODB_ENDPOINT": str(self._settings.endpoint),
+            "QUILL_TABLE": self._settings.table,
+            "QUILL_DEADLINE_SECONDS": str(self._settings.deadline.total_seconds()),
         }
         code = "from quill_models.command import main; main()"
         running = subprocess.Popen(
@@ -50,7 +46,7 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=self.folder,
+            cwd=self._folder,
             env=environ,
         )
         self._commands.append(running)
@@ -60,6 +56,32 @@ class Machine:
         for running in self._commands:
             running.kill()
             running.communicate()
+
+
+@contextmanager
+def a_shell(quill: Quill, folder: Path) -> Iterator[Shell]:
+    shell = Shell(quill.settings, folder)
+    try:
+        yield shell
+    finally:
+        shell.end()
+
+
+class Machine:
+    """One with a server of its own, whose data is on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = LocalServer(free_port(), state_dir=folder / "server")
+        # Nobody brings back the server that is killed while a command runs.
+        self.settings = Settings(endpoint=self.server.endpoint, deadline=SECOND)
+        self.shell = Shell(self.settings, folder)
+
+    def start(self) -> ServerStatus:
+        found = Settings.load(env_file=None)
+        return self.server.start(local_home=found.local_home, java_home=found.java_home)
+
+    def end(self) -> None:
+        self.shell.end()
         self.server.stop()
 
 
@@ -82,17 +104,25 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def quill(machine: Machine) -> Iterator[Quill]:
+def on_disk(machine: Machine) -> Iterator[Quill]:
     with connect(machine.settings) as quill:
         quill.schema.apply()
         yield quill
 
 
-@pytest.fixture
-def deliveries(machine: Machine) -> Path:
+@contextmanager
+def fresh_table(endpoint: str) -> Iterator[Quill]:
+    settings = Settings(endpoint=endpoint, table=f"quill-test-{secrets.token_hex(8)}")
+    with connect(settings) as quill:
+        quill.schema.apply(stream=False)
+        yield quill
+        quill.schema.delete_table()
+
+
+def deliveries_of(events: int, folder: Path) -> Path:
     """Deliveries of a hundred events, one a line."""
-    path = machine.folder / "deliveries.jsonl"
-    events = [
+    path = folder / "deliveries.jsonl"
+    given = [
         {
             "eventId": number,
             "subscriptionId": 5120331,
@@ -105,9 +135,9 @@ def deliveries(machine: Machine) -> Path:
             "propertyName": "lifecyclestage",
             "propertyValue": "lead",
         }
-        for number in range(EVENTS)
+        for number in range(events)
     ]
-    bodies = [json.dumps(events[at : at + 100]) for at in range(0, EVENTS, 100)]
+    bodies = [json.dumps(given[at : at + 100]) for at in range(0, events, 100)]
     path.write_text("\n".join(bodies) + "\n")
     return path
 
@@ -128,29 +158,33 @@ def wait_until_stored(quill: Quill, number: int, running: Running) -> None:
         time.sleep(0.1)
 
 
-def is_whole_after_another_run(machine: Machine, quill: Quill, deliveries: Path) -> None:
+def is_whole_after_another_run(shell: Shell, quill: Quill, deliveries: Path, events: int) -> int:
+    """How many were stored before it."""
     before = stored(quill)
     assert len(before) == len(set(before))
-    again = machine.command("ingest", "hubspot", "--json", deliveries)
+    again = shell.run("ingest", "hubspot", "--json", deliveries)
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
     assert json.loads(out)["total"] == {
-        "events": EVENTS,
-        "created": EVENTS - len(before),
+        "events": events,
+        "created": events - len(before),
         "duplicate": len(before),
         "conflict": 0,
     }
-    assert stored(quill) == list(range(EVENTS))
+    assert stored(quill) == list(range(events))
     by_object = Counter[int]()
     for number in range(7):
         found = quill.webhook_events.list_by_object(hubspot.SOURCE, "contact", str(100 + number))
         by_object.update(event.payload["eventId"] for event in found)
-    assert by_object == Counter(range(EVENTS))
+    assert by_object == Counter(range(events))
+    return len(before)
 
 
-def test_the_server_is_killed(machine: Machine, quill: Quill, deliveries: Path) -> None:
-    running = machine.command("ingest", "hubspot", deliveries)
-    wait_until_stored(quill, 300, running)
+def test_the_server_is_killed(machine: Machine, on_disk: Quill, tmp_path: Path) -> None:
+    events = 2000
+    deliveries = deliveries_of(events, tmp_path)
+    running = machine.shell.run("ingest", "hubspot", deliveries)
+    wait_until_stored(on_disk, 300, running)
     pid = machine.server.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -161,39 +195,56 @@ def test_the_server_is_killed(machine: Machine, quill: Quill, deliveries: Path) 
     assert "again" in message
 
     assert machine.start().state is ServerState.STARTED
-    already = len(stored(quill))
-    assert 300 <= already < EVENTS
-    is_whole_after_another_run(machine, quill, deliveries)
+    already = is_whole_after_another_run(machine.shell, on_disk, deliveries, events)
+    assert 300 <= already < events
 
 
-def test_the_command_is_killed(machine: Machine, quill: Quill, deliveries: Path) -> None:
-    for number in (1, 600):
-        running = machine.command("ingest", "hubspot", deliveries)
-        wait_until_stored(quill, number, running)
-        # Anywhere within a transaction.
-        time.sleep(random.uniform(0, 0.15))  # noqa: S311
-        running.kill()
-        running.communicate()
-        assert running.returncode == -signal.SIGKILL
-    assert len(stored(quill)) < EVENTS
-    is_whole_after_another_run(machine, quill, deliveries)
-    # What the killed ones left behind says that it is running until its lease ends.
-    assert quill.job_runs.list_by_status("running").count() == 2
+@pytest.mark.soak
+def test_the_command_is_killed(quill_endpoint: str, tmp_path: Path, soak: bool) -> None:
+    tables, events = (50, 800) if soak else (1, 400)
+    deliveries = deliveries_of(events, tmp_path)
+    with fresh_table(quill_endpoint) as quill, a_shell(quill, tmp_path) as shell:
+        began = time.monotonic()
+        shell.run("ingest", "hubspot", deliveries).communicate()
+        whole = time.monotonic() - began
+    # Spread over the whole of a run: from its start, over its first write, to its end.
+    kills = 2 * tables
+    moments = [(number + random.random()) / kills * whole for number in range(kills)]  # noqa: S311
+    random.shuffle(moments)
+    midway = 0
+    for _ in range(tables):
+        with fresh_table(quill_endpoint) as quill, a_shell(quill, tmp_path) as shell:
+            left_running = 0
+            # The second finds what the first has left.
+            for moment in (moments.pop(), moments.pop()):
+                before = len(stored(quill))
+                running = shell.run("ingest", "hubspot", deliveries)
+                with suppress(subprocess.TimeoutExpired):
+                    running.wait(moment)
+                running.kill()
+                running.communicate()
+                left_running += before < len(stored(quill)) < events
+            is_whole_after_another_run(shell, quill, deliveries, events)
+            # What was killed says that it is running, until its lease ends.
+            assert quill.job_runs.list_by_status("running").count() >= left_running
+            midway += left_running
+    # A half of the time goes by before the first write; the second of a table may find all there.
+    assert midway >= kills // 5
 
 
-def test_stop_and_start_lose_nothing(machine: Machine, quill: Quill) -> None:
-    quill.agents.put_many(
+def test_stop_and_start_lose_nothing(machine: Machine, on_disk: Quill) -> None:
+    on_disk.agents.put_many(
         Agent(agent_id=str(n), team="t", external_ids={"a": str(n)}) for n in range(50)
     )
-    quill.store.put(Key("a", "b"), {"n": 1})
-    with quill.job_runs.start("job", "w") as run:
+    on_disk.store.put(Key("a", "b"), {"n": 1})
+    with on_disk.job_runs.start("job", "w") as run:
         run.save_checkpoint({"page": 1})
     assert machine.server.stop().state is ServerState.STOPPED
     assert machine.start().state is ServerState.STARTED
-    assert quill.schema.apply() == []
-    assert quill.agents.list_by_team("t").count() == 50
-    assert quill.agents.get_by_external_id("a", "49") is not None
-    assert quill.store.get(Key("a", "b")) == {"n": 1}
-    found = quill.job_runs.get("job", "w")
+    assert on_disk.schema.apply() == []
+    assert on_disk.agents.list_by_team("t").count() == 50
+    assert on_disk.agents.get_by_external_id("a", "49") is not None
+    assert on_disk.store.get(Key("a", "b")) == {"n": 1}
+    found = on_disk.job_runs.get("job", "w")
     assert found is not None
     assert (found.status, found.checkpoint) == ("succeeded", {"page": 1})

@@ -9,6 +9,7 @@ import pytest
 
 from quill_models import Agent, Interaction, Outcome, Quill
 from quill_models.errors import InvalidPayload, InvalidValue
+from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
@@ -26,6 +27,8 @@ from tests.local_dynamo.support import (
 CREATED, UPDATED, UNCHANGED = Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED
 STALE, CONFLICT, DUPLICATE = Outcome.STALE, Outcome.CONFLICT, Outcome.DUPLICATE
 MICROSECOND = timedelta(microseconds=1)
+
+quill = tables.emptied
 
 
 def call(key: str = "i1", **fields: Any) -> Interaction:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from quill_models import AlreadyRunning, JobStatus, LeaseLost, Quill
+from quill_models import AlreadyRunning, JobStatus, LeaseLost, Quill, Run
 from quill_models.errors import InvalidValue
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, HandClock, on_the_wire
@@ -182,10 +182,21 @@ class TestSure:
 
     def test_no_longer_before_the_lease_ends(self, quill: Quill) -> None:
         run = quill.job_runs.start("job", WINDOW, lease=timedelta(seconds=1))
-        assert run.is_sure
+        assert sure(run)
         time.sleep(0.9)
-        assert not run.is_sure
+        assert not sure(run)
         with pytest.raises(LeaseLost, match="about to end"):
             run.check()
         run.renew()
         run.check()
+
+    def test_no_longer_when_it_is_over(self, quill: Quill) -> None:
+        with quill.job_runs.start("job", WINDOW) as run:
+            assert sure(run)
+        assert not sure(run)
+        with pytest.raises(LeaseLost, match="is over"):
+            run.check()
+
+
+def sure(run: Run) -> bool:
+    return run.is_sure

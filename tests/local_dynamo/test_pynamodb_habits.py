@@ -2,7 +2,7 @@
 
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,25 +16,33 @@ from quill_models import (
     Interaction,
     Outcome,
     Quill,
-    Settings,
     WebhookEvent,
     connect,
     current,
 )
 from quill_models.errors import QuillError
-from quill_models.local import embedded
+from tests.local_dynamo import tables
+from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import NOON, SECOND, event, interaction, is_as_stored, stored
 
+quill = tables.emptied
 
-@pytest.fixture
-def other(quill: Quill) -> Iterator[Quill]:
-    """Another table on the same server, not entered."""
-    settings = replace(quill.settings, table=f"{quill.settings.table}-b")
+
+@pytest.fixture(scope="module")
+def another(shared: Quill) -> Iterator[Quill]:
+    settings = replace(shared.settings, table=f"{shared.settings.table}-b")
     with connect(settings) as made:
-        made.schema.apply()
+        made.schema.apply(stream=False)
     yield made
     made.schema.delete_table()
     made.close()
+
+
+@pytest.fixture
+def other(another: Quill) -> Iterator[Quill]:
+    """Another table on the same server, empty, and not entered."""
+    yield another
+    tables.empty(another)
 
 
 @pytest.fixture
@@ -167,7 +175,7 @@ class TestQueries:
             transaction.save(event(), condition=WebhookEvent.pk.does_not_exist())
         assert quill.agents.list_by_team("t").count() == 1
         assert quill.webhook_events.get("hubspot", "e1") == event()
-        with (  # noqa: PT012
+        with (
             pytest.raises(TransactWriteError),
             TransactWrite(connection=connection) as transaction,
         ):
@@ -282,21 +290,22 @@ class TestTwoTables:
         assert contextvars.Context().run(agent_here) == "other"
 
 
-def test_two_endpoints(quill: Quill) -> None:
-    found = Settings.load(env_file=None)
-    with (
-        embedded(local_home=found.local_home, java_home=found.java_home) as server,
-        connect(replace(quill.settings, endpoint=server.endpoint)) as there,
-    ):
-        there.schema.apply()
-        quill.agents.put(Agent(agent_id="a", name="here"))
-        there.agents.put(Agent(agent_id="a", name="there"))
-        assert agent_here() == "there"
-        with connect(quill.settings):
-            assert agent_here() == "here"
-            Agent(agent_id="b").save()
-        assert agent_here() == "there"
-        assert there.agents.get("b") is None
-        assert quill.agents.get("b") is not None
-        assert quill.agents.get("a") == Agent(agent_id="a", name="here")
-        assert there.agents.get("a") == Agent(agent_id="a", name="there")
+def test_two_endpoints(quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+    """Both lead to the same table; the proxy counts what came its way."""
+
+    def through_the_proxy(work: Callable[[], object]) -> int:
+        before = proxy.passed.total()
+        work()
+        return proxy.passed.total() - before
+
+    assert through_the_proxy(lambda: quill.agents.put(Agent(agent_id="a", name="here"))) == 0
+    assert through_the_proxy(lambda: behind_proxy.agents.put(Agent(agent_id="a", name="b"))) > 0
+    assert through_the_proxy(agent_here) == 1
+    with connect(quill.settings):
+        assert through_the_proxy(agent_here) == 0
+        assert through_the_proxy(Agent(agent_id="c").save) == 0
+    assert through_the_proxy(agent_here) == 1
+    assert through_the_proxy(Agent(agent_id="d").save) > 0
+    assert through_the_proxy(lambda: quill.agents.get("a")) == 0
+    assert through_the_proxy(lambda: behind_proxy.agents.get("a")) == 1
+    assert sorted(proxy.passed) == ["GetItem", "PutItem", "Query"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from quill_models import Agent, Metric, Query, Quill, Settings, connect
 from quill_models.errors import InvalidCursor
+from tests.local_dynamo import tables
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
@@ -26,6 +27,8 @@ from tests.local_dynamo.support import (
 Listing = Callable[[Quill], Query[Any]]
 
 ITEMS = 23
+
+quill = tables.emptied
 
 
 def by_agent(quill: Quill) -> Query[Any]:
@@ -83,7 +86,7 @@ class TestPages:
         assert ids([first]) == everything[:1]
 
         @given(limits=st.lists(st.integers(1, ITEMS + 2), min_size=1, max_size=4))
-        @examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @examples(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         def any_limits(limits: list[int]) -> None:
             pages = paged(query, limits)
             assert [each for page in pages for each in page] == everything
@@ -305,8 +308,12 @@ class TestOnTheWire:
         def note(parsed: Any, **_: Any) -> None:
             counts.append((parsed["ScannedCount"], parsed["Count"]))
 
-        botocore_of(quill).meta.events.register("after-call.dynamodb.Query", note)
-        found = list(quill.webhook_events.list_by_status("hubspot", status))
+        client = botocore_of(quill).meta.events
+        client.register("after-call.dynamodb.Query", note)
+        try:
+            found = list(quill.webhook_events.list_by_status("hubspot", status))
+        finally:
+            client.unregister("after-call.dynamodb.Query", note)
         assert len(found) == 5
         assert [scanned for scanned, _ in counts] == [count for _, count in counts]
 

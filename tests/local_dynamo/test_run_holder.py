@@ -8,6 +8,9 @@ import pytest
 
 from quill_models import JobStatus, LeaseLost, Quill, QuillError
 from quill_models.errors import AnswerLost, InvalidPayload
+from tests.local_dynamo import tables
+
+quill = tables.emptied
 
 
 def lose_next_answer(quill: Quill, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

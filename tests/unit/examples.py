@@ -1,4 +1,4 @@
-"""One model of each kind, to vary."""
+"""One model of each kind, to vary, and the table that stamps them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from quill_models import Agent, Interaction, JobRun, Metric, WebhookEvent
-from quill_models.models import QuillModel
+import pytest
+
+from quill_models import Agent, Interaction, JobRun, Metric, Settings, WebhookEvent
+from quill_models.models import INDEXES, QuillModel
+from quill_models.table import Table
 
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2031, 5, 17, tzinfo=UTC)
@@ -92,3 +95,10 @@ EXAMPLES: dict[str, Callable[..., QuillModel]] = {
     "job_run": job_run,
     "webhook_event": webhook_event,
 }
+
+KINDS = pytest.mark.parametrize("kind", EXAMPLES)
+COMPOSED = ("pk", "sk", *(f"{index}{part}" for index in INDEXES for part in ("pk", "sk")))
+
+
+def table(clock: datetime = NOON, **given_settings: Any) -> Table:
+    return Table(Settings(**given_settings), lambda: clock)

@@ -209,6 +209,7 @@ PASSING: list[Answer] = [
     refusal("TransactionInProgressException"),
     refusal("InternalServerError", 500),
     answer(b"<html>Service Unavailable</html>", 503),
+    answer(b'{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFai', 400),
 ]
 
 

@@ -1,37 +1,36 @@
+"""Models as Python objects: how they are made, compared, shown, and what their keys follow."""
+
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import botocore.session
 import pytest
-from botocore.validate import ParamValidator
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from quill_models import Agent, Grain, Interaction, Metric, Settings, WebhookEvent
+from quill_models import Agent
 from quill_models.current import entered
 from quill_models.errors import InvalidValue
-from quill_models.models import INDEXES, QuillModel
+from quill_models.models import QuillModel
 from quill_models.shards import DEFAULT_SHARDS
-from quill_models.table import Table
 
-from .examples import EXAMPLES, MIDNIGHT, NOON, agent, interaction, job_run, metric, webhook_event
-from .strategies import MODELS, instants, texts
-from .wire import Wire, always
-
-# Of each of five kinds.
-FEW = settings(max_examples=25)
-KINDS = pytest.mark.parametrize("kind", EXAMPLES)
-COMPOSED = ("pk", "sk", *(f"{index}{part}" for index in INDEXES for part in ("pk", "sk")))
-
-
-def table(clock: datetime = NOON, **given_settings: Any) -> Table:
-    return Table(Settings(**given_settings), lambda: clock)
-
+from .examples import (
+    COMPOSED,
+    EXAMPLES,
+    KINDS,
+    NOON,
+    agent,
+    interaction,
+    job_run,
+    metric,
+    table,
+    webhook_event,
+)
+from .strategies import texts
 
 # Constructors.
 
@@ -90,195 +89,6 @@ def test_another_scope_is_refused_and_the_allowed_ones_are_named(scope: str) -> 
 @given(st.sampled_from(("agent", "team")), texts())
 def test_a_scope_takes_every_identity(kind: str, identity: str) -> None:
     assert metric(scope=f"{kind}:{identity}").scope == f"{kind}:{identity}"
-
-
-# Buckets.
-
-_LENGTHS = {
-    Grain.HOUR: timedelta(hours=1),
-    Grain.DAY: timedelta(days=1),
-    Grain.WEEK: timedelta(days=7),
-}
-
-
-def _next(grain: Grain, start: datetime) -> datetime:
-    if grain is Grain.MONTH:
-        return (start + timedelta(days=32)).replace(day=1)
-    return start + _LENGTHS[grain]
-
-
-@pytest.mark.parametrize("grain", Grain)
-@given(instants())
-def test_a_time_falls_in_the_bucket_that_starts_at_its_floor(
-    grain: Grain, instant: datetime
-) -> None:
-    utc = instant.astimezone(UTC)
-    start = grain.floor(utc)
-    assert start <= utc < _next(grain, start)
-    assert grain.floor(start) == start
-    assert grain.floor(_next(grain, start)) == _next(grain, start)
-    assert grain.floor(_next(grain, start) - timedelta(microseconds=1)) == start
-
-
-@pytest.mark.parametrize(
-    ("grain", "start"),
-    [
-        (Grain.HOUR, datetime(2031, 5, 17, 12, tzinfo=UTC)),
-        (Grain.DAY, datetime(2031, 5, 17, tzinfo=UTC)),
-        # A Monday.
-        (Grain.WEEK, datetime(2031, 5, 12, tzinfo=UTC)),
-        (Grain.MONTH, datetime(2031, 5, 1, tzinfo=UTC)),
-    ],
-)
-def test_the_buckets_of_one_moment(grain: Grain, start: datetime) -> None:
-    moment = NOON + timedelta(minutes=34, microseconds=5)
-    assert grain.floor(moment) == start
-    assert metric(grain=grain, bucket_start=start).bucket_start == start
-    with pytest.raises(InvalidValue, match="that bucket starts at") as caught:
-        metric(grain=grain, bucket_start=moment)
-    assert str(caught.value).endswith(start.isoformat())
-
-
-@pytest.mark.parametrize("grain", Grain)
-@given(st.data())
-def test_only_the_start_of_a_bucket_is_taken(grain: Grain, data: st.DataObject) -> None:
-    instant = data.draw(instants()).astimezone(UTC)
-    start = grain.floor(instant)
-    assert metric(grain=grain, bucket_start=start).bucket_start == start
-    with pytest.raises(InvalidValue, match="bucket_start"):
-        metric(grain=grain, bucket_start=start + timedelta(microseconds=1))
-
-
-# Stored and read back.
-
-
-def _types(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _types(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_types(inner) for inner in value]
-    return type(value)
-
-
-@KINDS
-@FEW
-@given(st.data())
-def test_what_is_stored_is_read_back(kind: str, data: st.DataObject) -> None:
-    model = data.draw(MODELS[kind])
-    item = model.to_item(DEFAULT_SHARDS)
-    read = type(model).from_item(item)
-    assert read == model
-    assert _types(read.content()) == _types(model.content())
-    assert read.to_item(DEFAULT_SHARDS) == item
-
-
-@KINDS
-@FEW
-@given(st.data())
-def test_a_stamped_model_is_read_back(kind: str, data: st.DataObject) -> None:
-    model = data.draw(MODELS[kind])
-    model.stamp(table())
-    item = model.to_item(DEFAULT_SHARDS)
-    read = type(model).from_item(item)
-    assert (read.created_at, read.updated_at, read.ttl, read.write_token) == (
-        NOON,
-        NOON,
-        model.ttl,
-        model.write_token,
-    )
-    assert read.to_item(DEFAULT_SHARDS) == item
-
-
-_PUT_ITEM = (
-    botocore.session.Session().get_service_model("dynamodb").operation_model("PutItem").input_shape
-)
-
-
-@KINDS
-@FEW
-@given(st.data())
-def test_a_stored_item_is_what_the_api_takes(kind: str, data: st.DataObject) -> None:
-    item = data.draw(MODELS[kind]).to_item(DEFAULT_SHARDS)
-    assert _PUT_ITEM is not None
-    report = ParamValidator().validate({"TableName": "quill", "Item": item}, _PUT_ITEM)
-    assert not report.has_errors(), report.generate_report()
-    assert item["kind"] == {"S": kind}
-    # Empty text is refused in the keys of a table and of an index.
-    assert all(item[name]["S"] for name in COMPOSED if name in item)
-
-
-@KINDS
-@FEW
-@given(st.data())
-def test_attributes_of_a_newer_version_survive(kind: str, data: st.DataObject) -> None:
-    model = data.draw(MODELS[kind])
-    newer: dict[str, Any] = {
-        f"x_{name}": value
-        for name, value in data.draw(
-            st.dictionaries(
-                texts(max_size=5),
-                st.sampled_from(
-                    (
-                        {"S": "new"},
-                        {"N": "1.10"},
-                        {"B": b"\x00"},
-                        {"NULL": True},
-                        {"M": {"a": {"L": [{"BOOL": False}]}}},
-                        {"SS": ["a", "b"]},
-                    )
-                ),
-                min_size=1,
-                max_size=3,
-            )
-        ).items()
-    }
-    stored = {**model.to_item(DEFAULT_SHARDS), **newer}
-    read = type(model).from_item(stored)
-    assert read == model
-    assert read.to_item(DEFAULT_SHARDS) == stored
-    assert read.copy().to_item(DEFAULT_SHARDS) == stored
-
-
-@KINDS
-def test_an_item_of_another_kind_is_refused(kind: str) -> None:
-    model = EXAMPLES[kind]()
-    kinds: list[dict[str, Any]] = [{"S": "something_else"}, {"N": "1"}, {}]
-    for stored in kinds:
-        with pytest.raises(InvalidValue, match=f"not '{kind}'") as caught:
-            type(model).from_item({**model.to_item(1), "kind": stored})
-        assert model.key().pk in str(caught.value)
-    with pytest.raises(InvalidValue, match=f"not '{kind}'"):
-        type(model).from_item({})
-
-
-@pytest.mark.parametrize(
-    ("model", "field", "stored"),
-    [
-        (agent(), "status", {"S": "on_leave"}),
-        (interaction(), "started_at", {"S": "yesterday"}),
-        (interaction(), "attributes", {"S": "{"}),
-        (metric(), "value", {"N": "many"}),
-        (job_run(), "attempt", {"N": "many"}),
-    ],
-)
-def test_a_stored_value_that_cannot_be_read_is_named(
-    model: QuillModel, field: str, stored: dict[str, Any]
-) -> None:
-    # Written by hand, or by a newer version: the error is one of this package.
-    with pytest.raises(InvalidValue, match=field):
-        type(model).from_item({**model.to_item(1), field: stored})
-
-
-@KINDS
-def test_a_copy_is_equal_and_its_own(kind: str) -> None:
-    model = EXAMPLES[kind]()
-    model.unknown = {"x_new": {"S": "kept"}}
-    copied = model.copy()
-    assert copied == model
-    copied.stamp(table())
-    copied.unknown["x_new"] = {"S": "changed"}
-    assert model.write_token is None
-    assert model.unknown == {"x_new": {"S": "kept"}}
 
 
 # Equality and text.
@@ -406,159 +216,3 @@ def test_stale_keys_of_a_stored_item_are_not_taken_over() -> None:
     without_team = agent(team=None).to_item(1)
     read = Agent.from_item({**without_team, "gsi2pk": {"S": "TEAM#gone"}})
     assert "gsi2pk" not in read.to_item(1)
-
-
-# Expiry.
-
-
-def _ttl(model: QuillModel, now: datetime, **retention: Any) -> int | None:
-    model.stamp(table(now, **retention))
-    stored = model.to_item(1).get("ttl")
-    return None if stored is None else int(stored["N"])
-
-
-def _epoch(instant: datetime) -> int:
-    return int(instant.timestamp())
-
-
-def test_a_webhook_event_expires_so_long_after_it_was_written() -> None:
-    assert _ttl(webhook_event(), NOON) == _epoch(NOON + timedelta(days=30))
-    week = timedelta(days=7)
-    assert _ttl(webhook_event(), NOON, webhook_retention=week) == _epoch(NOON + week)
-
-
-def test_expiry_is_rounded_up_to_whole_seconds() -> None:
-    late = NOON + timedelta(microseconds=1)
-    event = webhook_event()
-    assert _ttl(event, late) == _epoch(NOON + timedelta(days=30)) + 1
-    assert event.ttl == NOON + timedelta(days=30, seconds=1)
-
-
-def test_a_job_run_expires_so_long_after_its_lease() -> None:
-    lease_end = NOON + timedelta(minutes=5)
-    ninety_days = timedelta(days=90)
-    assert _ttl(job_run(), NOON) == _epoch(lease_end + ninety_days)
-    # Written when the lease has ended.
-    much_later = lease_end + timedelta(days=1)
-    assert _ttl(job_run(), much_later) == _epoch(much_later + ninety_days)
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 400))
-def test_no_live_run_ever_expires(lease: int, now: int, days: int) -> None:
-    run = job_run(lease_expires_at=NOON + timedelta(seconds=lease))
-    expires = _ttl(run, NOON + timedelta(seconds=now), job_retention=timedelta(days=days))
-    assert expires is not None
-    assert expires > _epoch(run.lease_expires_at)
-
-
-@pytest.mark.parametrize(
-    ("model", "retention"),
-    [
-        (webhook_event(), {"webhook_retention": None}),
-        (job_run(), {"job_retention": None}),
-        (agent(), {}),
-        (interaction(), {}),
-        (metric(), {}),
-    ],
-)
-def test_what_is_kept_for_ever_has_no_ttl(model: QuillModel, retention: dict[str, Any]) -> None:
-    assert _ttl(model, NOON, **retention) is None
-
-
-def test_an_expiry_that_is_no_time_is_refused_when_it_is_set() -> None:
-    for value in (1_936_000_000, "tomorrow", NOON.replace(tzinfo=None)):
-        with pytest.raises(InvalidValue, match="ttl"):
-            agent().ttl = value  # type: ignore[assignment]
-
-
-def test_an_expiry_at_the_end_of_time_is_refused_by_name() -> None:
-    with pytest.raises(InvalidValue, match="ttl"):
-        agent().ttl = datetime.max.replace(tzinfo=UTC)
-
-
-# Stamps.
-
-
-@KINDS
-def test_a_stamp_is_the_time_of_the_clock_and_a_token_of_its_own(kind: str) -> None:
-    model = EXAMPLES[kind]()
-    later = NOON + timedelta(hours=1)
-    model.stamp(table())
-    first_token = model.write_token
-    model.stamp(table(later), model.created_at)
-    assert (model.created_at, model.updated_at) == (NOON, later)
-    assert first_token
-    assert model.write_token != first_token
-
-
-# A PynamoDB user's habits, as far as they need no server.
-
-
-@pytest.mark.usefixtures("isolated")
-@KINDS
-def test_raw_data_and_serialize_are_each_others_inverse(kind: str) -> None:
-    model = EXAMPLES[kind]()
-    with entered(table()):
-        raw = model.serialize()
-        assert raw == model.to_item(DEFAULT_SHARDS)
-        assert type(model).from_raw_data(raw) == model
-        assert model.to_dynamodb_dict() == raw
-
-
-def test_the_models_are_pynamodb_models_of_one_table() -> None:
-    assert Agent.Meta is Metric.Meta
-    assert set(Agent.get_attributes()) >= {"pk", "sk", "agent_id", "kind", "ttl"}
-    assert Agent._hash_keyname == "pk"
-    assert Agent._range_keyname == "sk"
-
-
-@pytest.mark.usefixtures("isolated")
-def test_the_name_of_the_table_is_that_of_the_current_one() -> None:
-    with entered(table(table="another")):
-        assert Agent.Meta.table_name == "another"
-        assert Interaction.Meta.table_name == "another"
-
-
-@pytest.mark.usefixtures("isolated")
-def test_save_puts_the_whole_item_with_its_keys_and_stamps() -> None:
-    here = table(table="here")
-    wire = Wire(here.client, always({}))
-    event = webhook_event()
-    with entered(here):
-        event.save()
-    names = [name for name, _ in wire.sent]
-    # The number of shards, which stands in the keys, is read first.
-    assert names == ["GetItem", "PutItem"]
-    put = wire.sent[-1][1]
-    assert put["TableName"] == "here"
-    assert put["Item"] == event.to_item(DEFAULT_SHARDS)
-    assert put["Item"]["created_at"] == {"S": "2031-05-17T12:00:00.000000Z"}
-    assert put["Item"]["ttl"] == {"N": str(_epoch(NOON + timedelta(days=30)))}
-
-
-@pytest.mark.usefixtures("isolated")
-def test_an_update_that_would_leave_a_key_stale_is_refused() -> None:
-    here = table(table="here")
-    wire = Wire(here.client, always({}))
-    with entered(here), pytest.raises(InvalidValue, match="repository's put"):
-        agent().update(actions=[Agent.team.set("south")])
-    assert wire.sent == []
-
-
-@pytest.mark.usefixtures("isolated")
-def test_a_query_reads_the_index_and_makes_models() -> None:
-    here = table(table="here")
-    stored = webhook_event().to_item(DEFAULT_SHARDS)
-    wire = Wire(here.client, always({"Items": [stored], "Count": 1, "ScannedCount": 1}))
-    with entered(here):
-        found = list(WebhookEvent.gsi1.query("WEBHOOK_OBJECT#hubspot#contact#123"))
-    assert found == [webhook_event()]
-    ((name, request),) = wire.sent
-    assert (name, request["TableName"], request["IndexName"]) == ("Query", "here", "gsi1")
-
-
-def test_metrics_of_one_bucket_differ_by_scope_alone() -> None:
-    one, other = metric(), metric(scope="global")
-    assert one.composed_keys(1)["gsi1pk"] == other.composed_keys(1)["gsi1pk"]
-    assert one.key() != other.key()
-    assert one.bucket_start == MIDNIGHT

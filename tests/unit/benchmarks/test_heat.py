@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.heat import READ_LIMIT, WRITE_LIMIT, Ledger, Simulation, Workload
 
 
@@ -9,16 +11,21 @@ def hottest(ledger: Ledger) -> tuple[float, float]:
     return max(ledger.write_heat.values()), max(ledger.read_heat.values())
 
 
-def test_no_key_is_above_its_limit_at_ten_thousand_events_a_second() -> None:
-    ledger = Simulation(Workload(events=10_000, seconds=1, shards=64)).run()
+@pytest.mark.soak
+def test_no_key_is_above_its_limit_at_ten_thousand_events_a_second(soak: bool) -> None:
+    # What a key takes is in proportion to the events; in a part of them chance weighs more. The
+    # questions are asked in full.
+    part = 1 if soak else 10
+    events = 10_000 // part
+    ledger = Simulation(Workload(events=events, seconds=1, shards=64)).run()
     writes, reads = hottest(ledger)
-    assert writes <= WRITE_LIMIT
-    assert reads <= READ_LIMIT
-    assert sum(ledger.writes.values()) > 100_000
+    assert writes <= WRITE_LIMIT / part
+    assert reads <= READ_LIMIT / part
+    assert sum(ledger.writes.values()) > 10 * events
 
 
 def test_too_few_shards_are_seen() -> None:
-    ledger = Simulation(Workload(events=2_000, seconds=1, shards=1)).run()
+    ledger = Simulation(Workload(events=800, seconds=1, shards=1)).run()
     assert hottest(ledger)[0] > WRITE_LIMIT
     hot = {key for (key, _), units in ledger.write_heat.items() if units > 2 * WRITE_LIMIT}
     assert any(key.startswith("gsi2 WORK#hubspot#") for key in hot)

@@ -230,7 +230,7 @@ def normal_identity(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(IDENTITIES, st.data())
 def test_another_value_of_one_identifying_field_is_another_event(
     event: dict[str, Any], data: st.DataObject
@@ -243,7 +243,7 @@ def test_another_value_of_one_identifying_field_is_another_event(
     assert digest(event) != digest(other)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(IDENTITIES, IDENTITIES)
 def test_keys_are_equal_exactly_where_identities_are(
     first: dict[str, Any], second: dict[str, Any]

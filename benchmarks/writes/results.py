@@ -1,0 +1,95 @@
+"""What the runs say together: medians, their spread, ratios within a round, and the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Self
+
+from benchmarks.writes.measure import Run
+
+__all__ = ["Results", "Spread", "Target"]
+
+OURS, PEER, BLIND = "quill-many", "pynamodb-save-8", "pynamodb-batch"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of some rounds, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self | None:
+        """``None`` of no values."""
+        every = list(values)
+        return cls(median(every), min(every), max(every)) if every else None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something to reach: ``ratio`` at least ``at_least``, in the median."""
+
+    text: str
+    at_least: float
+    ratio: Spread | None
+
+    @property
+    def reached(self) -> bool | None:
+        """``None`` where it was not measured."""
+        return None if self.ratio is None else self.ratio.median >= self.at_least
+
+
+class Results:
+    """All runs."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+
+    def of(self, contender: str, input_: str) -> list[Run]:
+        """The runs of a contender on an input, by round."""
+        return [run for run in self.runs if (run.contender, run.input) == (contender, input_)]
+
+    def spread(self, contender: str, input_: str, value: Callable[[Run], float]) -> Spread | None:
+        """Of a value of these runs."""
+        return Spread.of(map(value, self.of(contender, input_)))
+
+    def ratio(
+        self, contender: str, base: str, input_: str, *, on: str | None = None
+    ) -> Spread | None:
+        """How many times as fast as ``base`` a contender is, each round by itself.
+
+        Args:
+            contender: by name.
+            base: by name.
+            input_: of the contender.
+            on: the input of the base, by default the same.
+        """
+        rates = {run.round: run.rate for run in self.of(base, on or input_)}
+        return Spread.of(
+            run.rate / rates[run.round] for run in self.of(contender, input_) if run.round in rates
+        )
+
+    def targets(self) -> list[Target]:
+        """What this package wants to reach."""
+        return [
+            Target(
+                "record_many of new events is at least 5 times as fast as PynamoDB's conditional "
+                "saves in eight threads",
+                5,
+                self.ratio(OURS, PEER, "new"),
+            ),
+            Target(
+                "record_many of new events is at least as fast as PynamoDB's blind batch_write",
+                1,
+                self.ratio(OURS, BLIND, "new"),
+            ),
+            Target(
+                "record_many of duplicates is at least as fast as of new events",
+                1,
+                self.ratio(OURS, OURS, "duplicate", on="new"),
+            ),
+        ]

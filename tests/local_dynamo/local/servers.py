@@ -1,0 +1,96 @@
+"""What the tests of real servers share."""
+
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import psutil
+
+TABLE = "kept"
+
+
+def free_port() -> int:
+    # Below those that outgoing connections get: it has to stay free while a server is restarted.
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("", port))
+            return port
+
+
+# Reading the description of DynamoDB takes botocore longer than all these requests: once for all.
+_SESSION = botocore.session.Session()
+
+
+def client(endpoint: str) -> Any:
+    return _SESSION.create_client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name="us-west-2",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+
+
+def put(endpoint: str, key: str) -> None:
+    dynamodb = client(endpoint)
+    if TABLE not in dynamodb.list_tables()["TableNames"]:
+        dynamodb.create_table(
+            TableName=TABLE,
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": key}})
+    dynamodb.close()
+
+
+def has(endpoint: str, key: str) -> bool:
+    dynamodb = client(endpoint)
+    found = "Item" in dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": key}})
+    dynamodb.close()
+    return found
+
+
+def javas_with(text: str) -> list[int]:
+    """The running Java processes with this text in their command lines."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and process.info["cmdline"]
+        and Path(process.info["cmdline"][0]).name == "java"
+        and text in " ".join(process.info["cmdline"])
+    ]
+
+
+def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_gone(pid: int, within: float = 5.0) -> bool:
+    def gone() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return eventually(gone, within)
+
+
+def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )

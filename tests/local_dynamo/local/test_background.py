@@ -1,0 +1,306 @@
+"""The real DynamoDB Local in the background, started and ended in the ways that happen."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from quill_models.errors import LocalServerError
+from quill_models.local import LocalServer, ServerState, ServerStatus, find_java
+from quill_models.local.probe import probe
+from quill_models.local.process import command_line
+from tests.local_dynamo.local.servers import (
+    eventually,
+    free_port,
+    has,
+    is_gone,
+    javas_with,
+    put,
+    python,
+)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(port: int, tmp_path: Path) -> LocalServer:
+    return LocalServer(port, state_dir=tmp_path / "state")
+
+
+@pytest.fixture
+def start(
+    local_home: Path, java_home: Path | None, tmp_path: Path, server: LocalServer
+) -> Iterator[Callable[..., ServerStatus]]:
+    def call(**options: Any) -> ServerStatus:
+        return server.start(local_home=local_home, java_home=java_home, **options)
+
+    yield call
+    server.stop()
+    assert javas_with(str(tmp_path)) == []
+
+
+@pytest.fixture(scope="module")
+def running(
+    local_home: Path, java_home: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerStatus]:
+    """One server for the tests that leave it as it is."""
+    server = LocalServer(free_port(), state_dir=tmp_path_factory.mktemp("running") / "state")
+    started = server.start(local_home=local_home, java_home=java_home)
+    yield started
+    stopped = server.stop()
+    assert (stopped.state, stopped.pid) == (ServerState.STOPPED, started.pid)
+    assert javas_with(str(server.state_dir)) == []
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does not answer, or end, is given up on sooner than in earnest."""
+    monkeypatch.setattr("quill_models.local.server.probe", partial(probe, timeout=0.5))
+    monkeypatch.setattr("quill_models.local.server._SECOND_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("quill_models.local.server._STOP_PATIENCE", timedelta(seconds=1))
+
+
+class TestBackground:
+    def test_its_life(
+        self, start: Callable[..., ServerStatus], server: LocalServer, tmp_path: Path, port: int
+    ) -> None:
+        started = start()
+        assert started.state is ServerState.STARTED
+        assert started.is_up
+        assert started.endpoint == f"http://localhost:{port}"
+        assert started.data_dir == tmp_path / "state" / "data"
+        put(started.endpoint, "before")
+
+        assert start().state is ServerState.ALREADY_RUNNING
+        running = server.status()
+        assert running.state is ServerState.RUNNING
+        assert (running.pid, running.started_at) == (started.pid, started.started_at)
+        record = json.loads((tmp_path / "state" / "server.json").read_text())
+        assert record["pid"] == running.pid
+        assert record["port"] == port
+        assert record["log"] == str(running.log)
+
+        stopped = server.stop()
+        assert (stopped.state, stopped.pid) == (ServerState.STOPPED, started.pid)
+        assert server.stop().state is ServerState.NOT_RUNNING
+        assert server.status().state is ServerState.NOT_RUNNING
+        assert not (tmp_path / "state" / "server.json").exists()
+
+        again = start()
+        assert again.state is ServerState.STARTED
+        assert again.pid != started.pid
+        assert has(again.endpoint, "before")
+
+    def test_it_belongs_to_no_terminal_and_to_nobody(self, running: ServerStatus) -> None:
+        java = psutil.Process(running.pid)
+        assert os.getsid(java.pid) != os.getsid(0)
+        assert java.ppid() != os.getpid()
+        assert java.terminal() is None
+
+    def test_in_memory_nothing_is_kept(
+        self, start: Callable[..., ServerStatus], server: LocalServer, tmp_path: Path
+    ) -> None:
+        started = start(in_memory=True)
+        put(started.endpoint, "before")
+        assert started.data_dir is None
+        server.stop()
+
+        assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [
+            "lock",
+            "server.log",
+            "tmp",
+        ]
+
+    def test_a_data_folder_of_ones_own(
+        self, start: Callable[..., ServerStatus], server: LocalServer, tmp_path: Path
+    ) -> None:
+        own = tmp_path / "a folder" / "of my own"
+        started = start(data_dir=own)
+        put(started.endpoint, "before")
+
+        assert started.data_dir == own
+        # What is asked for of a running server changes nothing, and the answer says so.
+        assert start().data_dir == own
+        server.stop()
+        assert [path.suffix for path in own.iterdir()] == [".db"]
+
+    def test_killed_it_is_started_again_with_its_data(
+        self, start: Callable[..., ServerStatus], server: LocalServer
+    ) -> None:
+        first = start()
+        put(first.endpoint, "before")
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+        assert is_gone(first.pid)
+
+        assert server.status().state is ServerState.NOT_RUNNING
+        second = start()
+
+        assert second.state is ServerState.STARTED
+        assert second.pid != first.pid
+        assert list((server.state_dir / "tmp").iterdir()) == []
+        assert has(second.endpoint, "before")
+
+    @pytest.mark.usefixtures("impatient")
+    def test_hanging_it_is_said_to_and_can_be_stopped(
+        self, start: Callable[..., ServerStatus], server: LocalServer
+    ) -> None:
+        pid = start(in_memory=True).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        # The signal has all threads stopped only a moment later.
+        process = psutil.Process(pid)
+        assert eventually(lambda: process.status() == psutil.STATUS_STOPPED)
+
+        assert server.status().state is ServerState.NOT_ANSWERING
+        assert server.stop().state is ServerState.STOPPED
+        assert is_gone(pid)
+
+    def test_without_its_pid_file_it_is_found_again(
+        self, running: ServerStatus, local_home: Path, java_home: Path | None
+    ) -> None:
+        server = LocalServer(running.port, state_dir=running.state_dir)
+        path = running.state_dir / "server.json"
+        record = json.loads(path.read_text())
+        path.unlink()
+
+        found = server.status()
+        assert (found.state, found.pid) == (ServerState.RUNNING, running.pid)
+        assert found.data_dir == running.data_dir
+        assert not path.exists()
+        assert server.start(local_home=local_home, java_home=java_home).pid == running.pid
+        # By this file, which says what the first one said, it is stopped in the end.
+        again = json.loads(path.read_text())
+        assert {**again, "started_at": record["started_at"]} == record
+
+    def test_a_pid_file_from_before_a_reboot(
+        self,
+        start: Callable[..., ServerStatus],
+        server: LocalServer,
+        running: ServerStatus,
+    ) -> None:
+        record = json.loads((running.state_dir / "server.json").read_text())
+        server.state_dir.mkdir()
+        with subprocess.Popen(["sleep", "20"]) as innocent:
+            (server.state_dir / "server.json").write_text(
+                json.dumps({**record, "pid": innocent.pid, "port": server.port})
+            )
+
+            assert start(in_memory=True).state is ServerState.STARTED
+            assert server.stop().state is ServerState.STOPPED
+            assert innocent.poll() is None
+            innocent.kill()
+
+    def test_another_port_for_the_same_folder(self, running: ServerStatus) -> None:
+        other = LocalServer(free_port(), state_dir=running.state_dir)
+
+        message = f"runs at port {running.port}, not {other.port}"
+        for call in (other.start, other.stop, other.status):
+            with pytest.raises(LocalServerError, match=message):
+                call()
+
+    @pytest.mark.usefixtures("impatient")
+    def test_the_port_of_another_programs(
+        self, start: Callable[..., ServerStatus], port: int
+    ) -> None:
+        with socket.socket() as program:
+            program.bind(("127.0.0.1", port))
+            program.listen()
+
+            with pytest.raises(LocalServerError, match=f"Port {port} is taken by another program"):
+                start()
+
+    def test_a_port_taken_where_nobody_answers(
+        self, start: Callable[..., ServerStatus], port: int, tmp_path: Path
+    ) -> None:
+        with socket.socket() as program:
+            program.bind(("127.0.0.1", port))
+
+            with pytest.raises(LocalServerError, match="Address already in use"):
+                start()
+
+        assert not (tmp_path / "state" / "server.json").exists()
+
+    def test_a_server_that_someone_else_started(
+        self, running: ServerStatus, tmp_path: Path
+    ) -> None:
+        ours = LocalServer(running.port, state_dir=tmp_path / "state")
+        for call in (ours.start, ours.status, ours.stop):
+            assert call().state is ServerState.FOREIGN
+        assert LocalServer(running.port, state_dir=running.state_dir).status().is_up
+
+    @pytest.mark.parametrize("same_folder", [True, False])
+    def test_two_starts_at_once(
+        self,
+        local_home: Path,
+        tmp_path: Path,
+        port: int,
+        same_folder: bool,
+    ) -> None:
+        code = (
+            "import sys, pathlib; from quill_models.local import LocalServer\n"
+            "server = LocalServer(int(sys.argv[1]), state_dir=pathlib.Path(sys.argv[2]))\n"
+            "status = server.start(local_home=pathlib.Path(sys.argv[3]), in_memory=True)\n"
+            "print(status.state.name, status.pid)"
+        )
+        folders = [tmp_path / "state", tmp_path / ("state" if same_folder else "other")]
+        processes = [python(code, port, folder, local_home) for folder in folders]
+        said = sorted(process.communicate(timeout=90)[0].split() for process in processes)
+
+        try:
+            assert len(javas_with(str(tmp_path))) == 1
+            [pid] = javas_with(str(tmp_path))
+            assert said[1] == ["STARTED", str(pid)]
+            assert said[0] == (
+                ["ALREADY_RUNNING", str(pid)] if same_folder else ["FOREIGN", "None"]
+            )
+        finally:
+            for folder in folders:
+                LocalServer(port, state_dir=folder).stop()
+
+    def test_a_start_that_is_killed_leaves_nothing_stuck(
+        self, local_home: Path, start: Callable[..., ServerStatus], tmp_path: Path, port: int
+    ) -> None:
+        code = (
+            "import sys, pathlib; from quill_models.local import LocalServer\n"
+            "server = LocalServer(int(sys.argv[1]), state_dir=pathlib.Path(sys.argv[2]))\n"
+            "server.start(local_home=pathlib.Path(sys.argv[3]))"
+        )
+        with python(code, port, tmp_path / "state", local_home) as starter:
+            while not javas_with(str(tmp_path)):
+                assert starter.poll() is None
+            starter.kill()
+
+        status = start()
+
+        assert status.state is ServerState.ALREADY_RUNNING
+        assert javas_with(str(tmp_path)) == [status.pid]
+
+
+def test_every_java_of_this_machine_will_do(
+    local_home: Path, java_home: Path | None, tmp_path: Path
+) -> None:
+    """Unknown options would end it at once."""
+    done = subprocess.run(
+        [*command_line(find_java(java_home), port=1, data_dir=None, temporary=tmp_path), "-help"],
+        cwd=local_home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "usage: java" in done.stdout
+    assert list(tmp_path.iterdir()) == []

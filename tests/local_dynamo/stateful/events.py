@@ -1,0 +1,99 @@
+"""Webhook events."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from hypothesis import strategies as st
+
+from quill_models import EventStatus
+from tests.local_dynamo.stateful.bench import RETENTION
+from tests.local_dynamo.stateful.machine import PREFER, TableMachine, many, one, rows
+from tests.local_dynamo.stateful.plain import Collection, Kind, Row, World
+from tests.local_dynamo.stateful.questions import Listing, Lookup, Question, found
+from tests.local_dynamo.support import NOON, SECOND
+
+EVENTS = "webhook_events"
+SOURCES, KEYS, OBJECTS = ("h", "p"), ("1", "10", "1#"), ("7", "8")
+KIND = Kind(("source", "event_key"), digest="digest", retention=RETENTION)
+BY_DUE_TIME = ("pending", "processing")
+
+TIMES = (NOON, NOON + SECOND, NOON + 2 * SECOND)
+SAID = [
+    {
+        "event_type": "contact.creation",
+        "object_type": "contact" if object_id else None,
+        "object_id": object_id or "7",
+        "occurred_at": occurred_at,
+        "received_at": received_at,
+        "payload": {"a": number},
+        "status": status,
+    }
+    for object_id, occurred_at, received_at, number, status in product(
+        (*OBJECTS, None), TIMES, TIMES, (1, 2), ("pending", "pending", "failed", "processed")
+    )
+]
+GIVEN = rows({"source": SOURCES, "event_key": KEYS}, SAID)
+
+
+def when(row: Row) -> Any:
+    return row["received_at"] if row["status"] in BY_DUE_TIME else row["occurred_at"]
+
+
+def get(source: str, key: str) -> Lookup:
+    return Lookup(
+        f"get({source!r}, {key!r})",
+        lambda quill: found(quill.webhook_events.get(source, key)),
+        lambda world, now: world[EVENTS].live(now).get((source, key)),
+    )
+
+
+def by_status(source: str, status: str, newest_first: bool) -> Listing:
+    return Listing(
+        f"list_by_status({source!r}, {status!r}, newest_first={newest_first})",
+        lambda quill: quill.webhook_events.list_by_status(
+            source, status, newest_first=newest_first
+        ),
+        EVENTS,
+        lambda row: (row["source"], row["status"]) == (source, status),
+        when,
+        newest_first,
+    )
+
+
+def by_object(source: str, object_id: str, newest_first: bool) -> Listing:
+    return Listing(
+        f"list_by_object({source!r}, 'contact', {object_id!r}, newest_first={newest_first})",
+        lambda quill: quill.webhook_events.list_by_object(
+            source, "contact", object_id, newest_first=newest_first
+        ),
+        EVENTS,
+        lambda row: (
+            (row["source"], row["object_type"], row["object_id"]) == (source, "contact", object_id)
+        ),
+        lambda row: row["occurred_at"],
+        newest_first,
+    )
+
+
+LISTINGS = [
+    list_by(source, of, newest_first)
+    for newest_first in (False, True)
+    for list_by, values in ((by_status, list(EventStatus)), (by_object, OBJECTS))
+    for source in SOURCES
+    for of in values
+]
+PLAIN = [listing for listing in LISTINGS if not listing.newest_first]
+LOOKUPS: list[Question] = [get(source, key) for source in SOURCES for key in KEYS]
+
+
+class EventsMachine(TableMachine):
+    single_calls = one(EVENTS, "record", GIVEN)
+    calls = single_calls | many(EVENTS, "record", GIVEN, PREFER)
+    listings = st.sampled_from(LISTINGS)
+    questions = st.one_of(st.sampled_from(LOOKUPS), listings)
+    everything = PLAIN
+
+    def empty(self) -> World:
+        return World({EVENTS: Collection(KIND)})

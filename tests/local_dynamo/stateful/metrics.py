@@ -1,0 +1,94 @@
+"""Metrics, put and added to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from itertools import product
+
+from hypothesis import strategies as st
+
+from tests.local_dynamo.stateful.bench import RETENTION
+from tests.local_dynamo.stateful.machine import NOTHING, PREFER, TableMachine, many, one, rows
+from tests.local_dynamo.stateful.plain import Buckets, Kind, Row, World
+from tests.local_dynamo.stateful.questions import Listing, is_between
+from tests.local_dynamo.support import HOUR, NOON, SECOND
+
+METRICS, NAME = "metrics", "calls"
+SCOPES, GRAINS = ("global", "agent:1", "agent:10"), ("hour", "day")
+STARTS = (NOON - 12 * HOUR, NOON + 12 * HOUR)
+KIND = Kind(
+    ("scope", "name", "grain", "bucket_start"), "computed_at", increment_retention=RETENTION
+)
+
+BUCKETS = {"scope": SCOPES, "name": (NAME,), "grain": GRAINS, "bucket_start": STARTS}
+PUT: list[Row] = [
+    {"value": value, "unit": unit, "dimensions": dimensions, "computed_at": computed_at}
+    for value, unit, dimensions, computed_at in product(
+        (0, 1, Decimal("2.5")),
+        (None, "calls"),
+        ({}, {"team": "north"}),
+        (None, NOON, NOON + SECOND, NOON + 2 * SECOND),
+    )
+]
+EVENTS = {"event_key": ("e1", "e2", "e1#"), "scope": SCOPES[:2], "name": (NAME,), "grain": GRAINS}
+ADDED: list[Row] = [
+    {"at": at, "amount": amount}
+    for at in (STARTS[0], STARTS[0] + SECOND, STARTS[1] + SECOND)
+    for amount in (1, Decimal("0.1"), -3)
+]
+SOME, SOME_ADDED = rows(BUCKETS, PUT), rows(EVENTS, ADDED)
+
+
+def series(
+    scope: str, grain: str, since: datetime | None, until: datetime | None, newest_first: bool
+) -> Listing:
+    return Listing(
+        f"series({scope!r}, {grain!r}, {since}, {until}, newest_first={newest_first})",
+        lambda quill: quill.metrics.series(
+            scope, NAME, grain, since, until, newest_first=newest_first
+        ),
+        METRICS,
+        lambda row: (
+            (row["scope"], row["grain"]) == (scope, grain)
+            and is_between(row["bucket_start"], since, until)
+        ),
+        lambda row: row["bucket_start"],
+        newest_first,
+    )
+
+
+def across(grain: str, start: datetime) -> Listing:
+    return Listing(
+        f"across({grain!r}, {start})",
+        lambda quill: quill.metrics.across(NAME, grain, start),
+        METRICS,
+        lambda row: (row["grain"], row["bucket_start"]) == (grain, start),
+        lambda row: row["scope"],
+    )
+
+
+PLAIN = [
+    *(series(scope, grain, None, None, newest_first=False) for scope in SCOPES for grain in GRAINS),
+    *(across(grain, start) for grain in GRAINS for start in STARTS),
+]
+ENDS = st.sampled_from((None, *STARTS, STARTS[0] + SECOND))
+
+
+class MetricsMachine(TableMachine):
+    """Buckets whose values are put and added to."""
+
+    single_calls = one(METRICS, "put", SOME) | one(METRICS, "add", SOME_ADDED)
+    calls = (
+        single_calls
+        | many(METRICS, "put", SOME, PREFER)
+        | many(METRICS, "add", SOME_ADDED, NOTHING)
+    )
+    listings = st.sampled_from(PLAIN) | st.builds(
+        series, st.sampled_from(SCOPES), st.sampled_from(GRAINS), ENDS, ENDS, st.booleans()
+    )
+    questions = listings
+    everything = PLAIN
+
+    def empty(self) -> World:
+        return World({METRICS: Buckets(KIND)})

@@ -1,0 +1,38 @@
+"""The comparison of writers, at a size that takes seconds: that it runs, and sees what is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.writes.__main__ import main
+from benchmarks.writes.contenders import CONTENDERS
+from benchmarks.writes.measure import WrongResultError, run_all
+from benchmarks.writes.server import given_server
+
+ONLY = ["quill-many", "pynamodb-save-8", "pynamodb-batch"]
+
+
+def test_it_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quill_endpoint: str
+) -> None:
+    monkeypatch.setenv("DYNAMODB_ENDPOINT", quill_endpoint)
+    given = ["--events", "30", "--rounds", "1", "--inputs", "half", "--json", "--only", *ONLY]
+    assert main(given) == 0
+    runs = {run["contender"]: run for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert sorted(runs) == sorted(ONLY)
+    assert runs["pynamodb-save-8"]["requests"] == 30
+    assert runs["pynamodb-batch"]["requests"] == 2
+    for name in ("pynamodb-save-8", "pynamodb-batch"):
+        assert runs[name]["write_units"] == 30
+    # Half of the events are new, and each is in three indexes.
+    assert runs["pynamodb-save-8"]["index_units"] == runs["quill-many"]["index_units"] == 45
+    assert runs["quill-many"]["requests"] < 30
+
+
+def test_a_contender_that_tells_something_wrong_is_found(quill_endpoint: str) -> None:
+    liar = replace(CONTENDERS["quill-many"], tells=False)
+    with pytest.raises(WrongResultError, match="quill record_many told"):
+        run_all(given_server(quill_endpoint), [liar], ["new"], events=3, rounds=1, report=print)

@@ -1,0 +1,203 @@
+"""Items that expire, and marks: a key set by one caller until it expires."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from freezegun import freeze_time
+
+from quill_models import Key, Quill, Settings, connect
+from quill_models.local import embedded
+from quill_models.schema import declared_table
+from tests.local_dynamo import tables
+from tests.local_dynamo.support import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    HandClock,
+    botocore_of,
+    race,
+    stored,
+    wait_until,
+)
+
+KEY = Key("CONTACT#1", "STATE")
+
+quill = tables.emptied
+
+
+@pytest.fixture
+def unindexed(quill_settings: Settings) -> Iterator[Quill]:
+    """A table without indexes: DynamoDB Local 3.3.0 deletes nothing that expires in others.
+
+    On a server of its own, as one that had many tables may be busy with those.
+    """
+    found = Settings.load(env_file=None)
+    with (
+        embedded(local_home=found.local_home, java_home=found.java_home) as server,
+        connect(replace(quill_settings, endpoint=server.endpoint)) as quill,
+    ):
+        dynamodb, name = botocore_of(quill), quill_settings.table
+        declared = declared_table()
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=declared["KeySchema"],
+            AttributeDefinitions=[
+                attribute
+                for attribute in declared["AttributeDefinitions"]
+                if attribute["AttributeName"] in {"pk", "sk"}
+            ],
+            BillingMode=declared["BillingMode"],
+        )
+        dynamodb.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+        )
+        yield quill
+        quill.schema.delete_table()
+
+
+def sort_keys(quill: Quill, pk: str, sk_prefix: str | None = None) -> list[str]:
+    return [item.key.sk for item in quill.store.query(pk, sk_prefix)]
+
+
+class TestExpiry:
+    """What has expired is absent, whether or not the server has deleted it."""
+
+    def test_absent_to_every_call_while_the_server_still_has_it(
+        self, clocked: Quill, clock: HandClock
+    ) -> None:
+        other = Key(KEY.pk, "kept")
+        clocked.store.put(KEY, {"n": 1}, ttl=HOUR)
+        clocked.store.put(other, {"n": 2})
+        clock.advance(HOUR - SECOND)
+        assert clocked.store.get(KEY) == {"n": 1}
+        assert clocked.store.put(KEY, {"n": 3}, if_not_exists=True) is False
+        assert clocked.store.check_and_mark(KEY, HOUR) is False
+
+        clock.advance(SECOND)
+        assert stored(clocked, KEY) is not None
+        assert clocked.store.get(KEY) is None
+        assert sort_keys(clocked, KEY.pk) == ["kept"]
+        assert sort_keys(clocked, KEY.pk, "STA") == []
+        clocked.store.delete(KEY)
+
+    def test_a_conditional_put_replaces_it(self, clocked: Quill, clock: HandClock) -> None:
+        clocked.store.put(KEY, {"n": 1, "old": True}, ttl=HOUR)
+        clock.advance(HOUR)
+        assert stored(clocked, KEY) is not None
+        assert clocked.store.put(KEY, {"n": 2}, if_not_exists=True) is True
+        assert clocked.store.get(KEY) == {"n": 2}
+        clock.advance(365 * DAY)
+        assert clocked.store.get(KEY) == {"n": 2}
+
+    def test_a_mark_can_be_set_again(self, clocked: Quill, clock: HandClock) -> None:
+        assert clocked.store.check_and_mark(KEY, MINUTE) is True
+        assert clocked.store.check_and_mark(KEY, MINUTE) is False
+        clock.advance(MINUTE)
+        assert stored(clocked, KEY) is not None
+        assert clocked.store.check_and_mark(KEY, MINUTE) is True
+        assert clocked.store.check_and_mark(KEY, MINUTE) is False
+
+    def test_as_timedelta_and_as_datetime(self, clocked: Quill) -> None:
+        expected = int((NOON + HOUR).timestamp())
+        clocked.store.put(Key("P", "1"), {}, ttl=HOUR)
+        clocked.store.put(Key("P", "2"), {}, ttl=NOON + HOUR)
+        elsewhere = (NOON + HOUR).astimezone(datetime.now().astimezone().tzinfo)
+        clocked.store.put(Key("P", "3"), {}, ttl=elsewhere)
+        assert [item.expires_at for item in clocked.store.query("P")] == [expected] * 3
+        raw = stored(clocked, Key("P", "1"))
+        assert raw is not None
+        assert raw["ttl"] == {"N": str(expected)}
+
+    def test_a_part_of_a_second_is_rounded_up(self, clocked: Quill, clock: HandClock) -> None:
+        clocked.store.put(KEY, {}, ttl=timedelta(milliseconds=1500))
+        clock.advance(timedelta(milliseconds=1999))
+        assert clocked.store.get(KEY) is not None
+        clock.advance(timedelta(milliseconds=1))
+        assert clocked.store.get(KEY) is None
+
+    def test_a_time_that_has_passed(self, clocked: Quill) -> None:
+        assert clocked.store.put(KEY, {}, ttl=NOON - HOUR) is True
+        assert clocked.store.get(KEY) is None
+
+    def test_an_unconditional_put_without_ttl_takes_the_expiry_away(
+        self, clocked: Quill, clock: HandClock
+    ) -> None:
+        clocked.store.put(KEY, {}, ttl=HOUR)
+        clocked.store.put(KEY, {"n": 1})
+        clock.advance(DAY)
+        assert clocked.store.get(KEY) == {"n": 1}
+
+    def test_a_page_of_expired_items_does_not_end_a_query(
+        self, clocked: Quill, clock: HandClock
+    ) -> None:
+        for number in range(8):
+            clocked.store.put(Key("P", f"{number}"), {"text": "x" * 300_000}, ttl=HOUR)
+        clocked.store.put(Key("P", "9"), {})
+        clock.advance(HOUR)
+        assert sort_keys(clocked, "P") == ["9"]
+
+    def test_time_frozen_by_freezegun(self, quill: Quill) -> None:
+        with freeze_time(NOON) as frozen:
+            assert quill.store.check_and_mark(KEY, HOUR)
+            frozen.tick(HOUR - SECOND)
+            assert not quill.store.check_and_mark(KEY, HOUR)
+            frozen.tick(SECOND)
+            assert quill.store.get(KEY) is None
+            assert quill.store.check_and_mark(KEY, HOUR)
+
+    def test_the_server_deletes_it_and_nothing_else(self, unindexed: Quill) -> None:
+        kept, for_ever = Key(KEY.pk, "kept"), Key(KEY.pk, "for ever")
+        unindexed.store.put(KEY, {}, ttl=2 * SECOND)
+        unindexed.store.put(kept, {}, ttl=DAY)
+        unindexed.store.put(for_ever, {})
+        assert stored(unindexed, KEY) is not None
+        wait_until(lambda: stored(unindexed, KEY) is None, within=60)
+        assert stored(unindexed, kept) is not None
+        assert stored(unindexed, for_ever) is not None
+        assert unindexed.store.put(KEY, {"n": 2}, if_not_exists=True) is True
+
+
+def mark(settings: Settings, keys: int, threads: int) -> list[int]:
+    """Which of the marks this process got, with several threads after each."""
+    won: list[int] = []
+    with connect(settings) as quill:
+
+        def mark_all() -> None:
+            won.extend(
+                number
+                for number in range(keys)
+                if quill.store.check_and_mark(Key("MARK", str(number)), HOUR)
+            )
+
+        running = [threading.Thread(target=mark_all) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    return won
+
+
+class TestCheckAndMark:
+    def test_exactly_one_of_many_processes_and_threads(self, quill: Quill) -> None:
+        won = race(mark, [(quill.settings, 25, 4)] * 3)
+        assert sorted(number for each in won for number in each) == list(range(25))
+
+    def test_exactly_one_takes_over_an_expired_mark(self, clocked: Quill, clock: HandClock) -> None:
+        assert clocked.store.check_and_mark(KEY, MINUTE)
+        clock.advance(MINUTE)
+        won: list[bool] = []
+
+        def try_it() -> None:
+            won.append(clocked.store.check_and_mark(KEY, MINUTE))
+
+        running = [threading.Thread(target=try_it) for _ in range(8)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        assert sorted(won) == [False] * 7 + [True]

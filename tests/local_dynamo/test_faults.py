@@ -1,0 +1,193 @@
+"""Behind a connection on which much goes wrong: all is stored once, and who was first knows it."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from quill_models import Agent, Increment, Key, Outcome, Prefer, Quill, WebhookEvent
+from tests.local_dynamo.faults import Fault, Faults
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import HOUR, NOON, event, interaction, scanned
+
+pytestmark = pytest.mark.soak
+
+CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
+THREADS = 4
+# One whose faults begin early, as a small run sends few requests.
+SEED = 7
+
+
+@pytest.fixture
+def size(soak: bool) -> int:
+    return 1000 if soak else 20
+
+
+@pytest.fixture
+def few(soak: bool) -> int:
+    """The size for what takes several times as long as an event."""
+    return 300 if soak else 12
+
+
+@pytest.fixture(params=[{"lost": 1 / 4}, {"disturbed": 1 / 3}], ids=["lost", "disturbed"])
+def faulty(request: pytest.FixtureRequest, proxy: Proxy, behind_proxy: Quill) -> Iterator[Quill]:
+    """A `Quill` on the table of ``quill``; it has to have been as bad as it was meant to be."""
+    proxy.faults = Faults(SEED, **request.param)
+    yield behind_proxy
+    done = proxy.faults.done
+    expected = {Fault.LOST} if "lost" in request.param else set(Fault) - {Fault.LOST}
+    assert set(done) == expected if done.total() > 100 else set(done) <= expected
+    (part,) = request.param.values()
+    assert done.total() >= part / 2 * proxy.faults.seen
+
+
+def given(size: int) -> list[WebhookEvent]:
+    return [event(str(number), object_id=str(number % 7)) for number in range(size)]
+
+
+def outcomes(results: Iterable[Any]) -> list[Outcome]:
+    return [result.outcome for result in results]
+
+
+def assert_stored(quill: Quill, kind: str, name: str, size: int) -> None:
+    keys = sorted(int(item[name]["S"]) for item in scanned(quill, kind))
+    assert keys == list(range(size))
+
+
+def assert_bulk(write_many: Callable[[Any], list[Any]], items: Sequence[Any]) -> None:
+    """In calls of a few, new and known ones mixed, then many in one call, the rest of them new."""
+    half = len(items) // 2
+    for start in range(0, half, 2):
+        known = min(start, 1)
+        results = write_many(items[start - known : start + 2])
+        assert outcomes(results) == [DUPLICATE] * known + [CREATED] * 2
+    assert outcomes(write_many(items)) == [DUPLICATE] * half + [CREATED] * (len(items) - half)
+    assert outcomes(write_many(items)) == [DUPLICATE] * len(items)
+
+
+class TestOneWriter:
+    def test_events(self, quill: Quill, faulty: Quill, size: int) -> None:
+        for expected in (CREATED, DUPLICATE):
+            results = [faulty.webhook_events.record(each) for each in given(size)]
+            assert outcomes(results) == [expected] * size
+        assert_stored(quill, "webhook_event", "event_key", size)
+        # Half an answer to a question is no answer either.
+        for each in given(size)[::4]:
+            assert faulty.webhook_events.get("hubspot", each.event_key) == each
+        assert faulty.webhook_events.list_by_status("hubspot", "pending").count() == size
+
+    @pytest.mark.parametrize("prefer", Prefer)
+    def test_events_in_bulk(self, quill: Quill, faulty: Quill, size: int, prefer: Prefer) -> None:
+        events = faulty.webhook_events
+        assert_bulk(lambda some: events.record_many(some, prefer=prefer), given(size))
+        assert_stored(quill, "webhook_event", "event_key", size)
+
+    def test_interactions_with_external_ids(self, quill: Quill, faulty: Quill, few: int) -> None:
+        calls = [interaction(str(n), source="hubspot", external_id=f"h{n}") for n in range(few)]
+        assert_bulk(faulty.interactions.record_many, calls)
+        for kind in ("interaction", "interaction_external_id"):
+            assert_stored(quill, kind, "interaction_id", few)
+
+    def test_agents(self, quill: Quill, faulty: Quill, few: int) -> None:
+        def agents(name: str) -> list[Agent]:
+            return [
+                Agent(
+                    agent_id=str(number),
+                    name=name,
+                    # Half of them in transactions.
+                    external_ids={"hubspot": str(number)} if number % 2 else {},
+                )
+                for number in range(few)
+            ]
+
+        for name, expected in (
+            ("Ada", Outcome.CREATED),
+            ("Ada", Outcome.UNCHANGED),
+            ("Bo", Outcome.UPDATED),
+        ):
+            results = [faulty.agents.put(each) for each in agents(name)]
+            assert outcomes(results) == [expected] * few
+        assert_stored(quill, "agent", "agent_id", few)
+        assert len(scanned(quill, "agent_external_id")) == few // 2
+
+    def test_marks(self, quill: Quill, faulty: Quill, few: int) -> None:
+        for expected in (True, False):
+            told = [faulty.store.check_and_mark(Key("mark", str(n)), HOUR) for n in range(few)]
+            assert told == [expected] * few
+        assert len(list(quill.store.query("mark"))) == few
+
+
+def increments(size: int) -> list[Increment]:
+    return [
+        Increment("agent:ada", "calls", "hour", NOON + n % 3 * HOUR, n, str(n)) for n in range(size)
+    ]
+
+
+def assert_counted_once(quill: Quill, given: Iterable[Increment]) -> None:
+    expected: Counter[Any] = Counter()
+    for each in given:
+        expected[each.bucket_start] += each.amount  # type: ignore[assignment]
+    found = quill.metrics.series("agent:ada", "calls", "hour")
+    assert {metric.bucket_start: metric.value for metric in found} == expected
+
+
+class TestMetrics:
+    def test_one_by_one(self, quill: Quill, faulty: Quill, few: int) -> None:
+        for expected in (CREATED, DUPLICATE):
+            results = [faulty.metrics.add(each) for each in increments(few)]
+            assert outcomes(results) == [expected] * few
+            assert_counted_once(quill, increments(few))
+
+    def test_in_bulk(self, quill: Quill, faulty: Quill, size: int) -> None:
+        assert_bulk(faulty.metrics.add_many, increments(size))
+        assert_counted_once(quill, increments(size))
+
+
+def in_threads(
+    works: Sequence[Callable[[list[Any]], list[Any]]], items: Sequence[Any]
+) -> list[Any]:
+    """The results of each thread, by the number of the item, all begun at the same moment."""
+    begin = Barrier(len(works))
+
+    def run(number: int) -> list[Any]:
+        order = list(range(len(items)))
+        random.Random(number).shuffle(order)  # noqa: S311
+        begin.wait()
+        results = works[number]([items[at] for at in order])
+        told = dict(zip(order, results, strict=True))
+        return [told[at] for at in range(len(items))]
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, range(len(works))))
+
+
+def singly(write: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
+    return lambda items: [write(each) for each in items]
+
+
+class TestSeveralWriters:
+    def test_events(self, quill: Quill, faulty: Quill, size: int) -> None:
+        events = faulty.webhook_events
+        told = in_threads(
+            [
+                singly(events.record),
+                singly(events.record),
+                lambda some: events.record_many(some, prefer="speed"),
+                lambda some: events.record_many(some, prefer="cost"),
+            ],
+            given(size),
+        )
+        for results in zip(*told, strict=True):
+            assert sorted(outcomes(results)) == [CREATED, *[DUPLICATE] * (THREADS - 1)]
+        assert_stored(quill, "webhook_event", "event_key", size)
+
+    def test_increments(self, quill: Quill, faulty: Quill, size: int) -> None:
+        metrics = faulty.metrics
+        told = in_threads([singly(metrics.add), *[metrics.add_many] * 3], increments(size))
+        for results in zip(*told, strict=True):
+            assert sorted(outcomes(results)) == [CREATED, *[DUPLICATE] * (THREADS - 1)]
+        assert_counted_once(quill, increments(size))
