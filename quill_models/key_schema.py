@@ -105,7 +105,7 @@ def job_run(job_name: str, window: str) -> Key:
 
 
 def job_attempt(job_name: str, window: str, attempt: int) -> Key:
-    """J7: an attempt at a window that a later one has followed. Right after the run itself."""
+    """An attempt at a window that a later one has followed. Right after the run itself."""
     return _key(compose("JOB", job_name), compose(_RUN, window, sequence_text(attempt)))
 
 

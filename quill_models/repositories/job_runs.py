@@ -100,7 +100,7 @@ class JobRuns:
         )
 
     def attempts(self, job_name: str, window: str) -> list[JobRun]:
-        """J7: every attempt at a window, the first one first; the last is the run itself.
+        """Every attempt at a window, the first one first; the last is the run itself.
 
         An attempt whose lease ended without a word is ``failed``, with the error ``LeaseEnded``.
         One strongly consistent request a page.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +32,7 @@ class Proxy:
         self.passed: Counter[str] = Counter()
         self.faults = Faults(0)
         self._losses: Counter[str] = Counter()
+        self._due: defaultdict[str, list[Fault]] = defaultdict(list)
         self._last: tuple[str, int] | None = None
         self._lock = Lock()
         self._gone = False
@@ -45,9 +46,20 @@ class Proxy:
         """Lose the answers of the next requests of an operation, such as ``PutItem``."""
         self._losses[operation] += times
 
+    def disturb(self, operation: str, fault: Fault, times: int = 1) -> None:
+        """Let the next requests of an operation go wrong in one way."""
+        self._due[operation] += [fault] * times
+
     def go_away_after(self, operation: str, number: int) -> None:
         """Refuse every connection once so many more requests of an operation were answered."""
         self._last = (operation, self.passed[operation] + number)
+
+    def fault(self, operation: str) -> Fault | None:
+        """What goes wrong with this request."""
+        with self._lock:
+            if self._due[operation]:
+                return self._due[operation].pop()
+        return self.faults.next()
 
     def takes(self, operation: str) -> bool:
         """Whether this request still goes to the server."""
@@ -128,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         proxy = self.server.proxy
-        fault = proxy.faults.next()
+        fault = proxy.fault(operation)
         answer: Answer | None = None
         # Whatever returns early hangs up.
         self.close_connection = True

@@ -14,8 +14,6 @@ from tests.local_dynamo.faults import Fault, Faults
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import HOUR, NOON, event, interaction, scanned
 
-pytestmark = pytest.mark.soak
-
 CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 THREADS = 4
 # One whose faults begin early, as a small run sends few requests.
@@ -69,6 +67,7 @@ def assert_bulk(write_many: Callable[[Any], list[Any]], items: Sequence[Any]) ->
     assert outcomes(write_many(items)) == [DUPLICATE] * len(items)
 
 
+@pytest.mark.soak
 class TestOneWriter:
     def test_events(self, quill: Quill, faulty: Quill, size: int) -> None:
         for expected in (CREATED, DUPLICATE):
@@ -135,6 +134,7 @@ def assert_counted_once(quill: Quill, given: Iterable[Increment]) -> None:
     assert {metric.bucket_start: metric.value for metric in found} == expected
 
 
+@pytest.mark.soak
 class TestMetrics:
     def test_one_by_one(self, quill: Quill, faulty: Quill, few: int) -> None:
         for expected in (CREATED, DUPLICATE):
@@ -169,6 +169,7 @@ def singly(write: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return lambda items: [write(each) for each in items]
 
 
+@pytest.mark.soak
 class TestSeveralWriters:
     def test_events(self, quill: Quill, faulty: Quill, size: int) -> None:
         events = faulty.webhook_events
@@ -191,3 +192,43 @@ class TestSeveralWriters:
         for results in zip(*told, strict=True):
             assert sorted(outcomes(results)) == [CREATED, *[DUPLICATE] * (THREADS - 1)]
         assert_counted_once(quill, increments(size))
+
+
+class TestHalfAnAnswer:
+    """botocore takes one for a whole one, with nothing in it."""
+
+    KEY = Key("half", "an answer")
+
+    @pytest.fixture(autouse=True)
+    def item(self, quill: Quill) -> dict[str, Any]:
+        quill.store.put(self.KEY, {"text": "whole"})
+        return {"text": "whole"}
+
+    def test_to_a_get(self, item: Any, behind_proxy: Quill, proxy: Proxy) -> None:
+        proxy.disturb("GetItem", Fault.CUT_MIDWAY, times=2)
+        assert behind_proxy.store.get(self.KEY) == item
+
+    def test_to_a_query(self, item: Any, behind_proxy: Quill, proxy: Proxy) -> None:
+        proxy.disturb("Query", Fault.CUT_MIDWAY, times=2)
+        assert list(behind_proxy.store.query(self.KEY.pk)) == [item]
+
+    def test_to_a_refused_put(self, behind_proxy: Quill, proxy: Proxy) -> None:
+        proxy.disturb("PutItem", Fault.CUT_MIDWAY, times=2)
+        assert behind_proxy.store.check_and_mark(self.KEY, HOUR) is False
+
+    @pytest.mark.parametrize(
+        ("operation", "prefer"),
+        [
+            ("TransactWriteItems", Prefer.SPEED),
+            ("BatchExecuteStatement", Prefer.COST),
+            ("BatchGetItem", Prefer.COST),
+        ],
+    )
+    def test_in_bulk(
+        self, quill: Quill, behind_proxy: Quill, proxy: Proxy, operation: str, prefer: Prefer
+    ) -> None:
+        quill.webhook_events.record_many(given(5))
+        proxy.disturb(operation, Fault.CUT_MIDWAY, times=2)
+        results = behind_proxy.webhook_events.record_many(given(10), prefer=prefer)
+        assert outcomes(results) == [DUPLICATE] * 5 + [CREATED] * 5
+        assert proxy.passed[operation] >= 3
