@@ -13,7 +13,7 @@ from typing import Any, cast
 import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ResponseStreamingError
 from botocore.loaders import Loader, create_loader
 
 from quill_models.backoff import Backoff
@@ -176,7 +176,16 @@ def _connect(settings: Settings) -> BaseClient:
         aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
     )
     client.meta.events.register("before-call.dynamodb", _give_body)
+    client.meta.events.register("response-received.dynamodb", _check_whole)
     return client
+
+
+def _check_whole(response_dict: dict[str, Any] | None, **_: Any) -> None:
+    # botocore takes half an answer for a whole one with nothing in it.
+    if response_dict is not None:
+        told = response_dict["headers"].get("Content-Length")
+        if told is not None and int(told) != len(response_dict["body"]):
+            raise ResponseStreamingError(error="the answer was cut off")
 
 
 def _outline(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Between(Proxy):
         super().__init__(target)
         self.calm()
 
-    def disturb(
+    def lose_requests(
         self, lost: Sequence[bool], before: int = 0, act: Callable[[], None] | None = None
     ) -> None:
         """Disturb the requests from now on.
@@ -57,7 +57,7 @@ class Between(Proxy):
 
     def calm(self) -> None:
         """Disturb nothing any more."""
-        self.disturb([])
+        self.lose_requests([])
 
     def takes(self, operation: str) -> bool:
         """See `Proxy.takes`."""

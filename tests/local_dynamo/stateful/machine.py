@@ -161,14 +161,14 @@ class TableMachine(RuleBasedStateMachine):
         """A call that was made before is made again, by another client."""
         call = self.sent[-1 - ago % len(self.sent)]
         note(f"again: {call}")
-        self.bench.between.disturb(lost)
+        self.bench.between.lose_requests(lost)
         self._call(self.bench.flaky, call)
         self.bench.between.calm()
 
     @rule(call=st.runner().flatmap(_of("calls")), lost=LOSSES)
     def call_and_lose_answers(self, call: Call, lost: list[bool]) -> None:
         """The server acts, the client does not hear of it and sends the request again."""
-        self.bench.between.disturb(lost)
+        self.bench.between.lose_requests(lost)
         self._call(self.bench.flaky, call)
         self.bench.between.calm()
 
@@ -192,7 +192,7 @@ class TableMachine(RuleBasedStateMachine):
             except BaseException as error:  # noqa: BLE001
                 errors.append(error)
 
-        self.bench.between.disturb(lost, before, act)
+        self.bench.between.lose_requests(lost, before, act)
         told = send(self.bench.flaky, call)
         self.bench.between.calm()
         if errors:
@@ -207,7 +207,7 @@ class TableMachine(RuleBasedStateMachine):
         models = models_of(call)
         pending: list[int] = []
         told: Answers = []
-        self.bench.between.disturb(lost)
+        self.bench.between.lose_requests(lost)
         try:
             told = send(self.bench.hasty, call, models)
         except PartialWriteError as error:
