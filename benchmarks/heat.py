@@ -38,8 +38,9 @@ from quill_models.models import (
     WebhookEvent,
 )
 from quill_models.repositories.claims import put_claims
+from quill_models.repositories.event_queue import LEASE
 from quill_models.settings import Settings
-from quill_models.table import RawItem, Table
+from quill_models.table import RawItem, Table, new_token
 
 T = TypeVar("T")
 
@@ -228,14 +229,14 @@ class Simulation:
             self._seen.add(event.event_key)
             self.ledger.write("record: new events", second, None, item, transaction=True)
             fresh.append((event, item))
-        self._claim(second, fresh)
+        held = self._claim(second, fresh)
         increments: Counter[tuple[str, Grain]] = Counter()
-        for number, (event, item) in enumerate(fresh):
+        for number, (event, item) in enumerate(held):
             agent = self._stream.agent()
             if number % self._workload.one_interaction_in == 0:
                 self._interaction(second, event, agent)
             done = event.copy()
-            done.status = EventStatus.PROCESSED
+            done.status, done.due_at, done.lease_id = EventStatus.PROCESSED, None, None
             self.ledger.write("complete an event", second, item, self._item(done), transaction=True)
             team = agent % self._workload.teams
             for scope in (f"agent:{agent}", f"team:{team}", "global"):
@@ -244,17 +245,23 @@ class Simulation:
         for (scope, grain), count in increments.items():
             self._increment(second, scope, grain, count)
 
-    def _claim(self, second: int, fresh: Sequence[tuple[WebhookEvent, RawItem]]) -> None:
+    def _claim(
+        self, second: int, fresh: Sequence[tuple[WebhookEvent, RawItem]]
+    ) -> list[tuple[WebhookEvent, RawItem]]:
+        held = []
         for at, (event, item) in enumerate(fresh):
             claimed = event.copy()
-            claimed.status = EventStatus.PROCESSING
+            claimed.status, claimed.lease_id = EventStatus.PROCESSING, new_token()
+            claimed.due_at = START + timedelta(seconds=second) + LEASE
             new = self._item(claimed)
-            self.ledger.write("claim an event", second, item, new)
+            self.ledger.write("claim an event", second, item, new, transaction=True)
+            held.append((claimed, new))
             # A claim reads as many events of one shard as it takes.
             if at == 0:
                 size = size_of(item) * len(fresh)
                 key = f"gsi2 {item['gsi2pk']['S']}"
                 self.ledger.read("W2 work list", second, key, size, strong=False)
+        return held
 
     def _interaction(self, second: int, event: WebhookEvent, agent: int) -> None:
         interaction = Interaction(

@@ -172,6 +172,10 @@ def _kept(table: Table, run: JobRun) -> RawItem:
             "message": f"no sign of life since {run.heartbeat_at.isoformat()}",
             "traceback": "",
         }
+    if kept.ttl is not None and table.settings.job_retention is not None:
+        # Not after the run itself, which will be remembered for so long at least; a lease of a
+        # year would keep an attempt without its run.
+        kept.ttl = min(kept.ttl, table.clock() + table.settings.job_retention)
     item = kept.to_item(table.shards)
     # It is in no list of runs, but a success stays one.
     listed = {"gsi2pk", "gsi2sk"} if kept.status is JobStatus.SUCCEEDED else set()

@@ -106,9 +106,9 @@ class JobRuns:
         One strongly consistent request a page.
         """
         partition, between = key_schema.attempts_of(job_name, window)
-        found = list(Query(self._table, Attempt, [partition], between=between))
-        # The run sorts before its attempts.
-        return [*found[1:], *found[:1]]
+        # By key, the run itself stands before the attempts that were kept.
+        found = Query(self._table, Attempt, [partition], between=between)
+        return sorted(found, key=lambda run: run.attempt)
 
     def last_success(self, job_name: str) -> JobRun | None:
         """J3: one request that reads one item; also while the same window runs again."""

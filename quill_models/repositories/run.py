@@ -126,7 +126,12 @@ class Run:
         self._write(checkpoint=checkpoint, stats=self.stats)
 
     def held(self) -> Check:
-        """An action that lets a transaction be done only while this run holds its window."""
+        """An action that lets a transaction be done only while this run holds its window.
+
+        Raises:
+            LeaseLost: this process was forked from the holder.
+        """
+        self._refuse_fork()
         return Check(
             self._run.key(),
             Condition(
@@ -204,11 +209,7 @@ class Run:
             self._write(status=JobStatus.FAILED, error=_described(error))
 
     def _write(self, **changes: Any) -> None:
-        if self._process != os.getpid():
-            raise LeaseLost(
-                f"This process was forked from the holder of {self.job_name!r} for the window "
-                f"{self.window!r}, which alone may write. Nothing was written."
-            )
+        self._refuse_fork()
         with self._lock:
             if self._lost is not None:
                 raise self._lost
@@ -222,6 +223,13 @@ class Run:
                     if changes.get("status") is ended:
                         return
                     raise self.lost(self._run.to_item(1))
+
+    def _refuse_fork(self) -> None:
+        if self._process != os.getpid():
+            raise LeaseLost(
+                f"This process was forked from the holder of {self.job_name!r} for the window "
+                f"{self.window!r}, which alone may write. Nothing was written."
+            )
 
     def _ended_as(self) -> JobStatus | None:
         return None if self._run.status is JobStatus.RUNNING else self._run.status

@@ -51,6 +51,18 @@ class TestAttempts:
         assert len({each.run_id for each in (first, second, third)}) == 3
         assert third == clocked.job_runs.get("job", WINDOW)
 
+    def test_none_outlives_the_run(self, clocked: Quill, clock: HandClock) -> None:
+        # The first attempt's lease, and so its retention, would have gone on for a year.
+        failing(clocked, lease=365 * DAY)
+        failing(clocked)
+        clock.advance(90 * DAY - MINUTE)
+        assert [each.attempt for each in clocked.job_runs.attempts("job", WINDOW)] == [1, 2]
+        clock.advance(MINUTE)
+        assert clocked.job_runs.attempts("job", WINDOW) == []
+        failing(clocked)
+        failing(clocked)
+        assert [each.attempt for each in clocked.job_runs.attempts("job", WINDOW)] == [1, 2]
+
     def test_there_are_none(self, clocked: Quill) -> None:
         assert clocked.job_runs.attempts("job", WINDOW) == []
 
