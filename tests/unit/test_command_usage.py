@@ -60,12 +60,15 @@ def test_the_commands_of_the_contract_that_there_are() -> None:
         ("ingest",),
         ("load",),
         ("list",),
+        ("doctor",),
     }
     assert {" ".join(path) for path in COMMANDS if len(path) == 2} >= {
         "local start",
         "local stop",
         "local status",
         "schema apply",
+        "schema diff",
+        "schema export",
         "ingest hubspot",
         "list agents",
         "list interactions",
@@ -171,6 +174,7 @@ def files(isolated: Path) -> Path:
 
 NEEDS_A_SERVER = [
     "schema apply",
+    "schema diff",
     "load good.jsonl",
     "ingest hubspot empty.json",
     "list agents",
