@@ -5,6 +5,7 @@ For `DynamoDataStore`, whose items are plain dictionaries. The models have attri
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Set
 from datetime import datetime
 from decimal import Decimal
@@ -101,6 +102,13 @@ def from_attribute_value(stored: Mapping[str, Any]) -> Any:
         return None
     if kind == "NS":
         return {Decimal(number) for number in value}
-    if kind in {"SS", "BS"}:
+    if kind == "SS":
         return set(value)
+    if kind in {"B", "BS"}:
+        return {_bytes(member) for member in value} if kind == "BS" else _bytes(value)
     return value
+
+
+def _bytes(value: str | bytes) -> bytes:
+    """Base64 where it comes from the wire, bytes where it has just been made."""
+    return base64.b64decode(value) if isinstance(value, str) else value

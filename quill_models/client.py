@@ -57,6 +57,13 @@ _IN_PROGRESS = "TransactionInProgressException"
 _body: ContextVar[bytes | None] = ContextVar("quill_request_body", default=None)
 
 
+# In a response of botocore's: its body has been read here, and is no longer what came.
+_READ = "read_by_quill"
+# In an answer: what came is no JSON document.
+_NO_DOCUMENT = "no_document"
+_OF_REFUSALS = ("__type", "code", "message", "Message")
+
+
 class Client:
     """Requests to one endpoint. Makes no connection before the first request; thread-safe."""
 
@@ -128,7 +135,7 @@ class Client:
             _body.reset(token)
         # botocore takes any answer with status 200 for a success, a captive portal's page too.
         content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
-        if "json" not in content_type:
+        if "json" not in content_type or _NO_DOCUMENT in answer:
             raise no_dynamodb(content_type, operation, self._settings)
         self._has_answered = True
         return answer
@@ -145,13 +152,11 @@ class Client:
     def _hear(self, response_dict: dict[str, Any] | None, **_: Any) -> None:
         if response_dict is None:
             return
-        headers = response_dict["headers"]
-        told = headers.get("Content-Length")
         # botocore takes half an answer for a whole one with nothing in it.
-        if told is not None and int(told) != len(response_dict["body"]):
+        if _READ not in response_dict and not _is_whole(response_dict):
             raise ResponseStreamingError(error="the answer was cut off")
-        if "Date" in headers:
-            self._heard = headers["Date"], system_clock()
+        if "Date" in response_dict["headers"]:
+            self._heard = response_dict["headers"]["Date"], system_clock()
 
     @property
     def clock_skew(self) -> timedelta | None:
@@ -228,6 +233,7 @@ def _connect(settings: Settings) -> BaseClient:
         aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
     )
     client.meta.events.register("before-call.dynamodb", _give_body)
+    client.meta.events.register("before-parse.dynamodb", _read_body)
     return client
 
 
@@ -247,6 +253,38 @@ def _give_body(params: dict[str, Any], **_: Any) -> None:
     body = _body.get()
     if body is not None:
         params["body"] = body
+
+
+def _is_whole(response_dict: dict[str, Any]) -> bool:
+    told = response_dict["headers"].get("Content-Length")
+    return told is None or int(told) == len(response_dict["body"])
+
+
+def _read_body(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """Read the answer to a request of ours past botocore's parser.
+
+    That copies it value by value, which takes most of the time of a read, into what JSON has
+    already, but for binary values: those stay in base64, as they came.
+    """
+    if _body.get() is None or not _is_whole(response_dict):
+        return
+    failed = response_dict["status_code"] >= 300
+    try:
+        answer = json.loads(response_dict["body"])
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        if failed:
+            return
+        # botocore's parser would fall over it.
+        answer = {_NO_DOCUMENT: True}
+    # Of a refusal botocore still finds out which one it is.
+    left = {name: answer.pop(name) for name in _OF_REFUSALS if failed and name in answer}
+    customized_response_dict.update(answer)
+    response_dict["body"] = json.dumps(left).encode()
+    response_dict[_READ] = True
 
 
 def _binary(value: Any) -> str:

@@ -9,9 +9,9 @@ import heapq
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from quill_models.errors import InvalidCursor, InvalidValue
 from quill_models.models import QuillModel
@@ -23,6 +23,14 @@ M = TypeVar("M", bound=QuillModel)
 
 _PARALLEL_REQUESTS = 8
 _CHECKSUM_BYTES = 16
+# All shards of a list together hold about so many items that nobody has asked for yet, twice over.
+_ITEMS_AHEAD = 4000
+_FEWEST_OF_A_SHARD = 25
+# The next page is asked for when so much of this one is used: whoever stops at the first few items
+# does not pay for more.
+_USED_BEFORE_THE_NEXT = 10
+
+RawPage = tuple[list[RawItem], RawItem | None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,9 @@ class Query(Generic[M]):
     `first`; or `count`. Each partition (shard) costs one request for each page of up to 1 MB;
     the first requests of several shards are made in parallel. Reads of an index are eventually
     consistent and cost half a read unit per 4 KB.
+
+    While the items of a page are used, the next page is on its way: one ahead and no more, however
+    long the list is. Whoever stops early stops that, too.
     """
 
     def __init__(
@@ -125,7 +136,9 @@ class Query(Generic[M]):
                 if start is None:
                     return total
 
-        return sum(_in_parallel(count_one, self._partitions))
+        partitions = self._partitions
+        with _Ahead(min(_PARALLEL_REQUESTS, len(partitions) or 1), is_wanted=False) as ahead:
+            return sum(ahead.all(count_one, partitions))
 
     # One partition.
 
@@ -161,26 +174,9 @@ class Query(Generic[M]):
 
     def _merged(self, places: Sequence[_Place], limit: int | None) -> Iterator[tuple[int, RawItem]]:
         """The items with the number of their partition, in order."""
-        partitions = [place.partition for place in places]
+        if not places:
+            return
         sort_key = SK if self._index is None else f"{self._index}sk"
-
-        def first_page(at: int) -> tuple[list[RawItem], RawItem | None]:
-            return self._request(partitions[at], places[at].start, limit)
-
-        def items_of(
-            at: int, page: tuple[list[RawItem], RawItem | None]
-        ) -> Iterator[tuple[int, RawItem]]:
-            items, start = page
-            asked = limit
-            while True:
-                for item in items:
-                    yield at, item
-                if start is None:
-                    return
-                # What has expired counts towards a request's limit: ask for more each time, so
-                # that a long stretch of it costs few requests.
-                asked = None if asked is None else asked * 2
-                items, start = self._request(partitions[at], start, asked)
 
         def order(entry: tuple[int, RawItem]) -> str:
             # Of equal sort keys the lower shard's come first, on every page alike.
@@ -188,11 +184,42 @@ class Query(Generic[M]):
             sort_value: str = item[sort_key]["S"]
             return sort_value
 
-        pages = _in_parallel(first_page, range(len(partitions)))
-        readers = [items_of(at, page) for at, page in enumerate(pages)]
-        if len(readers) == 1:
-            return readers[0]
-        return heapq.merge(*readers, key=order, reverse=self._newest_first)
+        # Of one partition as much as a request gives; of many shards less, as each holds a page.
+        asked = limit
+        if limit is None and len(places) > 1:
+            asked = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // len(places))
+        with _Ahead(min(_PARALLEL_REQUESTS, len(places)), is_wanted=limit is None) as ahead:
+            pages = ahead.all(
+                lambda place: self._request(place.partition, place.start, asked), places
+            )
+            readers = [
+                self._items_of(at, place.partition, page, asked, ahead)
+                for at, (place, page) in enumerate(zip(places, pages, strict=True))
+            ]
+            if len(readers) == 1:
+                yield from readers[0]
+            else:
+                yield from heapq.merge(*readers, key=order, reverse=self._newest_first)
+
+    def _items_of(
+        self, at: int, partition: str, page: RawPage, asked: int | None, ahead: _Ahead
+    ) -> Iterator[tuple[int, RawItem]]:
+        """The items of one partition, from its first page on."""
+        while True:
+            items, start = page
+            coming: Future[RawPage] | None = None
+            if not ahead.is_wanted and asked is not None:
+                # What has expired counts towards a request's limit: ask for more each time, so
+                # that a long stretch of it costs few requests.
+                asked *= 2
+            wanted_from = len(items) // _USED_BEFORE_THE_NEXT
+            for number, item in enumerate(items):
+                yield at, item
+                if number == wanted_from and start is not None:
+                    coming = ahead.begin(self._request, partition, start, asked)
+            if start is None:
+                return
+            page = self._request(partition, start, asked) if coming is None else coming.result()
 
     # Cursors.
 
@@ -255,8 +282,40 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def _in_parallel(function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
-    if len(arguments) < 2:
-        return [function(argument) for argument in arguments]
-    with ThreadPoolExecutor(min(_PARALLEL_REQUESTS, len(arguments))) as pool:
-        return list(pool.map(function, arguments))
+class _Ahead:
+    """Requests that are made before their answers are asked for.
+
+    Attributes:
+        is_wanted: whether pages are to be fetched ahead at all.
+    """
+
+    def __init__(self, parallel: int, *, is_wanted: bool) -> None:
+        self.is_wanted = is_wanted
+        self._parallel = parallel
+        self._pool: ThreadPoolExecutor | None = None
+
+    def _threads(self) -> ThreadPoolExecutor:
+        # Most lists are of one page and need none.
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._parallel, "quill-read")
+        return self._pool
+
+    def all(self, function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
+        """What a function gives for each, at the same time."""
+        if len(arguments) < 2:
+            return [function(argument) for argument in arguments]
+        return list(self._threads().map(function, arguments))
+
+    def begin(
+        self, request: Callable[[str, RawItem | None, int | None], RawPage], *arguments: Any
+    ) -> Future[RawPage] | None:
+        """Make a request in the background."""
+        return self._threads().submit(request, *arguments) if self.is_wanted else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Nobody waits for what nobody wants any more.
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, NoReturn, Self
 
-from pynamodb.attributes import Attribute, UnicodeAttribute
+from pynamodb.attributes import UnicodeAttribute
 from pynamodb.connection.table import TableConnection
 from pynamodb.expressions.condition import Condition
 from pynamodb.models import BatchWrite, Model
@@ -19,6 +17,7 @@ from quill_models.errors import InvalidValue
 from quill_models.keys import Key
 from quill_models.models.bridge import CurrentMeta, shared_connection
 from quill_models.models.indexes import ByParent, BySecond, ByStatus
+from quill_models.models.prepared import Prepared
 from quill_models.settings import Settings
 from quill_models.table import RawItem, Table, new_token
 
@@ -70,7 +69,7 @@ class QuillModel(Model):
 
     def __init__(self, **fields: Any) -> None:
         """Made by the models, whose constructors name and type each field."""
-        for name, attribute in self._own_fields().items():
+        for name, attribute in self._prepared().fields.items():
             if fields.get(name) is None and not attribute.null:
                 raise InvalidValue(f"{type(self).__name__} needs {name}")
         super().__init__(kind=self.KIND, **fields)
@@ -115,29 +114,28 @@ class QuillModel(Model):
 
     def content(self) -> dict[str, Any]:
         """The fields that the caller gave, by name: what equality and `conflict` are about."""
-        return {name: getattr(self, name) for name in self._own_fields()}
+        return {name: getattr(self, name) for name in self._prepared().fields}
 
     def to_item(self, shards: int) -> RawItem:
         """The item as it is stored, in DynamoDB's wire format."""
         item: RawItem = dict(self.unknown)
         for name, key in self.composed_keys(shards).items():
             item[name] = {"S": key}
-        serializers = self._serializers()
+        writers = self._prepared().writers
         for name, value in self.attribute_values.items():
             if value is not None:
-                kind, serialize = serializers[name]
+                kind, serialize = writers[name]
                 item[name] = {kind: value if serialize is None else serialize(value)}
         return item
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
         """The model of a stored item. Attributes it does not know are kept in ``unknown``."""
-        return cls.from_raw_data(item)
+        return cls._instantiate(item)
 
     def copy(self) -> Self:
         """An equal model of its own, so that storing one does not change the caller's."""
         copied = type(self).__new__(type(self))
-        Model.__init__(copied, _user_instantiated=False)
         copied.attribute_values = dict(self.attribute_values)
         copied.unknown = dict(self.unknown)
         return copied
@@ -167,51 +165,18 @@ class QuillModel(Model):
         self.write_token = new_token()
 
     @classmethod
-    def _stored_attributes(cls) -> dict[str, Attribute[Any]]:
-        """All attributes but the composed keys. Prepared once for each model."""
-        prepared: dict[str, Attribute[Any]] | None = cls.__dict__.get("_prepared")
+    def _prepared(cls) -> Prepared:
+        prepared: Prepared | None = cls.__dict__.get("_prepared_once")
         if prepared is None:
-            prepared = {
-                name: attribute
-                for name, attribute in cls.get_attributes().items()
-                if not isinstance(attribute, _ComposedKey)
-            }
-            cls._prepared = prepared
+            prepared = cls._prepared_once = Prepared.of(cls, _ComposedKey)
         return prepared
 
-    _prepared: ClassVar[dict[str, Attribute[Any]]]
-
-    @classmethod
-    def _serializers(cls) -> dict[str, tuple[str, Callable[[Any], Any] | None]]:
-        """For each stored attribute its type, and what serializes it; text stands as it is."""
-        prepared: dict[str, tuple[str, Callable[[Any], Any] | None]] | None
-        prepared = cls.__dict__.get("_prepared_serializers")
-        if prepared is None:
-            prepared = {
-                name: (each.attr_type, None if type(each) is Text else each.serialize)
-                for name, each in cls._stored_attributes().items()
-            }
-            cls._prepared_serializers = prepared
-        return prepared
-
-    _prepared_serializers: ClassVar[dict[str, tuple[str, Callable[[Any], Any] | None]]]
-
-    @classmethod
-    def _own_fields(cls) -> dict[str, Attribute[Any]]:
-        """What the constructor takes, in its order. Prepared once for each model."""
-        prepared: dict[str, Attribute[Any]] | None = cls.__dict__.get("_prepared_fields")
-        if prepared is None:
-            stored = cls._stored_attributes()
-            prepared = {name: stored[name] for name in cls.field_names()}
-            cls._prepared_fields = prepared
-        return prepared
-
-    _prepared_fields: ClassVar[dict[str, Attribute[Any]]]
+    _prepared_once: ClassVar[Prepared]
 
     @classmethod
     def field_names(cls) -> list[str]:
         """The fields that the constructor takes, in its order."""
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        return list(cls._prepared().fields)
 
     # PynamoDB's own calls.
 
@@ -221,8 +186,9 @@ class QuillModel(Model):
 
     @classmethod
     def _instantiate(cls, attribute_values: RawItem) -> Self:
+        # Past PynamoDB's constructor, which goes through all attributes to set their defaults; none
+        # of ours has one.
         instance = cls.__new__(cls)
-        Model.__init__(instance, _user_instantiated=False)
         instance.deserialize(attribute_values)
         return instance
 
@@ -234,25 +200,28 @@ class QuillModel(Model):
                 f"the item under {attribute_values.get('pk', {}).get('S')!r} is of the kind "
                 f"{stored_kind!r}, not {self.KIND!r}"
             )
-        known = self._stored_attributes()
-        self.attribute_values = {}
-        for name, attribute in known.items():
-            stored = attribute_values.get(attribute.attr_name)
-            if stored is not None and "NULL" not in stored:
-                # Past the checks of assignment: they held when the value was stored.
-                try:
-                    value = attribute.deserialize(stored[attribute.attr_type])
-                except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-                    raise InvalidValue(
-                        f"{name} of the item under {attribute_values.get('pk', {}).get('S')!r} "
-                        f"cannot be read as {type(attribute).__name__}: {error!r}"
-                    ) from error
-                self.attribute_values[name] = value
-        self.unknown = {
-            name: value
-            for name, value in attribute_values.items()
-            if name not in known and name not in self.get_attributes()
-        }
+        readers = self._prepared().readers
+        values: dict[str, Any] = {}
+        unknown: RawItem = {}
+        for stored_name, stored in attribute_values.items():
+            reader = readers.get(stored_name)
+            if reader is None:
+                unknown[stored_name] = stored
+                continue
+            name, kind, read = reader
+            if name is None or "NULL" in stored:
+                continue
+            # Past the checks of assignment: they held when the value was stored.
+            try:
+                value = stored[kind]
+                values[name] = value if read is None else read(value)
+            except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+                raise InvalidValue(
+                    f"{name} of the item under {attribute_values.get('pk', {}).get('S')!r} "
+                    f"cannot be read as {type(getattr(type(self), name)).__name__}: {error!r}"
+                ) from error
+        self.attribute_values = values
+        self.unknown = unknown
 
     def serialize(self, null_check: bool = True) -> RawItem:  # noqa: FBT001, FBT002, ARG002
         """The item as PynamoDB sends it."""

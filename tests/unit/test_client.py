@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -346,3 +346,61 @@ def test_a_closed_client_opens_again() -> None:
     client.close()
     client.close()
     assert client.botocore is not first
+
+
+# What is read past botocore's parser.
+
+
+def test_an_answer_is_what_json_says() -> None:
+    item = {
+        "pk": {"S": "é"},
+        "n": {"N": "1.50"},
+        "b": {"B": "aGk="},
+        "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}},
+    }
+    client = Client(Settings())
+    Wire(client, always({"Items": [item], "Count": 1}))
+    found = client.request("query", TableName="quill")
+    assert (found["Items"], found["Count"]) == ([item], 1)
+    assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
+    client = Client(Settings())
+    Wire(client, always({"Item": {"b": {"B": "aGk="}}}))
+    found = client.botocore.get_item(TableName="mine", Key=KEY)  # type: ignore[attr-defined]
+    assert found["Item"] == {"b": {"B": b"hi"}}
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"{", b"\xff"])
+@pytest.mark.parametrize("kind", ["text/html", "application/x-amz-json-1.0"])
+def test_what_is_no_document_is_no_answer(body: bytes, kind: str) -> None:
+    client = Client(LOCAL)
+    reply = answer(body)
+    reply.headers["Content-Type"] = kind
+    Wire(client, always(reply))
+    with pytest.raises(errors.RequestRejected, match="no DynamoDB"):
+        ask(client)
+
+
+def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(Settings())
+    assert client.clock_skew is None
+    reply = answer({})
+    reply.headers["Date"] = "Wed, 25 Nov 2026 12:00:00 GMT"
+    Wire(client, always(reply))
+    came = datetime(2026, 11, 25, 12, 0, 30, 500_000, tzinfo=UTC)
+    monkeypatch.setattr("quill_models.client.system_clock", lambda: came)
+    client.request("describe_table", TableName="quill")
+    assert client.clock_skew == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+def test_a_server_that_does_not_say_what_time_it_is(date: str | None) -> None:
+    client = Client(Settings())
+    reply = answer({})
+    if date is not None:
+        reply.headers["Date"] = date
+    Wire(client, always(reply))
+    client.request("describe_table", TableName="quill")
+    assert client.clock_skew is None

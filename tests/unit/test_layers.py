@@ -168,6 +168,7 @@ def test_pynamodb_is_known_to_the_models_alone() -> None:
         f"{PACKAGE}.models.base",
         f"{PACKAGE}.models.bridge",
         f"{PACKAGE}.models.indexes",
+        f"{PACKAGE}.models.prepared",
     }
 
 

@@ -1,0 +1,1 @@
+"""How fast a list is read, beside today's alternatives."""

@@ -1,0 +1,224 @@
+"""How fast a list is read, beside today's alternatives: ``python -m benchmarks.reads``.
+
+One agent's interactions, read page by page from an index of one DynamoDB Local in memory, or of
+the DynamoDB that DYNAMODB_ENDPOINT names. Each contender gives the items in the form its users
+get: typed models, plain values, or DynamoDB's wire format. Rounds take turns, each run in a process
+of its own, so that its CPU time and its peak memory are its own, too. Making the client is not
+timed; the first item is, with all that follows.
+
+Exit status 1 where a contender reads another number of items, 2 where a library is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+from benchmarks.reads.contenders import AGENT, CONTENDERS
+from benchmarks.writes.bare_http import put_blindly
+from benchmarks.writes.machine import Machine
+from benchmarks.writes.results import Spread
+from benchmarks.writes.server import given_server, new_server
+from quill_models import Interaction, Settings, connect
+from quill_models.shards import DEFAULT_SHARDS
+from quill_models.table import RawItem, Table
+
+_PROGRAM = "python -m benchmarks.reads"
+_OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
+_AT_ONCE = 10_000
+_EMPTY, _TIMES = "-empty", "-times"
+_FIRST = datetime(2031, 5, 17, tzinfo=UTC)
+
+Runs = dict[str, list[dict[str, float]]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    chosen = _parser().parse_args(arguments)
+    if chosen.run is not None:
+        print(json.dumps(_one(chosen.run, chosen.endpoint, chosen.table)))
+        return 0
+    contenders = [CONTENDERS[name] for name in chosen.only or CONTENDERS]
+    if missing := sorted({each for one in contenders for each in one.missing()}):
+        print(f"Not installed: {', '.join(missing)}. pip install -e '.[bench]'", file=sys.stderr)
+        return 2
+    given = Settings.given_endpoint()
+    with (new_server if given is None else given_server(given))() as server:
+        print(Machine.this(server.name).text())
+        for size in chosen.items:
+            with _tables(server.endpoint, size) as settings:
+                runs = _rounds(settings, [each.name for each in contenders], chosen.rounds)
+            if wrong := {name for name in runs for run in runs[name] if run["items"] != size}:
+                print(f"{', '.join(wrong)} did not read {size} items", file=sys.stderr)
+                return 1
+            _report(size, runs, chosen.rounds)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog=_PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--items", type=int, nargs="+", default=[10_000], help="(10000)")
+    parser.add_argument("--rounds", type=int, default=5, help="that count (5)")
+    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), help="some of them (all)")
+    for hidden in ("--run", "--endpoint", "--table"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    return parser
+
+
+@contextmanager
+def _tables(endpoint: str, size: int) -> Iterator[Settings]:
+    """The table that is read, one that is empty, and one with times as PynamoDB writes them."""
+    name = f"quill-benchmark-{secrets.token_hex(8)}"
+    every = [Settings(endpoint=endpoint, table=f"{name}{each}") for each in ("", _EMPTY, _TIMES)]
+    for settings in every:
+        with connect(settings) as quill:
+            quill.schema.apply(stream=False)
+    _fill(every[0], size, own_times=False)
+    _fill(every[2], size, own_times=True)
+    yield every[0]
+    for settings in every:
+        with connect(settings) as quill:
+            quill.schema.delete_table()
+
+
+def _one(name: str, endpoint: str, table: str) -> dict[str, float]:
+    """One run, in the process that is made for it."""
+    contender = CONTENDERS[name]
+    # The first connection, and what is loaded with it, are made before: a read that finds nothing.
+    for _ in contender.read(Settings(endpoint=endpoint, table=f"{table}{_EMPTY}")):
+        pass
+    filled = f"{table}{_TIMES}" if contender.own_times else table
+    reading = contender.read(Settings(endpoint=endpoint, table=filled))
+    begun, cpu = time.perf_counter(), time.process_time()
+    items = sum(1 for _ in reading)
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    return {"items": items, "seconds": seconds, "cpu": cpu, "peak": _peak()}
+
+
+def _peak() -> int:
+    """The most memory that this process had, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What getrusage says on Linux includes what the parent had when this process was forked.
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _rounds(settings: Settings, names: Sequence[str], rounds: int) -> Runs:
+    runs: Runs = {name: [] for name in names}
+    for number in range(rounds + 1):
+        at = number % len(names)
+        for name in [*names[at:], *names[:at]]:
+            found = subprocess.run(  # noqa: S603
+                [
+                    *(sys.executable, "-m", "benchmarks.reads", "--run", name),
+                    *("--endpoint", str(settings.endpoint), "--table", settings.table),
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            # The first round is for Java to compile what it needs.
+            if number:
+                run = json.loads(found.stdout)
+                runs[name].append(run)
+                rate = run["items"] / run["seconds"]
+                print(f"round {number}: {name} {rate:,.0f} items/s", file=sys.stderr)
+    return runs
+
+
+def _fill(settings: Settings, size: int, *, own_times: bool) -> None:
+    table = Table(settings)
+
+    def item(number: int) -> RawItem:
+        started = _FIRST + timedelta(seconds=number)
+        one = Interaction(
+            interaction_id=f"call-{number:08d}",
+            source="hubspot",
+            external_id=str(7_000_000 + number),
+            agent_id=AGENT,
+            contact_id=str(number % 500),
+            channel="call",
+            direction="inbound",
+            started_at=started,
+            ended_at=started + timedelta(seconds=60),
+            duration_seconds=60,
+            outcome="connected",
+            subject="A question about an invoice",
+            attributes={"queue": "sales", "waited": 12},
+        )
+        one.stamp(table)
+        made = one.to_item(DEFAULT_SHARDS)
+        if own_times:
+            for name in ("created_at", "updated_at", "started_at", "ended_at"):
+                made[name] = {"S": made[name]["S"].replace("Z", "+0000")}
+        return made
+
+    for start in range(0, size, _AT_ONCE):
+        put_blindly(settings, [item(n) for n in range(start, min(start + _AT_ONCE, size))])
+
+
+def _report(size: int, runs: Runs, rounds: int) -> None:
+    print(f"\nMeasured on {date.today().isoformat()}: {size:,} items; the median of {rounds} ")  # noqa: DTZ011
+    print("rounds, with the least and the most.\n")
+    print("| | items/s | to PynamoDB | to bare HTTP | CPU µs an item | peak MB |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for name, each in runs.items():
+        cells = (
+            _shown(Spread.of(_rates(each)), 0),
+            _ratio(runs, name, _PEER),
+            _ratio(runs, name, _CEILING),
+            f"{median(run['cpu'] / run['items'] for run in each) * 1e6:.0f}",
+            f"{median(run['peak'] for run in each) / 2**20:.0f}",
+        )
+        print(f"| {CONTENDERS[name].label} | {' | '.join(cells)} |")
+    _target("at least 3 times as fast as PynamoDB's query of an equal model", runs, _PEER, 3)
+    _target("at least 0.7 of bare HTTP", runs, _CEILING, 0.7)
+
+
+def _rates(runs: Iterable[dict[str, float]]) -> list[float]:
+    return [run["items"] / run["seconds"] for run in runs]
+
+
+def _ratios(runs: Runs, name: str, base: str) -> Spread | None:
+    if not {name, base} <= runs.keys():
+        return None
+    return Spread.of(
+        one / other for one, other in zip(_rates(runs[name]), _rates(runs[base]), strict=True)
+    )
+
+
+def _ratio(runs: Runs, name: str, base: str) -> str:
+    return _shown(_ratios(runs, name, base), 2)
+
+
+def _target(text: str, runs: Runs, base: str, at_least: float) -> None:
+    found = _ratios(runs, _OURS, base)
+    if found is not None:
+        reached = "yes" if found.median >= at_least else "no"
+        print(f"\n- list_by_agent is {text}: {reached}, {_shown(found, 2)}")
+
+
+def _shown(spread: Spread | None, digits: int) -> str:
+    if spread is None:
+        return "-"
+    middle, least, most = (
+        f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most)
+    )
+    return f"{middle} ({least}-{most})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""What takes part: each reads the interactions of one agent, in the form its users get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY, BareHttp
+from quill_models import Settings, connect
+from quill_models.key_schema import agent_collection, interactions_between
+
+__all__ = ["AGENT", "CONTENDERS", "Contender"]
+
+AGENT = "ada"
+_INDEX = "gsi1"
+_PARTITION = agent_collection(AGENT)
+_BETWEEN = interactions_between(None, None)
+_CONDITION: dict[str, Any] = {
+    "IndexName": _INDEX,
+    "KeyConditionExpression": "gsi1pk = :pk AND gsi1sk BETWEEN :lower AND :upper",
+}
+_RAW_VALUES = {
+    ":pk": {"S": _PARTITION},
+    ":lower": {"S": _BETWEEN[0]},
+    ":upper": {"S": _BETWEEN[1]},
+}
+
+Read = Callable[[Settings], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to read.
+
+    Attributes:
+        name: for ``--only``.
+        label: for people.
+        read: gives the items, one after the other.
+        needs: libraries of the extra ``bench``.
+        own_times: it reads times in the form that PynamoDB writes, from a table of its own.
+    """
+
+    name: str
+    label: str
+    read: Read
+    needs: tuple[str, ...] = ()
+    own_times: bool = False
+
+    def missing(self) -> list[str]:
+        """The libraries that it needs and this Python does not have."""
+        return [library for library in self.needs if find_spec(library) is None]
+
+
+def _quill(settings: Settings) -> Iterator[Any]:
+    with connect(settings) as quill:
+        yield from quill.interactions.list_by_agent(AGENT)
+
+
+def _pynamodb(settings: Settings) -> Iterator[Any]:
+    from pynamodb.attributes import (  # noqa: PLC0415 -- loaded by those who measure it
+        JSONAttribute,
+        NumberAttribute,
+        UnicodeAttribute,
+        UTCDateTimeAttribute,
+    )
+    from pynamodb.indexes import AllProjection, GlobalSecondaryIndex  # noqa: PLC0415
+    from pynamodb.models import Model  # noqa: PLC0415
+
+    class ByAgent(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+        class Meta:
+            index_name = _INDEX
+            projection = AllProjection()
+
+        gsi1pk = UnicodeAttribute(hash_key=True)
+        gsi1sk = UnicodeAttribute(range_key=True)
+
+    class Interaction(Model):
+        class Meta:
+            table_name = settings.table
+            host = settings.endpoint
+            region = settings.region
+            aws_access_key_id = ACCESS_KEY
+            aws_secret_access_key = SECRET_KEY
+
+        by_agent = ByAgent()
+        pk = UnicodeAttribute(hash_key=True)
+        sk = UnicodeAttribute(range_key=True)
+        gsi1pk = UnicodeAttribute(null=True)
+        gsi1sk = UnicodeAttribute(null=True)
+        gsi2pk = UnicodeAttribute(null=True)
+        gsi2sk = UnicodeAttribute(null=True)
+        gsi3pk = UnicodeAttribute(null=True)
+        gsi3sk = UnicodeAttribute(null=True)
+        kind = UnicodeAttribute()
+        created_at = UTCDateTimeAttribute()
+        updated_at = UTCDateTimeAttribute()
+        write_token = UnicodeAttribute()
+        interaction_id = UnicodeAttribute()
+        source = UnicodeAttribute(null=True)
+        external_id = UnicodeAttribute(null=True)
+        agent_id = UnicodeAttribute(null=True)
+        contact_id = UnicodeAttribute(null=True)
+        channel = UnicodeAttribute()
+        direction = UnicodeAttribute(null=True)
+        started_at = UTCDateTimeAttribute()
+        ended_at = UTCDateTimeAttribute(null=True)
+        duration_seconds = NumberAttribute(null=True)
+        outcome = UnicodeAttribute(null=True)
+        subject = UnicodeAttribute(null=True)
+        attributes = JSONAttribute(null=True)
+
+    lower, upper = _BETWEEN
+    yield from Interaction.by_agent.query(_PARTITION, ByAgent.gsi1sk.between(lower, upper))
+
+
+def _boto3_resource(settings: Settings) -> Iterator[Any]:
+    import boto3  # noqa: PLC0415
+    from boto3.dynamodb.conditions import Key  # noqa: PLC0415
+
+    table = boto3.resource("dynamodb", **_options(settings)).Table(settings.table)
+    asked: dict[str, Any] = {
+        "IndexName": _INDEX,
+        "KeyConditionExpression": Key("gsi1pk").eq(_PARTITION) & Key("gsi1sk").between(*_BETWEEN),
+    }
+    while True:
+        page = table.query(**asked)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _boto3_client(settings: Settings) -> Iterator[Any]:
+    import boto3  # noqa: PLC0415
+
+    client = boto3.client("dynamodb", **_options(settings))
+    pages = client.get_paginator("query").paginate(
+        TableName=settings.table, ExpressionAttributeValues=_RAW_VALUES, **_CONDITION
+    )
+    for page in pages:
+        yield from page["Items"]
+
+
+def _pydynantic(settings: Settings) -> Iterator[Any]:
+    import boto3  # noqa: PLC0415
+    from pydynantic import Entity, Table, key  # noqa: PLC0415
+
+    table = Table(
+        name=settings.table,
+        pk="pk",
+        sk="sk",
+        indexes={_INDEX: {"pk": "gsi1pk", "sk": "gsi1sk"}},
+        client=boto3.client("dynamodb", **_options(settings)),
+    )
+
+    class Interaction(Entity, table=table, name="interaction"):  # type: ignore[call-arg, misc]
+        kind: str
+        write_token: str
+        interaction_id: str
+        source: str | None = None
+        external_id: str | None = None
+        agent_id: str
+        contact_id: str | None = None
+        channel: str
+        direction: str | None = None
+        started_at: datetime
+        ended_at: datetime | None = None
+        duration_seconds: float | None = None
+        outcome: str | None = None
+        subject: str | None = None
+        attributes: str | None = None
+
+        class Meta:
+            primary = key(pk="INTERACTION#{interaction_id}", sk="INTERACTION")
+            by_agent = key(index="gsi1", pk="AGENT#{agent_id}", sk="INTERACTION#{started_at}")
+
+    yield from Interaction.query.by_agent(agent_id=AGENT).iter()
+
+
+def _bare_http(settings: Settings) -> Iterator[Any]:
+    connection = BareHttp(settings)
+    asked: dict[str, Any] = {
+        "TableName": settings.table,
+        "ExpressionAttributeValues": _RAW_VALUES,
+        **_CONDITION,
+    }
+    while True:
+        status, answer = connection.send("Query", json.dumps(asked).encode())
+        if status != 200:
+            raise RuntimeError(f"Query: {status} {answer[:200]!r}")
+        page = json.loads(answer)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            break
+        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    connection.close()
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "endpoint_url": settings.endpoint,
+        "region_name": settings.region,
+        "aws_access_key_id": ACCESS_KEY,
+        "aws_secret_access_key": SECRET_KEY,
+    }
+
+
+CONTENDERS = {
+    each.name: each
+    for each in (
+        Contender("quill", "quill list_by_agent, typed models", _quill),
+        Contender("pynamodb", "PynamoDB query, an equal model", _pynamodb, own_times=True),
+        Contender("boto3-resource", "boto3 resource, plain values", _boto3_resource, ("boto3",)),
+        Contender("boto3-client", "boto3 client, wire format", _boto3_client, ("boto3",)),
+        Contender("pydynantic", "pydynantic query", _pydynantic, ("boto3", "pydynantic")),
+        Contender("bare-http", "bare HTTP and json, wire format", _bare_http),
+    )
+}
