@@ -76,7 +76,7 @@ CALLS: dict[str, list[str]] = {
         "list_by_contact",
         "list_by_day",
     ],
-    "metrics": ["put", "put_many", "iter_put_many", "series", "across"],
+    "metrics": ["put", "put_many", "iter_put_many", "series", "across", "list_by_day"],
     "job_runs": [
         "start",
         "get",
