@@ -53,8 +53,15 @@ def declared_table() -> dict[str, Any]:
 class Schema:
     """The table of one connection."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, created: Callable[[], object] = lambda: None) -> None:
+        """Schema of a table.
+
+        Args:
+            table: the table.
+            created: called by the one `apply` that created the table, when all else is done.
+        """
         self._table = table
+        self._created = created
 
     @property
     def client(self) -> Client:
@@ -84,7 +91,8 @@ class Schema:
                 report(step)
 
         live = self._live()
-        if live is None and self._create(stream=stream):
+        creates = live is None and self._create(stream=stream)
+        if creates:
             did(
                 f"created the table {self._table.name!r} with 3 indexes and "
                 f"{'its' if stream else 'no'} stream"
@@ -97,6 +105,8 @@ class Schema:
             did(f"turned on TTL on the attribute {TTL!r}")
         if self._table.settle_shards():
             did(f"stored the number of shards, {DEFAULT_SHARDS}")
+        if creates:
+            self._created()
         return done
 
     def grow_shards(self, shards: int) -> datetime | None:

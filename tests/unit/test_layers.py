@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("chunk",),
     ("bulk_writes",),
     ("repositories",),
-    ("schema",),
+    ("migrations", "schema"),
     ("quill",),
     # What goes in and out; each by itself.
     ("hubspot", "json_form", "ingestion", "loading", "local"),
@@ -52,6 +52,7 @@ APART = {
     ("backoff", "shards"),
     ("service_errors", "shards"),
     ("digest", "errors"),
+    ("migrations", "schema"),
 }
 
 
