@@ -15,8 +15,8 @@ from quill_models.table import Table
 
 __all__ = ["Listener", "Step"]
 
-# Each is a thread, and a connection of the client.
-_MOST_SEGMENTS = 32
+# Each is a thread with a connection of the client, which has 32 and is used by others too.
+_MOST_SEGMENTS = 16
 
 
 def _silent(*_: object) -> None:
@@ -115,7 +115,7 @@ class Step:
                 several threads, and perhaps more than once for an item.
             index: walk this index instead of the table. What it shows may be a moment old.
             kind: only items whose attribute ``kind`` says this.
-            segments: how many parts are walked side by side, 1 to 32.
+            segments: how many parts are walked side by side, 1 to 16.
             write_units: the most that it may write in a second. What whoever migrates says goes
                 before it.
 
