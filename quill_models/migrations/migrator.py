@@ -21,6 +21,7 @@ from quill_models.errors import (
 )
 from quill_models.migrations.files import Migration, find
 from quill_models.migrations.history import Applied, History
+from quill_models.migrations.pace import Pace
 from quill_models.migrations.step import Listener, Step
 from quill_models.models import JobRun
 from quill_models.repositories import JobRuns, Run
@@ -89,10 +90,6 @@ class Migrations:
         """
         return _standings(find(self._folder), self._history.applied() or {})
 
-    def migrator(self) -> JobRun | None:
-        """The run of whoever migrates now, or did last. One request; needs the table."""
-        return self._job_runs.get(JOB, WINDOW)
-
     def plan(self, to: int | None = None) -> list[Migration]:
         """What `up` would do, in order. One request; writes nothing.
 
@@ -136,6 +133,8 @@ class Migrations:
             LeaseLost: another migrator took over in between.
         """
         listener = listener or Listener()
+        # A limit that is none is found before anything is done.
+        Pace(write_units)
         applied = self._history.applied()
         pending = self._pending(to, applied or {})
         if not pending:

@@ -167,6 +167,8 @@ class TestAnOldTable:
         assert states(old.migrations.status()) == ["applied", "applied", "pending"]
         assert old.migrations.up(to=1) == []
         assert [each.number for each in old.migrations.up()] == [3]
+        with pytest.raises(InvalidValue, match="write units"):
+            old.migrations.up(write_units=0)
         for number in (0, 4):
             with pytest.raises(InvalidValue, match=f"no migration {number}"):
                 old.migrations.up(to=number)

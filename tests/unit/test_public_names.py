@@ -52,6 +52,7 @@ NAMES = [
 CALLS: dict[str, list[str]] = {
     "store": ["put", "get", "query", "delete", "check_and_mark"],
     "schema": ["apply"],
+    "migrations": ["status", "plan", "up"],
     "agents": [
         "put",
         "put_many",

@@ -63,6 +63,23 @@ def test_reading_them_runs_none(tmp_path: Path) -> None:
     assert (only.number, only.name, only.description) == (1, "0001_a", "0001_a")
 
 
+def test_importing_the_package_reads_none() -> None:
+    program = (
+        "import sys\n"
+        "opened = []\n"
+        "note = lambda event, given: opened.append(str(given[0])) if event == 'open' else None\n"
+        "sys.addaudithook(note)\n"
+        "import quill_models\n"
+        "from quill_models.quill import Quill\n"
+        "Quill(quill_models.Settings())\n"
+        "print(len(opened) > 10, [path for path in opened if '0001_' in path])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout == "True []\n"
+
+
 def test_the_checksum_is_that_of_the_text_whatever_its_line_ends(tmp_path: Path) -> None:
     path = written(tmp_path, "0001_a")
     text = path.read_bytes()
