@@ -23,7 +23,9 @@ def up(step: Step) -> None:
         client.describe_table(TableName=table)
     except client.exceptions.ResourceNotFoundException:
         _create(step)
-    client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
+    client.get_waiter("table_exists").wait(
+        TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+    )
     described = step.request("describe_time_to_live")["TimeToLiveDescription"]
     if described["TimeToLiveStatus"] in {"DISABLED", "DISABLING"}:
         try:

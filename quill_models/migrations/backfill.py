@@ -69,12 +69,12 @@ class Progress:
     def of(cls, place: Place, total: int, *, begun_with: int, seconds: float) -> Progress:
         """What a place says, after so many seconds that began with so many items seen."""
         seen = place.seen
-        ended = all(segment.ended for segment in place.segments)
-        # More than was expected may turn up, also while it walks.
-        total = seen if ended else max(total, seen)
         rate = (seen - begun_with) / seconds if seconds > 0 else 0.0
-        left = 0.0 if ended else (total - seen) / rate if rate > 0 else None
-        return cls(seen, place.changed, total, rate, left)
+        if all(segment.ended for segment in place.segments):
+            return cls(seen, place.changed, seen, rate, 0.0)
+        # Where more turn up than were expected, nobody knows how many more.
+        left = (total - seen) / rate if rate > 0 and total > seen else None
+        return cls(seen, place.changed, max(total, seen), rate, left)
 
 
 class Backfill:
@@ -121,10 +121,12 @@ class Backfill:
         left = [at for at, segment in enumerate(self._place.segments) if not segment.ended]
         if not left:
             return
+        total = self._about()
         try:
             with ThreadPoolExecutor(len(left), "quill-backfill") as pool:
                 try:
-                    self._attend([pool.submit(self._walk, at) for at in left], save, tell)
+                    walks = [pool.submit(self._walk, at) for at in left]
+                    self._attend(walks, total, save, tell)
                 finally:
                     # The other threads end at their next item.
                     self._stop.set()
@@ -137,10 +139,10 @@ class Backfill:
     def _attend(
         self,
         walks: Iterable[Future[None]],
+        total: int,
         save: Callable[[], None],
         tell: Callable[[Progress], None],
     ) -> None:
-        total = self._about()
         started = saved_at = time.monotonic()
         begun_with = self._place.seen
         waiting = set(walks)
@@ -152,9 +154,7 @@ class Backfill:
             if not waiting or now - saved_at >= _SAVE_SECONDS:
                 save()
                 saved_at = now
-            tell(
-                Progress.of(self._place, total, begun_with=begun_with, seconds=now - started),
-            )
+            tell(Progress.of(self._place, total, begun_with=begun_with, seconds=now - started))
 
     def _about(self) -> int:
         """About how many items there are to walk past."""
@@ -172,7 +172,7 @@ class Backfill:
 
     def _walk(self, at: int) -> None:
         segment = self._place.segments[at]
-        while not segment.ended:
+        while not (segment.ended or self._stop.is_set()):
             self._check()
             page = self._page(at, segment.start)
             changed = 0
@@ -201,7 +201,8 @@ class Backfill:
         else:
             parameters["IndexName"] = self._place.index
         if self._kind is not None:
-            parameters["FilterExpression"] = "kind = :kind"
+            parameters["FilterExpression"] = "#kind = :kind"
+            parameters["ExpressionAttributeNames"] = {"#kind": "kind"}
             parameters["ExpressionAttributeValues"] = {":kind": {"S": self._kind}}
         if start is not None:
             parameters["ExclusiveStartKey"] = start

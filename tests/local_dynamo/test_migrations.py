@@ -299,9 +299,7 @@ def test_three_migrators_at_once_without_a_table(bare: Quill) -> None:
     assert bare.schema.apply() == []
 
 
-def test_the_lock_of_a_dead_migrator_passes_on(
-    old: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lock_of_a_dead_migrator_passes_on(old: Quill, tmp_path: Path) -> None:
     noting(tmp_path, 1)
     # It holds the lock and gives no sign of life.
     dead = old.job_runs.start("quill-migrate", "table", 3 * SECOND)
@@ -319,9 +317,7 @@ def test_the_lock_of_a_dead_migrator_passes_on(
         dead.save_checkpoint({})
 
 
-def test_one_that_lost_the_lock_records_nothing(
-    old: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_lost_the_lock_records_nothing(old: Quill, tmp_path: Path) -> None:
     noting(tmp_path, 1, "import time; time.sleep(3)")
     own = migrations_of(old, tmp_path)
     with ThreadPoolExecutor(1) as pool:
