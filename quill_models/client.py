@@ -6,6 +6,8 @@ import base64
 import json
 import os
 from contextvars import ContextVar
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
 from threading import Lock
 from typing import Any, cast
@@ -17,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ResponseStreamingErr
 from botocore.loaders import Loader, create_loader
 
 from quill_models.backoff import Backoff
+from quill_models.clock import system_clock
 from quill_models.errors import (
     AnswerLost,
     QuillError,
@@ -63,6 +66,8 @@ class Client:
         self._botocore: BaseClient | None = None
         self._process = os.getpid()
         self._has_answered = False
+        # What the last answer said the time was, and when it came.
+        self._heard: tuple[str, datetime] | None = None
 
     @property
     def botocore(self) -> BaseClient:
@@ -80,7 +85,9 @@ class Client:
         with self._lock:
             if self._botocore is None:
                 try:
-                    self._botocore = _connect(self._settings)
+                    client = _connect(self._settings)
+                    client.meta.events.register("response-received.dynamodb", self._hear)
+                    self._botocore = client
                 except (BotoCoreError, ValueError) as error:
                     raise translated(error, "connect", self._settings) from error
             return self._botocore
@@ -135,6 +142,51 @@ class Client:
             return error.code == _IN_PROGRESS
         return isinstance(error, AnswerLost | Throttled)
 
+    def _hear(self, response_dict: dict[str, Any] | None, **_: Any) -> None:
+        if response_dict is None:
+            return
+        headers = response_dict["headers"]
+        told = headers.get("Content-Length")
+        # botocore takes half an answer for a whole one with nothing in it.
+        if told is not None and int(told) != len(response_dict["body"]):
+            raise ResponseStreamingError(error="the answer was cut off")
+        if "Date" in headers:
+            self._heard = headers["Date"], system_clock()
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """How far this machine's clock is ahead of the server's, to about a second.
+
+        By the last answer, which carries the server's time in whole seconds; ``None`` where there
+        was none, or it said nothing of the time. No request.
+        """
+        if self._heard is None:
+            return None
+        text, came = self._heard
+        try:
+            # On average it is half a second past what the header says.
+            said = parsedate_to_datetime(text) + timedelta(milliseconds=500)
+            return came - said
+        except (TypeError, ValueError):
+            return None
+
+    def credentials_source(self) -> str | None:
+        """Where the credentials come from, such as ``env`` or ``iam-role``; never what they are.
+
+        ``None`` where there are none. Asks the standard AWS chain, which may read files and ask
+        the instance's metadata service.
+
+        Raises:
+            AccessDenied: a profile is named that does not exist, or cannot be used.
+        """
+        if self._settings.backend is Backend.LOCAL:
+            return "fixed, for DynamoDB Local"
+        try:
+            found = _session(self._settings).get_credentials()
+        except BotoCoreError as error:
+            raise translated(error, "connect", self._settings) from error
+        return None if found is None else str(found.method)
+
     def close(self) -> None:
         """Close the connections. A later request opens new ones."""
         with self._lock:
@@ -165,7 +217,7 @@ def _connect(settings: Settings) -> BaseClient:
         # DYNAMODB_ENDPOINT alone says where to, not AWS_ENDPOINT_URL of another tool.
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]
     )
-    session = botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
+    session = _session(settings)
     session.register_component("data_loader", _service_descriptions())
     client = session.create_client(
         "dynamodb",
@@ -176,16 +228,12 @@ def _connect(settings: Settings) -> BaseClient:
         aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
     )
     client.meta.events.register("before-call.dynamodb", _give_body)
-    client.meta.events.register("response-received.dynamodb", _check_whole)
     return client
 
 
-def _check_whole(response_dict: dict[str, Any] | None, **_: Any) -> None:
-    # botocore takes half an answer for a whole one with nothing in it.
-    if response_dict is not None:
-        told = response_dict["headers"].get("Content-Length")
-        if told is not None and int(told) != len(response_dict["body"]):
-            raise ResponseStreamingError(error="the answer was cut off")
+def _session(settings: Settings) -> botocore.session.Session:
+    local = settings.backend is Backend.LOCAL
+    return botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
 
 
 def _outline(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -25,6 +26,10 @@ DEFAULT_DEADLINE = timedelta(seconds=15)
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+# An alias is refused: DynamoDB answers with the key's ARN, which could not be compared with it.
+_KMS_KEY = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+|[0-9A-Fa-f-]{36}")
+# https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html#tag-conventions
+_TAG_KEY, _TAG_VALUE = re.compile(r"[\w .:/+@-]{1,128}"), re.compile(r"[\w .:/=+@-]{0,256}")
 
 
 class Backend(StrEnum):
@@ -55,12 +60,19 @@ class Settings:
             ``dead``.
         deadline: ``QUILL_DEADLINE_SECONDS`` (15), how long each request is sent again while the
             table throttles it, fails or does not answer. No try begins later.
+        protect_table: ``QUILL_PROTECT_TABLE``, ``true`` or ``false``: whether `Schema.apply` turns
+            on point-in-time recovery and deletion protection; by default on ``aws`` only.
+        kms_key: ``QUILL_KMS_KEY``, what `Schema.apply` encrypts the table with: the id or ARN of a
+            KMS key, or ``aws-managed`` for AWS's own in the account; by default whatever it is.
+        tags: ``QUILL_TAGS``, as in ``team=data,stage=live``, that `Schema.apply` gives the table.
         local_home: ``DYNAMODB_LOCAL_HOME``, a folder that holds ``DynamoDBLocal.jar``.
         java_home: ``JAVA_HOME``, where ``quill local start`` looks for Java first.
 
     Raises:
         ConfigurationError: a value that is not allowed; the message names the variable.
     """
+
+    AWS_MANAGED_KEY: ClassVar[str] = "aws-managed"
 
     backend: Backend = Backend.LOCAL
     endpoint: str | None = None
@@ -71,6 +83,9 @@ class Settings:
     increment_retention: timedelta | None = None
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     deadline: timedelta = DEFAULT_DEADLINE
+    protect_table: bool | None = None
+    kms_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     local_home: Path | None = None
     java_home: Path | None = None
 
@@ -85,6 +100,14 @@ class Settings:
             if retention is not None and retention < timedelta(0):
                 raise ConfigurationError(f"{name} is {retention}; allowed is 0 (for ever) or more.")
             object.__setattr__(self, name, retention or None)
+        if self.kms_key not in {None, self.AWS_MANAGED_KEY} and not _KMS_KEY.fullmatch(
+            str(self.kms_key)
+        ):
+            raise ConfigurationError(
+                f"QUILL_KMS_KEY is {self.kms_key!r}; allowed are the id or the ARN of a key (no "
+                f"alias), or {self.AWS_MANAGED_KEY!r}."
+            )
+        object.__setattr__(self, "tags", _checked_tags(self.tags))
         if self.backend is Backend.LOCAL:
             object.__setattr__(self, "endpoint", self.endpoint or DEFAULT_ENDPOINT)
             object.__setattr__(self, "region", self.region or DEFAULT_REGION)
@@ -95,6 +118,13 @@ class Settings:
                 f"QUILL_TABLE is {self.table!r}; allowed are 3 to 255 letters, digits, "
                 "'_', '-' and '.'."
             )
+
+    @property
+    def protected(self) -> bool:
+        """Whether the table shall have point-in-time recovery and deletion protection."""
+        if self.protect_table is None:
+            return self.backend is Backend.AWS
+        return self.protect_table
 
     @classmethod
     def load(
@@ -139,6 +169,9 @@ class Settings:
             ),
             max_attempts=_attempts(value("QUILL_MAX_ATTEMPTS")),
             deadline=_deadline(value("QUILL_DEADLINE_SECONDS")),
+            protect_table=_switch("QUILL_PROTECT_TABLE", value("QUILL_PROTECT_TABLE")),
+            kms_key=value("QUILL_KMS_KEY"),
+            tags=_tags(value("QUILL_TAGS")),
             local_home=Path(local_home).expanduser() if local_home else None,
             java_home=Path(java_home).expanduser() if java_home else None,
         )
@@ -225,3 +258,32 @@ def _deadline(text: str | None) -> timedelta:
             "to 9999."
         )
     return timedelta(seconds=float(text))
+
+
+def _switch(name: str, text: str | None) -> bool | None:
+    if text is not None and text not in {"true", "false"}:
+        raise ConfigurationError(f"{name} is {text!r}; allowed are 'true' and 'false'.")
+    return None if text is None else text == "true"
+
+
+def _tags(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    pairs = [each.strip().partition("=") for each in text.split(",")]
+    tags = {key.strip(): value.strip() for key, _, value in pairs}
+    if len(tags) != len(pairs) or not all(sign for _, sign, _ in pairs):
+        raise ConfigurationError(
+            f"QUILL_TAGS is {text!r}; allowed are different names with a value each, as in "
+            "'team=data,stage=live'."
+        )
+    return tags
+
+
+def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    for key, value in tags.items():
+        if not _TAG_KEY.fullmatch(key) or not _TAG_VALUE.fullmatch(value) or key[:4] == "aws:":
+            raise ConfigurationError(
+                f"QUILL_TAGS has {key!r} = {value!r}; AWS allows letters, digits, spaces and "
+                "'.:/+@-_' (in a value '=', too), and no name that begins with 'aws:'."
+            )
+    return dict(tags)

@@ -6,6 +6,7 @@ import click
 
 from quill_models import __version__
 from quill_models.command.demo import demo
+from quill_models.command.doctor import doctor
 from quill_models.command.events import events
 from quill_models.command.ingest import ingest
 from quill_models.command.jobs import jobs
@@ -28,5 +29,5 @@ def quill() -> None:
     """
 
 
-for command in (demo, local, schema, migrate, ingest, load, list_items, jobs, events):
+for command in (demo, local, schema, migrate, ingest, load, list_items, jobs, events, doctor):
     quill.add_command(command)

@@ -2,30 +2,188 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from quill_models.command.output import console, json_option, print_json
-from quill_models.quill import connect
+from quill_models.command.output import (
+    console,
+    error_console,
+    json_option,
+    print_json,
+    show_table,
+)
+from quill_models.infrastructure import FORMATS, ROLES, export_schema
+from quill_models.quill import Quill, connect
+from quill_models.schema import SchemaDiff
+from quill_models.schema.apply import Report
 
 __all__ = ["schema"]
 
 
 @click.group()
 def schema() -> None:
-    """Create and check the table."""
+    """Create the table, compare it, bring it up to date, and export it as code."""
+
+
+@schema.command()
+@click.option(
+    "--delete-index",
+    "delete_indexes",
+    metavar="NAME",
+    multiple=True,
+    help="Delete this index: one that the models do not declare, or declare in another way. "
+    "The latter is created anew. May be given more than once.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before an index is deleted.")
+@json_option
+def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Create the table, or bring a live one to what the models declare. Safe to repeat.
+
+    \b
+      quill schema apply
+      quill schema apply --delete-index gsi2
+
+    Creates missing indexes, one after the other, and waits until they are filled: on a
+    large table that takes long. Ctrl-C ends the waiting only; run it again to go on. Mends
+    TTL, stream and billing mode, on AWS also point-in-time recovery, deletion protection,
+    encryption and tags. No item is changed, and no index is deleted unless it is named.
+    """  # noqa: D301 -- click's mark for "keep these lines"
+    with connect() as quill:
+        if delete_indexes and not yes:
+            _confirm(quill, delete_indexes)
+        with _waiting() as progress:
+            done = quill.schema.apply(delete_indexes=delete_indexes, progress=progress)
+        found = quill.schema.diff()
+        table, where = quill.settings.table, _where(quill)
+    left = [each.what for each in found.differences]
+    if as_json:
+        print_json(
+            {
+                "table": table,
+                "endpoint": where,
+                "done": done,
+                "left": left,
+                "missing": list(found.missing),
+            }
+        )
+        return
+    out = console()
+    out.print(f"Table [bold]{table}[/] at {where}:")
+    for step in done or ["all is there already, nothing was changed"]:
+        out.print(f"  {step}", markup=False)
+    _show_missing(found)
+    for each in found.differences:
+        out.print(f"  left alone: {each.what}. {each.remedy}", markup=False)
 
 
 @schema.command()
 @json_option
-def apply(*, as_json: bool) -> None:
-    """Create the table with its indexes, TTL and stream. Safe to repeat."""
+def diff(*, as_json: bool) -> None:
+    """Show in what the live table differs from what the models declare. Writes nothing.
+
+    \b
+      quill schema diff
+      quill schema diff --json
+
+    The exit status is 0 where they are equal, and 1 where they differ.
+    """  # noqa: D301
     with connect() as quill:
-        done = quill.schema.apply()
-        table, endpoint = quill.settings.table, quill.settings.endpoint or "AWS"
+        found = quill.schema.diff()
+        table, where = quill.settings.table, _where(quill)
     if as_json:
-        print_json({"table": table, "endpoint": endpoint, "done": done})
-        return
-    out = console()
-    out.print(f"Table [bold]{table}[/] at {endpoint}:")
-    for step in done or ["all is there already, nothing was changed"]:
-        out.print(f"  {step}", markup=False)
+        print_json(
+            {
+                "table": table,
+                "endpoint": where,
+                "equal": found.is_equal,
+                "differences": [
+                    {
+                        "what": each.what,
+                        "declared": each.declared,
+                        "live": each.live,
+                        "remedy": each.remedy,
+                    }
+                    for each in found.differences
+                ],
+                "missing": list(found.missing),
+            }
+        )
+    else:
+        if found.is_equal:
+            console().print(f"Table [bold]{table}[/] at {where} is what the models declare.")
+        else:
+            show_table(
+                ("what", "declared", "live", "what mends it"),
+                [(each.what, each.declared, each.live, each.remedy) for each in found.differences],
+                title=f"Table {table} at {where}",
+            )
+        _show_missing(found)
+    sys.exit(0 if found.is_equal else 1)
+
+
+@schema.command()
+@click.option(
+    "--format",
+    "export_format",
+    type=click.Choice(sorted(FORMATS)),
+    required=True,
+    help="json holds the API calls that make the table; iam is a policy.",
+)
+@click.option(
+    "--role",
+    type=click.Choice(sorted(ROLES)),
+    default="writer",
+    show_default=True,
+    help="For iam: a reader asks, a writer is the ETL, a migrator changes the table.",
+)
+def export(*, export_format: str, role: str) -> None:
+    """Print the table as code for infrastructure, from the models and the settings.
+
+    \b
+      quill schema export --format cloudformation > quill.template.json
+      quill schema export --format terraform > quill.tf
+      quill schema export --format iam --role writer
+
+    No request is made. With DATA_BACKEND=aws it has what is asked for there: point-in-time
+    recovery, deletion protection, encryption and tags.
+    """  # noqa: D301
+    click.echo(export_schema(export_format, role), nl=False)
+
+
+def _confirm(quill: Quill, delete_indexes: tuple[str, ...]) -> None:
+    named = ", ".join(delete_indexes)
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"To delete {named} without being asked, give --yes.")
+    click.confirm(
+        f"Delete {named} of the table {quill.settings.table!r} at {_where(quill)}? Reads that use "
+        "it fail until it is there again.",
+        abort=True,
+        err=True,
+    )
+
+
+@contextmanager
+def _waiting() -> Iterator[Report]:
+    """What is waited for, on standard error: one line that changes on a terminal, else lines."""
+    out = error_console()
+    with out.status("") as status:
+
+        def progress(text: str) -> None:
+            if out.is_terminal:
+                status.update(text)
+            else:
+                out.print(f"  waiting: {text}", markup=False)
+
+        yield progress
+
+
+def _where(quill: Quill) -> str:
+    return quill.settings.endpoint or "AWS"
+
+
+def _show_missing(found: SchemaDiff) -> None:
+    for what in found.missing:
+        console().print(f"  skipped: this server has no {what}", markup=False)

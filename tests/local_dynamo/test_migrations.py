@@ -85,13 +85,12 @@ class TestFromNothing:
     def test_replay_is_what_the_models_declare(self, bare: Quill) -> None:
         for _ in range(2):
             bare.migrations.up()
-        replayed = bare.schema.describe()
+        assert bare.schema.diff().is_equal
         settings = stored(bare, TABLE_SETTINGS)
         # Nothing is left to do.
         assert bare.schema.apply() == []
         bare.schema.delete_table()
         bare.schema.apply()
-        assert replayed == bare.schema.describe()
         declared = stored(bare, TABLE_SETTINGS)
         assert settings is not None
         assert declared is not None

@@ -62,6 +62,7 @@ def test_the_commands_of_the_contract_that_there_are() -> None:
         ("ingest",),
         ("load",),
         ("list",),
+        ("doctor",),
     }
     assert {" ".join(path) for path in COMMANDS if len(path) == 2} >= {
         "local start",
@@ -72,6 +73,8 @@ def test_the_commands_of_the_contract_that_there_are() -> None:
         "migrate plan",
         "migrate up",
         "migrate new",
+        "schema diff",
+        "schema export",
         "ingest hubspot",
         "list agents",
         "list interactions",
@@ -188,6 +191,7 @@ NEEDS_A_SERVER = [
     "migrate status",
     "migrate plan --to 1",
     "migrate up --no-wait",
+    "schema diff",
     "load good.jsonl",
     "ingest hubspot empty.json",
     "list agents",

@@ -35,7 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("bulk_writes",),
     ("repositories",),
     ("migrations", "schema"),
-    ("quill",),
+    ("infrastructure", "quill"),
+    ("doctor",),
     # What goes in and out; each by itself.
     ("hubspot", "json_form", "ingestion", "loading", "local"),
     # The package itself, which only gathers names.

@@ -16,6 +16,7 @@ from quill_models.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("isolated")
 
+KMS_KEY = "arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012"
 FAKE = ("fakeMyKeyId", "fakeSecretAccessKey")
 
 
@@ -57,6 +58,9 @@ VARIABLES: list[tuple[str, str, str, str, Any, Any]] = [
     ("QUILL_JOB_RETENTION_DAYS", "0", "36500", "job_retention", None, timedelta(days=36_500)),
     ("DYNAMODB_LOCAL_HOME", "/f", "/e", "local_home", Path("/f"), Path("/e")),
     ("JAVA_HOME", "/f", "/e", "java_home", Path("/f"), Path("/e")),
+    ("QUILL_PROTECT_TABLE", "true", "false", "protect_table", True, False),
+    ("QUILL_KMS_KEY", "aws-managed", KMS_KEY, "kms_key", "aws-managed", KMS_KEY),
+    ("QUILL_TAGS", "a=b", "c = d, e=", "tags", {"a": "b"}, {"c": "d", "e": ""}),
 ]
 
 
@@ -297,3 +301,35 @@ def test_local_reads_nothing_of_the_aws_chain(
     assert _credentials(client) == FAKE
     assert client.botocore.meta.endpoint_url == "http://localhost:8000"
     assert client.botocore.meta.region_name == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("QUILL_PROTECT_TABLE", "yes"),
+        ("QUILL_KMS_KEY", "alias/mine"),
+        ("QUILL_KMS_KEY", "arn:aws:kms:eu-west-1:123456789012:alias/mine"),
+        ("QUILL_TAGS", "team"),
+        ("QUILL_TAGS", "a=1,a=2"),
+        ("QUILL_TAGS", "=1"),
+        ("QUILL_TAGS", "aws:owner=me"),
+        ("QUILL_TAGS", "a=;"),
+    ],
+)
+def test_what_the_table_is_to_be_given_is_checked(variable: str, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable):
+        Settings.load(None, {variable: text})
+
+
+def test_a_table_is_protected_on_aws_unless_it_shall_not_be() -> None:
+    assert not Settings().protected
+    assert Settings(backend=Backend.AWS).protected
+    assert not Settings(backend=Backend.AWS, protect_table=False).protected
+    assert dataclasses.replace(Settings(), backend=Backend.AWS).protected
+
+
+def test_tags_are_a_copy() -> None:
+    given = {"a": "b"}
+    settings = Settings(tags=given)
+    given["c"] = "d"
+    assert settings.tags == {"a": "b"}

@@ -1,0 +1,56 @@
+"""`quill doctor`: whether all is well, and what to do where it is not."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from quill_models.command.output import console, json_option, print_json
+from quill_models.doctor import Finding, examine
+from quill_models.quill import connect
+
+__all__ = ["doctor"]
+
+
+@click.command()
+@json_option
+def doctor(*, as_json: bool) -> None:
+    """Look at settings, server, table, clock, leases and migrations. Writes nothing.
+
+    \b
+      quill doctor
+      quill doctor --json
+
+    Each line is ok, or says what to do. The exit status is 0 where all is ok, else 1.
+    Credentials are shown by where they come from, never by what they are.
+    """  # noqa: D301 -- click's mark for "keep these lines"
+    with connect() as quill:
+        found = list(examine(quill))
+    fine = all(each.ok is not False for each in found)
+    if as_json:
+        print_json({"ok": fine, "findings": [asdict(each) for each in found]})
+    else:
+        console().print(_shown(found))
+    sys.exit(0 if fine else 1)
+
+
+def _shown(found: list[Finding]) -> Table:
+    shown = Table.grid(padding=(0, 2))
+    shown.add_column(no_wrap=True)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    marks = {
+        True: Text("ok", style="green"),
+        False: Text("problem", style="bold red"),
+        None: Text("?", style="dim"),
+    }
+    for each in found:
+        text = Text(each.says)
+        if each.advice:
+            text.append(f"\n{each.advice}", style="bold")
+        shown.add_row(marks[each.ok], each.about, text)
+    return shown

@@ -1,0 +1,57 @@
+"""The table as a CloudFormation template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quill_models.schema import Declared
+from quill_models.settings import Settings
+
+__all__ = ["cloudformation"]
+
+_RESOURCE = "QuillTable"
+
+
+def cloudformation(declared: Declared, settings: Settings) -> dict[str, Any]:
+    """A template with the table and what others need to know of it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-dynamodb-table.html
+    """
+    properties = declared.create_parameters()
+    # CloudFormation knows a stream by its view type alone, and has names of its own for the rest.
+    stream = properties.pop("StreamSpecification")
+    encryption = properties.pop("SSESpecification", None)
+    properties |= {
+        "TableName": {"Ref": "TableName"},
+        "StreamSpecification": {"StreamViewType": stream["StreamViewType"]},
+        "TimeToLiveSpecification": {"Enabled": True, "AttributeName": declared.ttl},
+    }
+    if declared.protected:
+        properties["PointInTimeRecoverySpecification"] = {"PointInTimeRecoveryEnabled": True}
+    if encryption is not None:
+        encryption["SSEEnabled"] = encryption.pop("Enabled")
+        properties["SSESpecification"] = encryption
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "The table of quill-models.",
+        "Parameters": {
+            "TableName": {
+                "Type": "String",
+                "Default": settings.table,
+                "Description": "What QUILL_TABLE says.",
+            }
+        },
+        "Resources": {
+            _RESOURCE: {
+                "Type": "AWS::DynamoDB::Table",
+                # Deleting or replacing the stack's resource must not delete the data.
+                "DeletionPolicy": "Retain",
+                "UpdateReplacePolicy": "Retain",
+                "Properties": properties,
+            }
+        },
+        "Outputs": {
+            "TableArn": {"Value": {"Fn::GetAtt": [_RESOURCE, "Arn"]}},
+            "StreamArn": {"Value": {"Fn::GetAtt": [_RESOURCE, "StreamArn"]}},
+        },
+    }

@@ -1,0 +1,81 @@
+"""What each role may do, and no more: IAM policies.
+
+A transaction is allowed by the permissions of its actions, and needs none of its own:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quill_models.settings import Settings
+
+__all__ = ["ROLES", "policy"]
+
+_LOOK = (
+    "DescribeContinuousBackups",
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "ListTagsOfResource",
+)
+_READ = ("BatchGetItem", "GetItem", "Query")
+_WRITE = ("ConditionCheckItem", "DeleteItem", "PartiQLInsert", "PutItem", "UpdateItem")
+_CHANGE = (
+    "CreateTable",
+    "TagResource",
+    "UpdateContinuousBackups",
+    "UpdateTable",
+    "UpdateTimeToLive",
+)
+
+# What each role does with the items, and with the table.
+ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "reader": (_READ, _LOOK),
+    "writer": ((*_READ, *_WRITE), _LOOK),
+    # A backfill walks the table.
+    "migrator": ((*_READ, *_WRITE, "Scan"), (*_LOOK, *_CHANGE)),
+}
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+_WITH_KEY = (
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey*",
+    "kms:ReEncrypt*",
+)
+
+
+def policy(settings: Settings, role: str) -> dict[str, Any]:
+    """The policy document of a role, for the table and its indexes, in every account."""
+    items, table = ROLES[role]
+    region = settings.region or "*"
+    arn = f"arn:aws:dynamodb:{region}:*:table/{settings.table}"
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "Items",
+            "Effect": "Allow",
+            "Action": [f"dynamodb:{action}" for action in sorted(items)],
+            "Resource": [arn, f"{arn}/index/*"],
+        },
+        {
+            "Sid": "Table",
+            "Effect": "Allow",
+            "Action": [f"dynamodb:{action}" for action in sorted(table)],
+            "Resource": [arn],
+        },
+    ]
+    if settings.kms_key is not None and settings.kms_key.startswith("arn:"):
+        statements.append(
+            {
+                "Sid": "Key",
+                "Effect": "Allow",
+                "Action": list(_WITH_KEY),
+                "Resource": [settings.kms_key],
+                "Condition": {
+                    "StringEquals": {"kms:ViaService": f"dynamodb.{region}.amazonaws.com"}
+                },
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}

@@ -1,0 +1,107 @@
+"""What the table shall be: what the models declare, and what the settings add on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quill_models.models import QuillModel
+from quill_models.settings import Settings
+from quill_models.table import TTL
+
+__all__ = ["Declared", "declared_table", "hash_first"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """The table as it shall be.
+
+    Attributes:
+        table: as `declared_table`.
+        stream: whether a stream is wanted; without it none is made, and none is turned off.
+        ttl: the attribute of TTL.
+        protected: whether point-in-time recovery and deletion protection shall be on; where they
+            need not be, they are left as they are.
+        kms_key: what encrypts it, as `Settings.kms_key`; ``None`` leaves it as it is.
+        tags: that it shall have, beside others.
+    """
+
+    table: Mapping[str, Any]
+    stream: bool
+    ttl: str
+    protected: bool
+    kms_key: str | None
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, settings: Settings, *, stream: bool = True) -> Declared:
+        """What the models declare and the settings add."""
+        return cls(
+            table=declared_table(),
+            stream=stream,
+            ttl=TTL,
+            protected=settings.protected,
+            kms_key=settings.kms_key,
+            tags=settings.tags,
+        )
+
+    def create_parameters(self) -> dict[str, Any]:
+        """As ``CreateTable`` takes them, without the table's name."""
+        parameters = dict(self.table)
+        if not self.stream:
+            del parameters["StreamSpecification"]
+        if self.protected:
+            parameters["DeletionProtectionEnabled"] = True
+        if self.kms_key is not None:
+            parameters["SSESpecification"] = encryption(self.kms_key)
+        if self.tags:
+            parameters["Tags"] = tag_list(self.tags)
+        return parameters
+
+
+def declared_table() -> dict[str, Any]:
+    """What the models declare, as ``CreateTable`` takes it, without the table's name."""
+    schema = QuillModel._get_schema()  # noqa: SLF001
+    meta = QuillModel.Meta
+    return {
+        "AttributeDefinitions": sorted(
+            (dict(attribute) for attribute in schema["attribute_definitions"]),
+            key=lambda attribute: attribute["AttributeName"],
+        ),
+        "KeySchema": hash_first(schema["key_schema"]),
+        "GlobalSecondaryIndexes": sorted(
+            (
+                {
+                    "IndexName": index["index_name"],
+                    "KeySchema": hash_first(index["key_schema"]),
+                    "Projection": dict(index["projection"]),
+                }
+                for index in schema["global_secondary_indexes"]
+            ),
+            key=lambda index: str(index["IndexName"]),
+        ),
+        "BillingMode": meta.billing_mode,
+        "StreamSpecification": {
+            "StreamEnabled": True,
+            "StreamViewType": meta.stream_view_type,
+        },
+    }
+
+
+def hash_first(key_schema: Any) -> list[dict[str, str]]:
+    """A key schema in the order that AWS wants: the partition key first."""
+    return sorted((dict(key) for key in key_schema), key=lambda key: key["KeyType"])
+
+
+def encryption(kms_key: str) -> dict[str, Any]:
+    """An ``SSESpecification`` for `Settings.kms_key`."""
+    specification: dict[str, Any] = {"Enabled": True, "SSEType": "KMS"}
+    if kms_key != Settings.AWS_MANAGED_KEY:
+        specification["KMSMasterKeyId"] = kms_key
+    return specification
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as the API has them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

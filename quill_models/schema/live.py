@@ -1,0 +1,119 @@
+"""What the table is: read from the server, with what the server does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from quill_models.errors import RequestRejected, TableNotFound
+from quill_models.schema.declared import Declared, hash_first
+from quill_models.table import Table
+
+__all__ = ["Live", "described", "read_live"]
+
+T = TypeVar("T")
+
+# What a server says to an operation that it does not have.
+_UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation"})
+# The region that DynamoDB Local names in its ARNs. It takes an encryption, and forgets it.
+_LOCAL_REGION = ":ddblocal:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """The table as it is.
+
+    Attributes:
+        table: as ``DescribeTable`` has it.
+        ttl: as ``DescribeTimeToLive`` has it.
+        point_in_time_recovery: whether it is on; ``None`` where it does not matter, or the server
+            has none.
+        tags: ``None`` where they do not matter, or the server has none.
+        encrypts: whether the server knows keys at all.
+        missing: what is wanted and the server does not have, in words.
+    """
+
+    table: Mapping[str, Any]
+    ttl: Mapping[str, Any]
+    point_in_time_recovery: bool | None = None
+    tags: Mapping[str, str] | None = None
+    encrypts: bool = True
+    missing: tuple[str, ...] = ()
+
+
+def described(table: Table) -> dict[str, Any] | None:
+    """``DescribeTable``; ``None`` where there is no table. One request."""
+    try:
+        found: dict[str, Any] = table.request("describe_table")["Table"]
+    except TableNotFound:
+        return None
+    return found
+
+
+def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live:
+    """The rest of what is to be known of a described table. One request, up to three on AWS."""
+    missing: list[str] = []
+
+    def if_known(what: str, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except RequestRejected as rejected:
+            if rejected.code not in _UNKNOWN:
+                raise
+            missing.append(what)
+            return None
+
+    recovery = tags = None
+    if declared.protected:
+        recovery = if_known("point-in-time recovery", lambda: _recovery(table))
+    if declared.tags:
+        tags = if_known("tags", lambda: _tags(table, live["TableArn"]))
+    encrypts = _LOCAL_REGION not in live["TableArn"]
+    if declared.kms_key is not None and not encrypts:
+        missing.append("encryption by a KMS key")
+    return Live(
+        encrypts=encrypts,
+        table=live,
+        ttl=table.request("describe_time_to_live")["TimeToLiveDescription"],
+        point_in_time_recovery=recovery,
+        tags=tags,
+        missing=tuple(missing),
+    )
+
+
+def indexes_of(live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The indexes of a described table, in the form of `declared_table`."""
+    return sorted(
+        (
+            {
+                "IndexName": index["IndexName"],
+                "KeySchema": hash_first(index["KeySchema"]),
+                "Projection": index["Projection"],
+            }
+            for index in live.get("GlobalSecondaryIndexes", [])
+        ),
+        key=lambda index: str(index["IndexName"]),
+    )
+
+
+def billing_mode_of(live: Mapping[str, Any]) -> str:
+    """A table that was never on demand says nothing of it."""
+    return str(live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"))
+
+
+def _recovery(table: Table) -> bool:
+    answer = table.request("describe_continuous_backups")["ContinuousBackupsDescription"]
+    recovery = answer.get("PointInTimeRecoveryDescription", {})
+    return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
+
+
+def _tags(table: Table, arn: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    parameters: dict[str, Any] = {"ResourceArn": arn}
+    while True:
+        answer = table.client.request("list_tags_of_resource", **parameters)
+        found.update((tag["Key"], tag["Value"]) for tag in answer.get("Tags", []))
+        if not answer.get("NextToken"):
+            return found
+        parameters["NextToken"] = answer["NextToken"]

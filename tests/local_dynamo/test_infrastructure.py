@@ -1,0 +1,113 @@
+"""What is exported is what is needed: the table it makes, and the permissions that are used."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from quill_models import Agent, Backend, Increment, Metric, Quill, Settings, connect
+from quill_models.infrastructure import export_schema
+from tests.local_dynamo.support import NOON, botocore_of, event, interaction
+
+DAY = NOON.replace(hour=0)
+
+
+def test_the_calls_of_the_json_export_give_a_table_with_an_empty_diff(
+    quill_settings: Settings,
+) -> None:
+    calls = json.loads(export_schema("json", settings=quill_settings))
+    with connect(quill_settings) as quill:
+        client = botocore_of(quill)
+        for operation, parameters in calls.items():
+            getattr(client, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).lower())(**parameters)
+            client.get_waiter("table_exists").wait(
+                TableName=quill_settings.table, WaiterConfig={"Delay": 1}
+            )
+        assert quill.schema.diff().is_equal
+        quill.schema.delete_table()
+
+
+@contextmanager
+def permissions_used(quill: Quill) -> Iterator[set[str]]:
+    """What a policy has to allow for what is sent while the block runs."""
+    used: set[str] = set()
+    in_transaction = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+
+    def note(request: Any, **_: Any) -> None:
+        operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
+        body = json.loads(request.body)
+        if operation == "TransactWriteItems":
+            for action in body["TransactItems"]:
+                (kind,) = action
+                used.add(in_transaction.get(kind, f"{kind}Item"))
+        elif operation == "BatchExecuteStatement":
+            used.update(
+                f"PartiQL{statement['Statement'].split()[0].title()}"
+                for statement in body["Statements"]
+            )
+        else:
+            used.add(operation)
+
+    events = botocore_of(quill).meta.events
+    events.register("before-send.dynamodb", note)
+    try:
+        yield used
+    finally:
+        events.unregister("before-send.dynamodb", note)
+
+
+def allowed(role: str) -> set[str]:
+    policy = json.loads(export_schema("iam", role, Settings(backend=Backend.AWS)))
+    return {
+        action.removeprefix("dynamodb:")
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+    }
+
+
+def read_all(quill: Quill) -> None:
+    quill.agents.get("ada")
+    quill.agents.list_by_team("north").page(2)
+    quill.interactions.get_by_external_id("hubspot", "1")
+    quill.metrics.series("global", "calls", "day").first()
+    quill.job_runs.last_success("sync")
+    assert quill.job_runs.watermark("sync", "crm").value is None
+    quill.webhook_events.list_by_status("hubspot", "pending").count()
+
+
+def write_all(quill: Quill) -> None:
+    read_all(quill)
+    quill.agents.put(Agent(agent_id="ada", external_ids={"a": "1"}))
+    quill.agents.put(Agent(agent_id="ada", external_ids={"a": "2"}))
+    quill.interactions.record_many(
+        interaction(str(n), external_id=str(n), source="s") for n in "12"
+    )
+    quill.metrics.put(Metric(scope="global", name="n", grain="day", bucket_start=DAY, value=1))
+    quill.metrics.add(Increment("global", "calls", "day", NOON, 1, "e"))
+    quill.webhook_events.record_many((event(str(n)) for n in range(3)), prefer="cost")
+    # Most of these are stored already: from the second chunk on they are read first.
+    quill.webhook_events.record_many(event(str(n % 3)) for n in range(250))
+    with quill.job_runs.start("sync", "w", lease=timedelta(minutes=1)) as run:
+        quill.job_runs.watermark("sync", "crm").advance(1, run=run)
+    (held,) = quill.webhook_events.claim("hubspot", limit=1)
+    with quill.transaction() as tx:
+        tx.webhook_events.complete(held)
+        tx.metrics.add(Increment("global", "calls", "day", NOON, 1, "f"))
+    quill.interactions.delete("1")
+
+
+@pytest.mark.parametrize(("role", "does"), [("reader", read_all), ("writer", write_all)])
+def test_a_role_may_do_what_it_does_and_no_more(
+    clocked: Quill, role: str, does: Callable[[Quill], None]
+) -> None:
+    with permissions_used(clocked) as used:
+        does(clocked)
+        clocked._table.get_many([Agent(agent_id="ada").key()])
+        clocked.schema.diff()
+    # This server has neither backups nor tags; on AWS they are looked at as well.
+    on_aws = {"DescribeContinuousBackups", "ListTagsOfResource"}
+    assert used == allowed(role) - on_aws

@@ -1,0 +1,154 @@
+"""What differs, and the change that mends it: compared without a server."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models import Backend, Settings
+from quill_models.schema.declared import Declared
+from quill_models.schema.differences import Difference, differences
+from quill_models.schema.live import Live
+
+KEY_ID = "12345678-1234-1234-1234-123456789012"
+ARN = f"arn:aws:kms:eu-west-1:123456789012:key/{KEY_ID}"
+AWS = Settings(backend=Backend.AWS, kms_key=KEY_ID, tags={"team": "data", "stage": "live"})
+DECLARED = Declared.of(AWS)
+
+
+def equal_table() -> dict[str, Any]:
+    """As DescribeTable would show the table that AWS has made."""
+    return {
+        **DECLARED.table,
+        "TableName": "quill",
+        "TableArn": "arn:aws:dynamodb:eu-west-1:123456789012:table/quill",
+        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+        "DeletionProtectionEnabled": True,
+        "SSEDescription": {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": ARN},
+    }
+
+
+def equal() -> Live:
+    return Live(
+        table=equal_table(),
+        ttl={"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"},
+        point_in_time_recovery=True,
+        tags={"team": "data", "stage": "live", "another": "one"},
+    )
+
+
+def with_table(**changes: Any) -> Live:
+    return replace(equal(), table={**equal_table(), **changes})
+
+
+def only(live: Live, declared: Declared = DECLARED) -> Difference:
+    (found,) = differences(declared, live)
+    return found
+
+
+def test_an_equal_table_has_none() -> None:
+    assert differences(DECLARED, equal()) == []
+
+
+@given(st.randoms())
+def test_the_order_in_which_the_server_lists_things_is_none(random: Any) -> None:
+    table = equal_table()
+    for name in ("AttributeDefinitions", "GlobalSecondaryIndexes", "KeySchema"):
+        table[name] = random.sample(table[name], len(table[name]))
+    assert differences(DECLARED, replace(equal(), table=table)) == []
+
+
+@given(st.sets(st.sampled_from(["gsi1", "gsi2", "gsi3"])))
+def test_each_missing_index_is_named_once_and_created(missing: set[str]) -> None:
+    kept = [
+        index
+        for index in DECLARED.table["GlobalSecondaryIndexes"]
+        if index["IndexName"] not in missing
+    ]
+    found = differences(DECLARED, with_table(GlobalSecondaryIndexes=kept))
+    assert [each.what for each in found] == [f"index {name!r}" for name in sorted(missing)]
+    for each in found:
+        assert each.change is not None
+        assert each.change.deletes is None
+        (update,) = each.change.parameters["GlobalSecondaryIndexUpdates"]
+        used = {key["AttributeName"] for key in update["Create"]["KeySchema"]} | {"pk", "sk"}
+        defined = each.change.parameters["AttributeDefinitions"]
+        assert {each["AttributeName"] for each in defined} == used
+
+
+def test_an_index_attribute_of_another_type() -> None:
+    attributes = [
+        {**each, "AttributeType": "N"} if each["AttributeName"] == "gsi2sk" else each
+        for each in DECLARED.table["AttributeDefinitions"]
+    ]
+    found = only(with_table(AttributeDefinitions=attributes))
+    assert found.what == "index 'gsi2'"
+    assert found.change is not None
+    assert found.change.deletes == "gsi2"
+
+
+def test_nothing_can_mend_a_key_schema() -> None:
+    found = only(with_table(KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}]))
+    assert (found.what, found.change, found.harmful) == ("key schema", None, True)
+    assert "QUILL_TABLE" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("live", "what", "was"),
+    [
+        (with_table(DeletionProtectionEnabled=False), "deletion protection", "off"),
+        (replace(equal(), point_in_time_recovery=False), "point-in-time recovery", "off"),
+        (replace(equal(), tags={"team": "sales"}), "tags", "team=sales"),
+        (replace(equal(), tags={}), "tags", "none"),
+        (with_table(SSEDescription={}), "encryption", "by a key that DynamoDB owns"),
+        (
+            with_table(SSEDescription={"Status": "ENABLED", "KMSMasterKeyArn": "arn:other"}),
+            "encryption",
+            "by the KMS key 'arn:other'",
+        ),
+        (with_table(BillingModeSummary={}), "billing mode", "PROVISIONED"),
+        (with_table(StreamSpecification={"StreamEnabled": False}), "stream", "off"),
+        (replace(equal(), ttl={"TimeToLiveStatus": "DISABLED"}), "TTL", "off"),
+        (
+            replace(equal(), ttl={"TimeToLiveStatus": "DISABLING", "AttributeName": "ttl"}),
+            "TTL",
+            "off",
+        ),
+    ],
+)
+def test_settings_of_the_table(live: Live, what: str, was: str) -> None:
+    found = only(live)
+    assert (found.what, found.live, found.harmful) == (what, was, False)
+    assert found.change is not None
+    assert found.change.deletes is None
+
+
+def test_only_the_tags_that_are_lacking_are_set() -> None:
+    found = only(replace(equal(), tags={"team": "data"}))
+    assert found.change is not None
+    assert found.change.parameters["Tags"] == [{"Key": "stage", "Value": "live"}]
+
+
+def test_what_does_not_matter_or_cannot_be_had_is_no_difference() -> None:
+    bare = Live(
+        table={**equal_table(), "DeletionProtectionEnabled": False, "SSEDescription": {}},
+        ttl=equal().ttl,
+    )
+    assert differences(Declared.of(Settings()), bare) == []
+    # What the server does not have is neither on nor off.
+    known = {**equal_table(), "SSEDescription": {}}
+    assert differences(DECLARED, Live(table=known, ttl=equal().ttl, encrypts=False)) == []
+
+
+def test_aws_own_key_cannot_be_told_from_another() -> None:
+    declared = Declared.of(replace(AWS, kms_key="aws-managed"))
+    assert differences(declared, equal()) == []
+    assert only(with_table(SSEDescription={}), declared).what == "encryption"
+
+
+def test_without_a_stream_wanted_any_will_do() -> None:
+    declared = Declared.of(AWS, stream=False)
+    for stream in ({"StreamEnabled": False}, {"StreamEnabled": True, "StreamViewType": "X"}):
+        assert differences(declared, with_table(StreamSpecification=stream)) == []
