@@ -1,4 +1,4 @@
-"""Which keys get hot: ``python -m benchmarks.heat --events 10000 --shards 64``.
+"""Which keys get hot: ``python -m benchmarks.heat --events 10000 --shards 128``.
 
 Feeds a stream of HubSpot events through the real parser, models and key composition, and adds up
 the write and read units that DynamoDB would count, for each partition key of the table and of each
@@ -327,6 +327,7 @@ class Simulation:
                 size = page // self._workload.shards
                 self._read("J4 status", second, f"gsi3 JOB_STATUS#running#{shard:03d}", size)
                 self._read("I5 day", second, f"gsi3 DAY#{day}#{shard:03d}", size)
+                self._read("M3 day", second, f"gsi3 METRIC_DAY#{day}#{shard:03d}", size)
                 self._read("M2 across", second, f"gsi1 METRIC_BUCKET events {shard:03d}", size)
 
     def _read(

@@ -5,7 +5,10 @@ Stands on its own: it uses no model, so that it stays what it was when the model
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quill_models.migrations import Step
 
 DESCRIPTION = "create the table"
 
@@ -13,16 +16,32 @@ INDEXES = ("gsi1", "gsi2", "gsi3")
 KEYS = [("pk", "sk"), *((f"{index}pk", f"{index}sk") for index in INDEXES)]
 
 
-def up(client: Any, table: str) -> None:
-    """Bring it about. May be run again.
+def up(step: Step) -> None:
+    """Bring it about. May be run again, and by several at once."""
+    client, table = step.client, step.table
+    try:
+        client.describe_table(TableName=table)
+    except client.exceptions.ResourceNotFoundException:
+        _create(step)
+    client.get_waiter("table_exists").wait(
+        TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+    )
+    described = step.request("describe_time_to_live")["TimeToLiveDescription"]
+    if described["TimeToLiveStatus"] in {"DISABLED", "DISABLING"}:
+        try:
+            client.update_time_to_live(
+                TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+            )
+        except client.exceptions.ClientError as error:
+            # Another turned it on meanwhile.
+            if "already enabled" not in str(error):
+                raise
 
-    Args:
-        client: a botocore client for DynamoDB.
-        table: the table's name.
-    """
-    if table not in _tables(client):
-        client.create_table(
-            TableName=table,
+
+def _create(step: Step) -> None:
+    try:
+        step.client.create_table(
+            TableName=step.table,
             AttributeDefinitions=[
                 {"AttributeName": name, "AttributeType": "S"} for pair in KEYS for name in pair
             ],
@@ -41,12 +60,10 @@ def up(client: Any, table: str) -> None:
                 "StreamViewType": "NEW_AND_OLD_IMAGES",
             },
         )
-    client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
-    described = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    if described["TimeToLiveStatus"] in {"DISABLED", "DISABLING"}:
-        client.update_time_to_live(
-            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
-        )
+    except step.client.exceptions.ResourceInUseException:
+        # Another is creating it.
+        return
+    step.report(f"created the table {step.table!r}")
 
 
 def _key_schema(hash_key: str, range_key: str) -> list[dict[str, str]]:
@@ -54,11 +71,3 @@ def _key_schema(hash_key: str, range_key: str) -> list[dict[str, str]]:
         {"AttributeName": hash_key, "KeyType": "HASH"},
         {"AttributeName": range_key, "KeyType": "RANGE"},
     ]
-
-
-def _tables(client: Any) -> set[str]:
-    return {
-        name
-        for page in client.get_paginator("list_tables").paginate()
-        for name in page["TableNames"]
-    }

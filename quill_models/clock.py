@@ -8,11 +8,11 @@ expiry conditions alike.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from quill_models.errors import InvalidValue
 
-__all__ = ["Clock", "aware_utc", "epoch_seconds", "expiry", "system_clock"]
+__all__ = ["Clock", "aware_utc", "epoch_seconds", "expiry", "system_clock", "utc_day"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,6 +47,17 @@ def aware_utc(value: datetime, what: str = "time") -> datetime:
         return value.astimezone(UTC)
     except OverflowError:
         raise InvalidValue(f"{what} is outside the years 1 to 9999 in UTC: {value!r}") from None
+
+
+def utc_day(value: date) -> date:
+    """The same day; a time, which may lie on another day in UTC, is refused.
+
+    Raises:
+        InvalidValue: the value is no `date`, or a `datetime`.
+    """
+    if isinstance(value, datetime) or not isinstance(value, date):
+        raise InvalidValue(f"a day must be a date, not {type(value).__name__}: {value!r}")
+    return value
 
 
 def epoch_seconds(value: datetime) -> int:

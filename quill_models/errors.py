@@ -19,11 +19,14 @@ __all__ = [
     "AnswerLost",
     "ConfigurationError",
     "InvalidCursor",
+    "InvalidMigrations",
     "InvalidPayload",
     "InvalidSignature",
     "InvalidValue",
     "LeaseLost",
     "LocalServerError",
+    "MigrationFailed",
+    "MigrationMismatch",
     "PartialWriteError",
     "QuillError",
     "RequestRejected",
@@ -128,6 +131,26 @@ class TableNotFound(QuillError, LookupError):
 
 class SchemaMismatch(QuillError):
     """The live table is not the one that the models declare."""
+
+
+class InvalidMigrations(QuillError, ValueError):
+    """The files of the migrations are not in order: a gap, a number twice, a file that is none."""
+
+
+class MigrationMismatch(QuillError):
+    """What was applied to the table is not what the files say: one changed, or is missing."""
+
+
+class MigrationFailed(QuillError):
+    """A migration raised an error. It stays pending, and none after it was begun.
+
+    Attributes:
+        migration: its name, such as ``0003_list_metrics_by_day``.
+    """
+
+    def __init__(self, message: str, *, migration: str) -> None:
+        self.migration = migration
+        super().__init__(message)
 
 
 class LocalServerError(QuillError):

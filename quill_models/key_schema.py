@@ -31,11 +31,13 @@ from quill_models.keys import (
 TABLE_SETTINGS = Key("QUILL", "SETTINGS")
 
 AGENT_PROFILE = "PROFILE"
+_MIGRATION = "MIGRATION"
 _INTERACTION = "INTERACTION"
 _BUCKET = "BUCKET"
 _RUN = "RUN"
 _EVENT = "EVENT"
 _AGENT = "AGENT"
+_METRIC = "METRIC"
 _SCOPE = "SCOPE"
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -125,6 +127,16 @@ def webhook_event(source: str, event_key: str) -> Key:
     return _key(compose("WEBHOOK", source, event_key), _EVENT)
 
 
+def applied_migration(number: int) -> Key:
+    """That a migration was applied to the table."""
+    return _key(TABLE_SETTINGS.pk, compose(_MIGRATION, f"{number:04d}"))
+
+
+def applied_migrations() -> tuple[str, tuple[str, str]]:
+    """The partition of what is known of migrations, and their sort keys, by number."""
+    return TABLE_SETTINGS.pk, (prefix(_MIGRATION), prefix_end(_MIGRATION))
+
+
 # gsi1: what belongs to one parent.
 
 
@@ -194,6 +206,11 @@ def interactions_of_day(day: date, shard: int) -> str:
     return _partition("DAY", day.isoformat(), _shard(shard))
 
 
+def metrics_of_day(day: date, shard: int) -> str:
+    """M3: all metrics whose bucket starts on one UTC day by time."""
+    return _partition("METRIC_DAY", day.isoformat(), _shard(shard))
+
+
 def job_runs_of_status(status: str, shard: int) -> str:
     """J4: the runs of every job in a status by start."""
     return _partition("JOB_STATUS", status, _shard(shard))
@@ -215,6 +232,11 @@ def agents_order(name: str, agent_id: str) -> str:
 def interaction_order(started_at: datetime, interaction_id: str) -> str:
     """By time, then id."""
     return compose_order(_INTERACTION, time_text(started_at), interaction_id)
+
+
+def metric_order(bucket_start: datetime, scope: str, name: str, grain: str) -> str:
+    """By time, then identity."""
+    return compose_order(_METRIC, time_text(bucket_start), scope, name, grain)
 
 
 def run_order(instant: datetime, job_name: str, window: str) -> str:

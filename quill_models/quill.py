@@ -8,6 +8,7 @@ from typing import Self
 from quill_models.clock import Clock, system_clock
 from quill_models.current import enter, leave
 from quill_models.datastore import DynamoDataStore
+from quill_models.migrations import Migrations
 from quill_models.repositories import (
     Agents,
     Interactions,
@@ -35,18 +36,21 @@ class Quill:
         schema: makes and checks the table.
         store: plain items under plain keys.
         agents, interactions, metrics, job_runs, webhook_events: the repositories.
+        migrations: brings a table that older versions made up to date.
     """
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self._table = Table(settings, clock)
-        self.schema = Schema(self._table)
         self.store = DynamoDataStore(self._table)
         self.agents = Agents(self._table)
         self.interactions = Interactions(self._table)
         self.metrics = Metrics(self._table)
         self.job_runs = JobRuns(self._table)
         self.webhook_events = WebhookEvents(self._table)
+        self.migrations = Migrations(self._table, self.job_runs)
+        # A new table needs none of them.
+        self.schema = Schema(self._table, created=self.migrations.record_created)
 
     def transaction(self) -> Transaction:
         """Writes of several repositories that are done all or not at all; see `Transaction`.

@@ -13,6 +13,7 @@ from quill_models.command.jobs import jobs
 from quill_models.command.listing import list_items
 from quill_models.command.load import load
 from quill_models.command.local import local
+from quill_models.command.migrate import migrate
 from quill_models.command.schema import schema
 
 __all__ = ["quill"]
@@ -28,5 +29,5 @@ def quill() -> None:
     """
 
 
-for command in (demo, local, schema, ingest, load, list_items, jobs, events, doctor):
+for command in (demo, local, schema, migrate, ingest, load, list_items, jobs, events, doctor):
     quill.add_command(command)

@@ -111,7 +111,8 @@ class Metric(QuillModel):
 
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""
-        bucket = key_schema.metrics_of_bucket(
-            self.name, self.grain, self.bucket_start, key_schema.shard(self.key(), shards)
-        )
-        return {"gsi1": (bucket, key_schema.scope_order(self.scope))}
+        shard = key_schema.shard(self.key(), shards)
+        bucket = key_schema.metrics_of_bucket(self.name, self.grain, self.bucket_start, shard)
+        day = key_schema.metrics_of_day(self.bucket_start.date(), shard)
+        order = key_schema.metric_order(self.bucket_start, self.scope, self.name, self.grain)
+        return {"gsi1": (bucket, key_schema.scope_order(self.scope)), "gsi3": (day, order)}

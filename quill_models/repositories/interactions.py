@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from quill_models import key_schema
 from quill_models.chunk import Prefer
-from quill_models.errors import InvalidValue
+from quill_models.clock import utc_day
 from quill_models.models import Interaction
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
@@ -137,8 +137,7 @@ class Interactions:
 
     def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Interaction]:
         """I5: all interactions that start on one UTC day, by start. One request for each shard."""
-        if isinstance(day, datetime) or not isinstance(day, date):
-            raise InvalidValue(f"a day must be a date, not {type(day).__name__}: {day!r}")
+        day = utc_day(day)
         return Query(
             self._table,
             Interaction,

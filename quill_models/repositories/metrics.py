@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 from quill_models import key_schema
 from quill_models.attributes import choice
 from quill_models.chunk import Prefer
+from quill_models.clock import utc_day
 from quill_models.models import Grain, Increment, Metric
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
@@ -55,7 +56,7 @@ class Metrics:
         """Add to a bucket, once for each event, however often it is called and by whomever.
 
         One transaction of two actions: the increment is remembered, under its event and bucket,
-        with the addition. Two write units for each, and two for the bucket's list.
+        with the addition. Two write units for each, and one for each of the bucket's two lists.
 
         Returns:
             ``created``, or ``duplicate`` where the event was counted in this bucket before; then
@@ -112,4 +113,18 @@ class Metrics:
                 for shard in self._table.shards_to_read
             ],
             index="gsi1",
+        )
+
+    def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Metric]:
+        """M3: all metrics whose bucket starts on one UTC day, by start, then by identity.
+
+        Of every scope, name and grain. One request for each shard.
+        """
+        day = utc_day(day)
+        return Query(
+            self._table,
+            Metric,
+            lambda: [key_schema.metrics_of_day(day, shard) for shard in self._table.shards_to_read],
+            index="gsi3",
+            newest_first=newest_first,
         )

@@ -81,6 +81,11 @@ class Run:
         return self._run.attempt
 
     @property
+    def owner(self) -> str:
+        """The host and process of this attempt."""
+        return self._run.owner
+
+    @property
     def fencing_token(self) -> int:
         """Grows with each attempt. Give it to whatever else the job writes to."""
         return self._run.fencing_token

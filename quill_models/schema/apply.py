@@ -31,6 +31,7 @@ class Application:
 
     Attributes:
         done: what was done so far, in words.
+        created: whether this run created the table.
     """
 
     def __init__(self, table: Table, declared: Declared, done: Report, progress: Report) -> None:
@@ -39,6 +40,7 @@ class Application:
         self._report = done
         self._progress = progress
         self.done: list[str] = []
+        self.created = False
 
     def run(self, delete_indexes: Collection[str]) -> None:
         """Make the table, or change one thing after the other until nothing is left to do.
@@ -76,6 +78,7 @@ class Application:
             if rejected.code != "ResourceInUseException":
                 raise
             return
+        self.created = True
         indexes = len(parameters["GlobalSecondaryIndexes"])
         stream = "its" if self._declared.stream else "no"
         self._settled()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,8 +39,15 @@ class SchemaDiff:
 class Schema:
     """The table of one connection."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, created: Callable[[], object] = lambda: None) -> None:
+        """Schema of a table.
+
+        Args:
+            table: the table.
+            created: called by the one `apply` that created the table, when all else is done.
+        """
         self._table = table
+        self._created = created
 
     @property
     def client(self) -> Client:
@@ -93,6 +100,8 @@ class Schema:
             step = f"stored the number of shards, {DEFAULT_SHARDS}"
             application.done.append(step)
             (report or _silent)(step)
+        if application.created:
+            self._created()
         return application.done
 
     def diff(self) -> SchemaDiff:

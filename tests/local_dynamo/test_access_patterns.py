@@ -389,10 +389,24 @@ def test_interactions_of_a_day(crowded: Quill) -> None:
     assert {each.interaction_id for each in found} == {each.interaction_id for each in expected}
 
 
+def test_metrics_of_a_day(crowded: Quill) -> None:
+    """M3, with every scope, name and grain; days of the filler come after it."""
+    expected = sorted(
+        (each for each in ALL_METRICS if each.bucket_start.date() == NOON.date()),
+        key=lambda each: (each.bucket_start, each.scope, each.name, each.grain),
+    )
+    assert 0 < len(expected) < len(ALL_METRICS)
+    with on_the_wire(crowded) as sent:
+        found = list(crowded.metrics.list_by_day(NOON.date()))
+    assert sent == ["Query"] * len(crowded._table.shards_to_read)
+    assert found == expected
+    assert list(crowded.metrics.list_by_day(NOON.date(), newest_first=True)) == expected[::-1]
+
+
 def test_every_row_of_the_docs_is_here() -> None:
     page = (Path(__file__).parents[2] / "docs" / "data-model.md").read_text()
     rows = {line.split("|")[1].strip() for line in page.splitlines() if line.count("|") == 5}
     documented = {row for row in rows if len(row) == 2 and row[1].isdigit()}
-    tested = {row.partition(",")[0] for row in PATTERNS} | {"I5"}
+    tested = {row.partition(",")[0] for row in PATTERNS} | {"I5", "M3"}
     assert documented <= tested
-    assert len(documented) == 22
+    assert len(documented) == 23

@@ -113,6 +113,7 @@ class TestTheMetric:
         )
         assert (metric.created_at, metric.updated_at) == (NOON, NOON)
         assert list(clocked.metrics.across("calls", "hour", NOON)) == [metric]
+        assert list(clocked.metrics.list_by_day(NOON.date())) == [metric]
         assert clocked.metrics.put(metric).outcome is Outcome.UNCHANGED
 
     def test_adds_to_what_was_put_and_leaves_the_rest(

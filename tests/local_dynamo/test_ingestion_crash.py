@@ -22,6 +22,8 @@ from tests.local_dynamo.support import SECOND
 
 Running = subprocess.Popen[str]
 
+COMMAND = "from quill_models.command import main; main()"
+
 
 class Shell:
     """Where commands are run, all of which end with it."""
@@ -31,7 +33,7 @@ class Shell:
         self._folder = folder
         self._commands: list[Running] = []
 
-    def run(self, *arguments: object) -> Running:
+    def run(self, *arguments: object, code: str = COMMAND) -> Running:
         environ = {
             **os.environ,
             "DATA_BACKEND": "dynamodb-local",
@@ -39,7 +41,6 @@ class Shell:
             "QUILL_TABLE": self._settings.table,
             "QUILL_DEADLINE_SECONDS": str(self._settings.deadline.total_seconds()),
         }
-        code = "from quill_models.command import main; main()"
         running = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
             stdin=subprocess.DEVNULL,

@@ -201,3 +201,33 @@ class TestAcross:
         quill.metrics.put(calls(value=7))
         (only,) = quill.metrics.across("calls", "day", DAY_1)
         assert only.value == 7
+
+
+class TestDay:
+    def test_every_bucket_that_starts_on_it_by_time(self, quill: Quill) -> None:
+        on_it = [
+            calls(scope=scope, name=name, grain=grain, bucket_start=start)
+            for start, grain in ((DAY_1, "day"), (DAY_1, "hour"), (DAY_1 + 23 * HOUR, "hour"))
+            for scope in ("agent:1", "agent:10", "global")
+            for name in ("calls", "mails#")
+        ]
+        quill.metrics.put_many(reversed(on_it))
+        quill.metrics.put_many(
+            [
+                calls(grain="hour", bucket_start=DAY_1 - HOUR),
+                calls(bucket_start=DAY_1 + DAY),
+                calls(grain="week", bucket_start=DAY_1 - timedelta(days=DAY_1.weekday())),
+            ]
+        )
+        ordered = sorted(on_it, key=lambda m: (m.bucket_start, m.scope, m.name, m.grain))
+        listed = quill.metrics.list_by_day(DAY_1.date())
+        assert list(listed) == ordered
+        assert listed.count() == len(on_it)
+        page = listed.page(5)
+        assert page.items + listed.page(100, page.cursor).items == ordered
+        assert quill.metrics.list_by_day(DAY_1.date(), newest_first=True).first() == ordered[-1]
+        assert list(quill.metrics.list_by_day((DAY_1 + 2 * DAY).date())) == []
+
+    def test_a_time_is_no_day(self, quill: Quill) -> None:
+        with pytest.raises(InvalidValue, match="must be a date, not datetime"):
+            quill.metrics.list_by_day(DAY_1)

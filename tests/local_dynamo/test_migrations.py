@@ -1,49 +1,347 @@
-"""The migrations, replayed from nothing, give what the models declare."""
+"""The migrations, replayed from nothing or brought to an old table, by one migrator at a time."""
 
 from __future__ import annotations
 
-import importlib.util
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from quill_models import Agent, Outcome, Settings, connect
+import pytest
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+from quill_models import AlreadyRunning, JobStatus, LeaseLost, Metric, Quill, Settings, connect
+from quill_models.errors import (
+    InvalidMigrations,
+    InvalidValue,
+    MigrationFailed,
+    MigrationMismatch,
+)
+from quill_models.key_schema import TABLE_SETTINGS, applied_migration
+from quill_models.migrations import Listener
+from tests.local_dynamo.old_tables import (
+    ADDED,
+    migrations_of,
+    old_item,
+    old_table,
+    store_all,
+)
+from tests.local_dynamo.proxy import Proxy
+from tests.local_dynamo.support import (
+    DAY,
+    NOON,
+    SECOND,
+    on_the_wire,
+    race,
+    scanned,
+    stored,
+    wait_until,
+)
+from tests.unit.migrations.files import in_order, written
+
+READS = {"Query", "GetItem", "DescribeTable"}
+# Notes in the table that it ran, so that it is seen how often.
+NOTES = """
+def up(step):
+    step.request(
+        "update_item",
+        Key={"pk": {"S": "NOTES"}, "sk": {"S": "%s"}},
+        UpdateExpression="ADD times :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+    %s
+"""
 
 
-def migrations() -> list[ModuleType]:
-    found = []
-    for path in sorted(MIGRATIONS.glob("[0-9]*.py")):
-        spec = importlib.util.spec_from_file_location(f"migration_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        found.append(module)
-    return found
-
-
-def test_numbers_have_no_gap() -> None:
-    numbers = [int(path.name[:4]) for path in sorted(MIGRATIONS.glob("[0-9]*.py"))]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert numbers
-
-
-def test_replay_gives_a_table_that_the_schema_takes_for_its_own(quill_settings: Settings) -> None:
+@pytest.fixture
+def bare(quill_settings: Settings) -> Iterator[Quill]:
+    """Connected to a table that does not exist yet."""
     with connect(quill_settings) as quill:
-        client = quill.schema.client.botocore
+        yield quill
+        quill.schema.delete_table()
+
+
+@pytest.fixture
+def old(quill_settings: Settings) -> Iterator[Quill]:
+    with old_table(quill_settings) as quill:
+        yield quill
+
+
+def notes(quill: Quill) -> dict[str, int]:
+    """How often each migration ran that notes it."""
+    return {note.key.sk: int(note["times"]) for note in quill.store.query("NOTES")}
+
+
+def states(found: list[Any]) -> list[str]:
+    return [each.state.value for each in found]
+
+
+def noting(folder: Path, number: int, then: str = "pass") -> Path:
+    name = f"{number:04d}_m{number}"
+    return written(folder, name, NOTES % (name, then))
+
+
+class TestFromNothing:
+    def test_replay_is_what_the_models_declare(self, bare: Quill) -> None:
         for _ in range(2):
-            for migration in migrations():
-                migration.up(client, quill_settings.table)
-        # Nothing of the table itself is left to do; the number of shards is not a migration's.
-        assert quill.schema.apply() == ["stored the number of shards, 4"]
-        assert quill.agents.put(Agent(agent_id="1")).outcome is Outcome.CREATED
-        quill.schema.delete_table()
+            bare.migrations.up()
+        assert bare.schema.diff().is_equal
+        settings = stored(bare, TABLE_SETTINGS)
+        # Nothing is left to do.
+        assert bare.schema.apply() == []
+        bare.schema.delete_table()
+        bare.schema.apply()
+        declared = stored(bare, TABLE_SETTINGS)
+        assert settings is not None
+        assert declared is not None
+        assert {**settings, "write_token": None} == {**declared, "write_token": None}
+
+    def test_each_is_recorded(self, bare: Quill) -> None:
+        told: list[str] = []
+        assert states(bare.migrations.status()) == ["pending"] * 3
+        done = bare.migrations.up(listener=Listener(told.append))
+        assert [each.number for each in done] == [1, 2, 3]
+        found = bare.migrations.status()
+        assert states(found) == ["applied"] * 3
+        assert [each.applied for each in found] == done
+        run = bare.job_runs.get("quill-migrate", "table")
+        assert run is not None
+        assert run.status is JobStatus.SUCCEEDED
+        assert {(each.owner, each.fencing_token) for each in done} == {
+            (run.owner, run.fencing_token)
+        }
+        assert run.stats == {"applied": [each.name for each in done]}
+        for each in done:
+            assert f"{each.name}: {each.description}" in told
+            record = stored(bare, applied_migration(each.number))
+            assert record is not None
+            assert "ttl" not in record
+
+    def test_a_new_table_needs_none(self, bare: Quill) -> None:
+        bare.schema.apply()
+        found = bare.migrations.status()
+        assert states(found) == ["applied"] * 3
+        assert {each.applied.fencing_token for each in found if each.applied} == {None}
+        with on_the_wire(bare) as sent:
+            assert bare.migrations.up() == []
+        assert sent == ["Query"]
+
+    def test_applying_the_schema_again_records_nothing(self, old: Quill) -> None:
+        old.schema.apply()
+        assert states(old.migrations.status()) == ["pending"] * 3
 
 
-def test_replay_is_what_the_models_declare(quill_settings: Settings) -> None:
-    with connect(quill_settings) as quill:
-        for migration in migrations():
-            migration.up(quill.schema.client.botocore, quill_settings.table)
-        assert quill.schema.diff().is_equal
-        quill.schema.delete_table()
+class TestAnOldTable:
+    def test_comes_up_to_date(self, old: Quill) -> None:
+        metrics = [
+            Metric(scope=f"agent:{n}", name="calls", grain="day", bucket_start=day, value=n)
+            for n in range(60)
+            for day in (NOON.replace(hour=0), NOON.replace(hour=0) + DAY)
+        ]
+        before = [old_item(old, metric) for metric in metrics]
+        store_all(old, before)
+        assert list(old.metrics.list_by_day(NOON.date())) == []
+        *_, last = old.migrations.up()
+        assert (last.name, last.changed) == ("0003_list_metrics_by_day", 120)
+        assert last.seen >= 120
+        assert sorted(old.metrics.list_by_day(NOON.date()), key=lambda m: m.value) == metrics[::2]
+        assert old.metrics.list_by_day((NOON + DAY).date()).count() == 60
+        # Nothing but the list is new.
+        after = scanned(old, "metric")
+        assert all(name in item for item in after for name in ADDED)
+        without = [
+            {name: value for name, value in item.items() if name not in ADDED} for item in after
+        ]
+        assert sorted(without, key=repr) == sorted(before, key=repr)
+
+    def test_it_keeps_the_shards_that_it_has(self, old: Quill) -> None:
+        old.schema.grow_shards(9)
+        before = stored(old, TABLE_SETTINGS)
+        old.migrations.up()
+        assert stored(old, TABLE_SETTINGS) == before
+
+    def test_up_to_a_number(self, old: Quill) -> None:
+        assert [each.number for each in old.migrations.plan(2)] == [1, 2]
+        assert [each.number for each in old.migrations.up(to=2)] == [1, 2]
+        assert states(old.migrations.status()) == ["applied", "applied", "pending"]
+        assert old.migrations.up(to=1) == []
+        assert [each.number for each in old.migrations.up()] == [3]
+        with pytest.raises(InvalidValue, match="write units"):
+            old.migrations.up(write_units=0)
+        for number in (0, 4):
+            with pytest.raises(InvalidValue, match=f"no migration {number}"):
+                old.migrations.up(to=number)
+
+
+def test_status_and_plan_write_nothing(bare: Quill, tmp_path: Path) -> None:
+    own = migrations_of(bare, in_order(tmp_path, 3))
+    with on_the_wire(bare) as sent:
+        assert [each.number for each in own.plan()] == [1, 2, 3]
+    assert set(sent) <= READS
+    bare.schema.apply()
+    with on_the_wire(bare) as sent:
+        own.status()
+        with pytest.raises(MigrationMismatch):
+            own.plan()
+    assert set(sent) <= READS
+
+
+class TestWhatIsWrong:
+    def test_a_file_that_changed_is_named_and_nothing_runs(
+        self, old: Quill, tmp_path: Path
+    ) -> None:
+        own = migrations_of(old, tmp_path)
+        for number in (1, 2):
+            noting(tmp_path, number)
+        own.up()
+        first = own.status()[0]
+        noting(tmp_path, 1, "return 7")
+        noting(tmp_path, 3)
+        changed = own.status()
+        assert states(changed) == ["changed", "applied", "pending"]
+        assert changed[0].applied is not None
+        assert changed[0].applied.checksum == first.checksum != changed[0].checksum
+        for call in (own.plan, own.up):
+            with pytest.raises(MigrationMismatch) as told:
+                call()
+            for said in ("0001_m1", str(first.checksum)[:12], str(changed[0].checksum)[:12]):
+                assert said in str(told.value)
+        assert notes(old) == {"0001_m1": 1, "0002_m2": 1}
+
+    def test_a_table_that_is_newer_than_the_files(self, old: Quill, tmp_path: Path) -> None:
+        own = migrations_of(old, in_order(tmp_path, 3))
+        own.up()
+        (tmp_path / "0003_m3.py").unlink()
+        found = own.status()
+        assert states(found) == ["applied", "applied", "unknown"]
+        assert (found[2].name, found[2].checksum) == ("0003_m3", None)
+        with pytest.raises(MigrationMismatch, match=r"0003_m3.*older than the table"):
+            own.up()
+
+    def test_numbers_that_are_not_in_order(self, old: Quill, tmp_path: Path) -> None:
+        own = migrations_of(old, in_order(tmp_path, 3))
+        (tmp_path / "0002_m2.py").unlink()
+        with on_the_wire(old) as sent:
+            for call in (own.status, own.plan, own.up):
+                with pytest.raises(InvalidMigrations, match="0002 is missing"):
+                    call()
+        assert not set(sent) - READS
+
+    def test_a_migration_that_fails_stays_pending_and_stops_the_rest(
+        self, old: Quill, tmp_path: Path
+    ) -> None:
+        own = migrations_of(old, tmp_path)
+        noting(tmp_path, 1)
+        noting(tmp_path, 2, 'raise ValueError("no such thing")')
+        noting(tmp_path, 3)
+        with pytest.raises(MigrationFailed, match=r"0002_m2 failed.*ValueError: no such") as told:
+            own.up()
+        assert told.value.migration == "0002_m2"
+        assert states(own.status()) == ["applied", "pending", "pending"]
+        run = old.job_runs.get("quill-migrate", "table")
+        assert run is not None
+        assert run.status is JobStatus.FAILED
+        noting(tmp_path, 2)
+        assert [each.number for each in own.up()] == [2, 3]
+        assert notes(old) == {"0001_m1": 1, "0002_m2": 2, "0003_m3": 1}
+
+    def test_what_the_server_refuses_names_the_migration(self, old: Quill, tmp_path: Path) -> None:
+        written(tmp_path, "0001_a", 'def up(step):\n    step.request("put_item", Item={})\n')
+        with pytest.raises(MigrationFailed, match=r"0001_a failed.*ValidationException"):
+            migrations_of(old, tmp_path).up()
+
+    def test_a_backfill_without_a_table(self, bare: Quill, tmp_path: Path) -> None:
+        written(tmp_path, "0001_a", "def up(step):\n    step.backfill(dict)\n")
+        with pytest.raises(MigrationFailed, match="needs a table"):
+            migrations_of(bare, tmp_path).up()
+
+
+# One migrator at a time.
+
+
+def migrate(settings: Settings, folder: Path, wait: bool) -> tuple[list[int], list[str]]:
+    told: list[str] = []
+    with connect(settings) as quill:
+        try:
+            done = migrations_of(quill, folder).up(wait=wait, listener=Listener(told.append))
+        except AlreadyRunning as error:
+            return [], [f"refused: {error}"]
+        return [each.number for each in done], told
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_three_migrators_at_once(old: Quill, tmp_path: Path, wait: bool) -> None:
+    noting(tmp_path, 1)
+    noting(tmp_path, 2, "import time; time.sleep(2)")
+    noting(tmp_path, 3)
+    said = race(migrate, [(old.settings, tmp_path, wait)] * 3)
+    (worked,) = [done for done, _ in said if done]
+    assert worked == [1, 2, 3]
+    assert notes(old) == {"0001_m1": 1, "0002_m2": 1, "0003_m3": 1}
+    # Those that waited had nothing left to do, and needed no lock.
+    (run,) = old.job_runs.attempts("quill-migrate", "table")
+    for done, told in said:
+        if not done:
+            (line,) = told
+            assert line.startswith("waiting for" if wait else "refused: ")
+            assert run.owner in line
+
+
+def create(settings: Settings, _: int) -> list[int]:
+    with connect(settings) as quill:
+        return [each.number for each in quill.migrations.up()]
+
+
+def test_three_migrators_at_once_without_a_table(bare: Quill) -> None:
+    done = race(create, [(bare.settings, number) for number in range(3)])
+    assert sorted(done) == [[], [], [1, 2, 3]]
+    assert bare.schema.apply() == []
+
+
+def test_the_lock_of_a_dead_migrator_passes_on(old: Quill, tmp_path: Path) -> None:
+    noting(tmp_path, 1)
+    # It holds the lock and gives no sign of life.
+    dead = old.job_runs.start("quill-migrate", "table", 3 * SECOND)
+    own = migrations_of(old, tmp_path)
+    with pytest.raises(AlreadyRunning, match=re.escape(dead.owner)) as told:
+        own.up(wait=False)
+    assert told.value.run.run_id == dead.run_id
+    waited: list[str] = []
+    (only,) = own.up(listener=Listener(waited.append))
+    assert only.fencing_token is not None
+    assert only.fencing_token > dead.fencing_token
+    assert dead.owner in waited[0]
+    assert len([line for line in waited if "waiting" in line]) == 1
+    with pytest.raises(LeaseLost):
+        dead.save_checkpoint({})
+
+
+def test_one_that_lost_the_lock_records_nothing(old: Quill, tmp_path: Path) -> None:
+    noting(tmp_path, 1, "import time; time.sleep(3)")
+    own = migrations_of(old, tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(own.up)
+        wait_until(lambda: bool(notes(old)), 30)
+        old.job_runs.cancel("quill-migrate", "table")
+        with pytest.raises(LeaseLost):
+            late.result(timeout=30)
+    assert states(own.status()) == ["pending"]
+    assert own.up()
+    assert notes(old) == {"0001_m1": 2}
+
+
+def test_a_record_whose_answer_was_lost(
+    old: Quill, behind: Quill, proxy: Proxy, tmp_path: Path
+) -> None:
+    own = migrations_of(behind, in_order(tmp_path, 2))
+    proxy.lose("TransactWriteItems", times=2)
+    assert [each.number for each in own.up()] == [1, 2]
+    assert states(migrations_of(old, tmp_path).status()) == ["applied", "applied"]
+
+
+@pytest.fixture
+def behind(old: Quill, proxy: Proxy) -> Iterator[Quill]:
+    """On the table of ``old``; its requests go through ``proxy``."""
+    settings = Settings(endpoint=proxy.endpoint, table=old.settings.table)
+    with connect(settings) as quill:
+        yield quill

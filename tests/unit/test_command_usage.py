@@ -16,6 +16,7 @@ from quill_models.command.cli import quill
 from quill_models.command.output import print_json, show_error, show_table
 from quill_models.errors import InvalidPayload
 
+from .migrations.files import written
 from .wire import closed_port
 
 pytestmark = pytest.mark.usefixtures("isolated", "pauses")
@@ -57,6 +58,7 @@ def test_the_commands_of_the_contract_that_there_are() -> None:
         ("demo",),
         ("local",),
         ("schema",),
+        ("migrate",),
         ("ingest",),
         ("load",),
         ("list",),
@@ -67,6 +69,10 @@ def test_the_commands_of_the_contract_that_there_are() -> None:
         "local stop",
         "local status",
         "schema apply",
+        "migrate status",
+        "migrate plan",
+        "migrate up",
+        "migrate new",
         "schema diff",
         "schema export",
         "ingest hubspot",
@@ -112,6 +118,14 @@ def test_the_version() -> None:
         "--nonsense",
         "schema nonsense",
         "schema apply extra",
+        "migrate nonsense",
+        "migrate status extra",
+        "migrate plan --to zero",
+        "migrate up --to 0",
+        "migrate up --write-units 0",
+        "migrate up --write-units nan",
+        "migrate up extra",
+        "migrate new",
         "local start --port 0",
         "local start --port 65536",
         "local start --port many",
@@ -174,6 +188,9 @@ def files(isolated: Path) -> Path:
 
 NEEDS_A_SERVER = [
     "schema apply",
+    "migrate status",
+    "migrate plan --to 1",
+    "migrate up --no-wait",
     "schema diff",
     "load good.jsonl",
     "ingest hubspot empty.json",
@@ -234,6 +251,23 @@ def test_a_bad_line_is_named_before_any_request(run: Callable[..., Ran]) -> None
     assert document["files"] == []
     (error,) = document["errors"]
     assert (error["file"], error["position"]) == ("bad.jsonl", "line 2")
+
+
+def test_a_new_migration_is_for_a_checkout(run: Callable[..., Ran], isolated: Path) -> None:
+    status, out, err = run("migrate", "new", "list", "agents", "by", "email")
+    assert (status, out) == (1, "")
+    assert "There are no migrations in" in err
+    assert str(isolated) in err.replace("\n", "")
+    written(isolated / "migrations", "0001_a")
+    status, out, err = run("migrate", "new", "list", "agents", "by", "email")
+    file = Path("migrations", "0002_list_agents_by_email.py")
+    assert (status, out, err) == (0, f"Wrote {file}.\n", "")
+    assert "list agents by email" in file.read_text()
+    status, out, _ = run("migrate", "new", "--json", "and", "more")
+    assert (status, json.loads(out)) == (0, {"file": "migrations/0003_and_more.py"})
+    status, out, err = run("migrate", "new", "…")
+    assert (status, out) == (1, "")
+    assert "letters a to z" in err
 
 
 @pytest.mark.usefixtures("nobody")

@@ -81,6 +81,7 @@ def keys(**given_keys: tuple[str, str]) -> dict[str, str]:
             keys(
                 table=("METRIC#agent:7#calls#day", f"BUCKET#{AT_MIDNIGHT}"),
                 gsi1=(f"METRIC_BUCKET#calls#day#{AT_MIDNIGHT}#000", "SCOPE#agent:7"),
+                gsi3=("METRIC_DAY#2031-05-17#000", f"METRIC#{AT_MIDNIGHT}#agent:7#calls#day"),
             ),
             id="metric",
         ),
@@ -213,6 +214,7 @@ _GSI2: Partitions = {
 _GSI3: Partitions = {
     "agent status": (key_schema.agents_of_status, (_names,)),
     "day": (key_schema.interactions_of_day, (_days, _shards)),
+    "day of metrics": (key_schema.metrics_of_day, (_days, _shards)),
     "job status": (key_schema.job_runs_of_status, (_names, _shards)),
     "event status": (key_schema.events_of_status, (_names, _names, _shards)),
 }
@@ -332,7 +334,7 @@ def test_agents_are_listed_by_name_and_then_by_id(
 
 
 @given(_near, texts(), _near, texts())
-def test_interactions_runs_and_events_are_listed_by_time(
+def test_interactions_metrics_runs_and_events_are_listed_by_time(
     one: datetime, one_id: str, other: datetime, other_id: str
 ) -> None:
     ordered = (one, one_id) < (other, other_id)
@@ -340,6 +342,8 @@ def test_interactions_runs_and_events_are_listed_by_time(
     assert (interactions(one, one_id) < interactions(other, other_id)) == ordered
     events = key_schema.event_order
     assert (events(one) < events(other)) == (one < other)
+    metrics = key_schema.metric_order
+    assert (metrics(one, one_id, "n", "day") < metrics(other, other_id, "n", "day")) == ordered
     runs = key_schema.run_order
     assert (runs(one, one_id, "w") < runs(other, other_id, "w")) == ordered
 
@@ -374,6 +378,9 @@ def test_each_sharded_list_is_read_where_it_is_written() -> None:
     }
     assert interaction().composed_keys(shards)["gsi3pk"] in {
         key_schema.interactions_of_day(NOON.date(), shard) for shard in range(shards)
+    }
+    assert metric().composed_keys(shards)["gsi3pk"] in {
+        key_schema.metrics_of_day(MIDNIGHT.date(), shard) for shard in range(shards)
     }
     assert job_run().composed_keys(shards)["gsi3pk"] in {
         key_schema.job_runs_of_status("running", shard) for shard in range(shards)

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("chunk",),
     ("bulk_writes",),
     ("repositories",),
-    ("schema",),
+    ("migrations", "schema"),
     ("infrastructure", "quill"),
     ("doctor",),
     # What goes in and out; each by itself.
@@ -53,6 +53,7 @@ APART = {
     ("backoff", "shards"),
     ("service_errors", "shards"),
     ("digest", "errors"),
+    ("migrations", "schema"),
 }
 
 

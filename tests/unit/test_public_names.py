@@ -52,6 +52,7 @@ NAMES = [
 CALLS: dict[str, list[str]] = {
     "store": ["put", "get", "query", "delete", "check_and_mark"],
     "schema": ["apply"],
+    "migrations": ["status", "plan", "up"],
     "agents": [
         "put",
         "put_many",
@@ -76,7 +77,7 @@ CALLS: dict[str, list[str]] = {
         "list_by_contact",
         "list_by_day",
     ],
-    "metrics": ["put", "put_many", "iter_put_many", "series", "across"],
+    "metrics": ["put", "put_many", "iter_put_many", "series", "across", "list_by_day"],
     "job_runs": [
         "start",
         "get",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import product
 
@@ -68,9 +68,21 @@ def across(grain: str, start: datetime) -> Listing:
     )
 
 
+def by_day(day: date, newest_first: bool) -> Listing:
+    return Listing(
+        f"list_by_day({day}, newest_first={newest_first})",
+        lambda quill: quill.metrics.list_by_day(day, newest_first=newest_first),
+        METRICS,
+        lambda row: row["bucket_start"].date() == day,
+        lambda row: (row["bucket_start"], row["scope"], row["name"], row["grain"]),
+        newest_first,
+    )
+
+
 PLAIN = [
     *(series(scope, grain, None, None, newest_first=False) for scope in SCOPES for grain in GRAINS),
     *(across(grain, start) for grain in GRAINS for start in STARTS),
+    *(by_day(start.date(), newest_first) for start in STARTS for newest_first in (False, True)),
 ]
 ENDS = st.sampled_from((None, *STARTS, STARTS[0] + SECOND))
 

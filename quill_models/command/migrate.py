@@ -1,0 +1,224 @@
+"""`quill migrate`: a table that older versions made, brought up to date while it is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+from quill_models.command.output import (
+    error_console,
+    json_option,
+    print_json,
+    show_error,
+    show_table,
+)
+from quill_models.keys import time_text
+from quill_models.migrations import Applied, Listener, Migration, Standing, State, write_new
+from quill_models.migrations import Progress as Filled
+from quill_models.quill import connect
+
+__all__ = ["migrate"]
+
+_FOLDER = Path("migrations")
+_to = click.option(
+    "--to", metavar="NUMBER", type=click.IntRange(1), help="The last one; by default all of them."
+)
+
+
+@click.group()
+def migrate() -> None:
+    """Bring a table that an older version made up to date, while it is in use.
+
+    \b
+      quill migrate status
+      quill migrate plan
+      quill migrate up
+      quill migrate up --no-wait --write-units 50
+
+    Install the new version wherever something writes to the table, and migrate then. A new
+    table, from quill schema apply, needs no migration.
+    """  # noqa: D301 -- click's mark for "keep these lines"
+
+
+@migrate.command()
+@json_option
+def status(*, as_json: bool) -> None:
+    """Show each migration: applied or pending. Exit status 1 where one changed or is unknown.
+
+    \b
+    changed   its file is not the one that was applied
+    unknown   it was applied by a later version of this package
+    """  # noqa: D301
+    with connect() as quill:
+        found = quill.migrations.status()
+        table = quill.settings.table
+    wrong = [each for each in found if each.state in {State.CHANGED, State.UNKNOWN}]
+    if as_json:
+        print_json({"table": table, "migrations": [_standing(each) for each in found]})
+    else:
+        columns = ("migration", "status", "does", "applied", "by", "seconds", "seen", "changed")
+        show_table(columns, [_row(each) for each in found])
+    for each in wrong:
+        show_error(f"{each.name} is {each.state.value}; quill migrate plan says more.")
+    if wrong:
+        raise SystemExit(1)
+
+
+@migrate.command()
+@_to
+@json_option
+def plan(*, to: int | None, as_json: bool) -> None:
+    """Show what up would do, in order. Writes nothing.
+
+    \b
+      quill migrate plan
+      quill migrate plan --to 2 --json
+    """  # noqa: D301
+    with connect() as quill:
+        pending = quill.migrations.plan(to)
+        table = quill.settings.table
+    if as_json:
+        print_json({"table": table, "pending": [_migration(each) for each in pending]})
+    elif pending:
+        show_table(("migration", "does"), [(each.name, each.description) for each in pending])
+    else:
+        click.echo("Nothing is pending.")
+
+
+@migrate.command()
+@_to
+@click.option(
+    "--no-wait", is_flag=True, help="Fail at once, and say who it is, where another migrates."
+)
+@click.option(
+    "--write-units",
+    metavar="UNITS",
+    type=click.IntRange(1),
+    help="The most that a backfill writes in a second; by default as it says itself.",
+)
+@json_option
+def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool) -> None:
+    """Apply what is pending, in order. Safe to repeat, to interrupt, and to run several times.
+
+    \b
+      quill migrate up
+      quill migrate up --to 2
+      quill migrate up --no-wait --write-units 50
+
+    One migrator works at a time; the others wait. If it dies, the next one goes on within
+    half a minute, a backfill from where it was. A migration that fails stays pending, and
+    none after it is begun.
+    """  # noqa: D301
+    with connect() as quill, _shown() as listener:
+        done = quill.migrations.up(
+            to=to, wait=not no_wait, write_units=write_units, listener=listener
+        )
+        table = quill.settings.table
+    if as_json:
+        print_json({"table": table, "applied": [_applied(each) for each in done]})
+    elif done:
+        columns = ("migration", "did", "seconds", "seen", "changed")
+        show_table(
+            columns,
+            [(each.name, each.description, each.seconds, each.seen, each.changed) for each in done],
+        )
+    else:
+        click.echo("Nothing was pending.")
+
+
+@migrate.command()
+@click.argument("words", nargs=-1, required=True)
+@json_option
+def new(*, words: Sequence[str], as_json: bool) -> None:
+    """Write the next migration from a template. For those who work on this package.
+
+    \b
+      quill migrate new list agents by email
+
+    In the folder migrations of the current one.
+    """  # noqa: D301
+    path = write_new(" ".join(words), _FOLDER)
+    if as_json:
+        print_json({"file": str(path)})
+    else:
+        click.echo(f"Wrote {path}.")
+
+
+@contextmanager
+def _shown() -> Iterator[Listener]:
+    """What a migrator does, on standard error: lines, and on a terminal a bar for a backfill."""
+    out = error_console()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
+        console=out,
+        transient=True,
+        # In a log it would leave nothing but empty lines.
+        disable=not out.is_terminal,
+    ) as bars:
+        task = bars.add_task("", visible=False, total=None, told="")
+
+        def report(text: str) -> None:
+            # The bar is that of what was reported last.
+            bars.update(task, visible=False, description=text.partition(":")[0])
+            out.print(text, markup=False, soft_wrap=True)
+
+        def progress(filled: Filled) -> None:
+            bars.update(
+                task, visible=True, completed=filled.seen, total=filled.total, told=_told(filled)
+            )
+
+        yield Listener(report, progress)
+
+
+def _told(filled: Filled) -> str:
+    left = "" if filled.left is None else f", {_duration(filled.left)} left"
+    return f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _row(standing: Standing) -> Sequence[Any]:
+    applied = standing.applied
+    known = (
+        ("", "", "", "", "")
+        if applied is None
+        else (applied.applied_at, applied.owner, applied.seconds, applied.seen, applied.changed)
+    )
+    return (standing.name, standing.state.value, standing.description, *known)
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    return {
+        "number": standing.number,
+        "name": standing.name,
+        "description": standing.description,
+        "status": standing.state.value,
+        "checksum": standing.checksum,
+        "applied": None if standing.applied is None else _applied(standing.applied),
+    }
+
+
+def _migration(migration: Migration) -> dict[str, Any]:
+    return {
+        "number": migration.number,
+        "name": migration.name,
+        "description": migration.description,
+        "checksum": migration.checksum,
+    }
+
+
+def _applied(applied: Applied) -> dict[str, Any]:
+    return {**vars(applied), "applied_at": time_text(applied.applied_at)}

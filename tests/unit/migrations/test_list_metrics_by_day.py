@@ -1,0 +1,73 @@
+"""0003 composes what the model composes."""
+
+from __future__ import annotations
+
+import runpy
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from quill_models import Metric
+from quill_models.models import QuillModel
+from quill_models.shards import ShardCount
+from tests.unit.examples import EXAMPLES, KINDS, NOON, metric, table
+from tests.unit.strategies import instants, metrics
+
+FILE = Path(__file__).parents[3] / "migrations" / "0003_list_metrics_by_day.py"
+MIGRATION = runpy.run_path(str(FILE))
+ADDED = ("gsi3pk", "gsi3sk")
+
+
+def stored(model: QuillModel, shards: int) -> dict[str, Any]:
+    model.stamp(table())
+    return model.to_item(shards)
+
+
+@given(metrics(), st.integers(1, 1000))
+@example(metric(scope="agent:" + "ü" * 600, name="🦜" * 150), 7)
+@example(metric(scope="agent:" + "x" * 999), 7)
+@example(metric(scope="agent:a#b%23", name="\x00 $%&"), 7)
+def test_an_old_metric_becomes_what_a_new_one_is(new: Metric, shards: int) -> None:
+    item = stored(new, shards)
+    old = {name: value for name, value in item.items() if name not in ADDED}
+    set_ = MIGRATION["attributes"](old, shards)
+    assert {**old, **set_} == item
+    assert set(set_) == set(ADDED)
+
+
+@given(metrics(), st.integers(1, 1000), st.integers(1, 1000))
+def test_what_is_in_the_list_is_left_alone(new: Metric, shards: int, other: int) -> None:
+    assert MIGRATION["attributes"](stored(new, shards), other) == {}
+
+
+@KINDS
+def test_other_kinds_are_left_alone(kind: str) -> None:
+    if kind != "metric":
+        item = stored(EXAMPLES[kind](), 4)
+        item = {name: value for name, value in item.items() if name not in ADDED}
+        assert MIGRATION["attributes"](item, 4) == {}
+
+
+@given(
+    st.integers(1, 1000),
+    st.none() | st.tuples(st.integers(1, 1000), st.integers(-300, 300)),
+    instants(),
+)
+def test_it_takes_as_many_shards_as_writers_do(
+    shards: int, growing: tuple[int, int] | None, now: datetime
+) -> None:
+    now = now.astimezone(UTC).replace(microsecond=0)
+    count = ShardCount(shards)
+    if growing is not None:
+        count = ShardCount(shards, growing[0], now + timedelta(seconds=growing[1]))
+    found = MIGRATION["shards_of"](count.to_attributes(), now.timestamp())
+    assert found == count.to_write(now)
+
+
+@pytest.mark.parametrize("settings", [{}, {"pk": {"S": "QUILL"}}])
+def test_a_table_that_does_not_say_has_as_many_as_a_new_one(settings: dict[str, Any]) -> None:
+    assert MIGRATION["shards_of"](settings, NOON.timestamp()) == ShardCount().to_write(NOON)
