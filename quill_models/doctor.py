@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import islice
 
 from quill_models.errors import QuillError
+from quill_models.migrations import State
 from quill_models.quill import Quill
 from quill_models.schema import SchemaDiff
 from quill_models.settings import Settings
@@ -17,6 +18,7 @@ __all__ = ["Finding", "examine"]
 # An answer carries its time in whole seconds, and is on its way for a while.
 _TOLERATED_SKEW = timedelta(seconds=3)
 _NAMED = 5
+_OF_THE_TABLE = ("table", "TTL", "stale leases", "migrations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,8 @@ class Finding:
 def examine(quill: Quill) -> Iterator[Finding]:
     """Look at settings, server, table, clock and leases, one after the other. Writes nothing.
 
-    Two requests for the table, up to four on AWS, and one for the leases. Never raises a
-    `QuillError`: an error is a finding.
+    Two requests for the table, up to four on AWS, one for the leases and one for the history of
+    the migrations. Never raises a `QuillError`: an error is a finding.
     """
     yield _settings(quill.settings)
     yield _looked("credentials", lambda: _credentials(quill))
@@ -48,16 +50,17 @@ def examine(quill: Quill) -> Iterator[Finding]:
         found = quill.schema.diff()
     except QuillError as error:
         yield Finding(about="endpoint", ok=False, says="of no use as it is", advice=str(error))
-        yield from _not_looked_at("clock", "table", "TTL", "stale leases", why="see the endpoint")
+        yield from _not_looked_at("clock", *_OF_THE_TABLE, why="see the endpoint")
         return
     yield Finding(about="endpoint", ok=True, says="DynamoDB answers")
     yield _clock(quill)
     yield _table(found, quill.settings.table)
     if any(each.what == "table" for each in found.differences):
-        yield from _not_looked_at("TTL", "stale leases", why="there is no table")
+        yield from _not_looked_at(*_OF_THE_TABLE[1:], why="there is no table")
         return
     yield _ttl(found)
     yield _looked("stale leases", lambda: _stale(quill))
+    yield _looked("migrations", lambda: _migrations(quill))
 
 
 def _not_looked_at(*abouts: str, why: str) -> Iterator[Finding]:
@@ -154,3 +157,24 @@ def _stale(quill: Quill) -> Finding:
         advice="Their holders gave no sign of life. The next start of the window takes over; "
         "quill jobs shows them, quill jobs cancel ends one.",
     )
+
+
+def _migrations(quill: Quill) -> Finding:
+    standings = quill.migrations.status()
+    wrong = [each for each in standings if each.state not in {State.APPLIED, State.PENDING}]
+    pending = [each.name for each in standings if each.state is State.PENDING]
+    if wrong:
+        return Finding(
+            about="migrations",
+            ok=False,
+            says=", ".join(f"{each.name} is {each.state.value}" for each in wrong),
+            advice="quill migrate plan says what to do.",
+        )
+    if pending:
+        return Finding(
+            about="migrations",
+            ok=False,
+            says=f"pending: {', '.join(pending)}",
+            advice="When no writer of an older version is left, run quill migrate up.",
+        )
+    return Finding(about="migrations", ok=True, says=f"all {len(standings)} are applied")

@@ -152,16 +152,19 @@ class TestDoctor:
             "quill jobs",
         ):
             assert words in shown.stdout
+        history = {"pk": {"S": "QUILL"}, "sk": {"S": "MIGRATION#0003"}}
+        botocore_of(quill).delete_item(TableName=quill.settings.table, Key=history)
         said = json.loads(run("doctor", "--json").stdout)
         problems = {each["about"]: each for each in said["findings"] if each["ok"] is False}
-        assert problems.keys() == {"table", "TTL", "stale leases"}
+        assert problems.keys() == {"table", "TTL", "stale leases", "migrations"}
+        assert "pending: 0003" in problems["migrations"]["says"]
         assert all(each["advice"] for each in problems.values())
 
     def test_there_is_no_server(self, run: Run) -> None:
         shown = run("doctor", DYNAMODB_ENDPOINT=UNREACHABLE)
         assert (shown.returncode, shown.stderr) == (1, "")
         assert "quill local start" in shown.stdout
-        assert shown.stdout.count("not looked at") == 4
+        assert shown.stdout.count("not looked at") == 5
 
     def test_there_is_no_table(self, quill: Quill, run: Run) -> None:
         quill.schema.delete_table()

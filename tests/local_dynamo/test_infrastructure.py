@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from quill_models import Agent, Backend, Increment, Metric, Quill, Settings, connect
+from quill_models import Agent, Backend, Increment, Key, Metric, Quill, Settings, connect
 from quill_models.infrastructure import export_schema
-from tests.local_dynamo.support import NOON, botocore_of, event, interaction
+from tests.local_dynamo.support import NOON, HandClock, botocore_of, event, interaction
+from tests.local_dynamo.test_schema_mend import delete_index
 
 DAY = NOON.replace(hour=0)
 
@@ -111,3 +112,23 @@ def test_a_role_may_do_what_it_does_and_no_more(
     # This server has neither backups nor tags; on AWS they are looked at as well.
     on_aws = {"DescribeContinuousBackups", "ListTagsOfResource"}
     assert used == allowed(role) - on_aws
+
+
+def test_a_migrator_may_do_what_it_does_and_no_more(quill_settings: Settings) -> None:
+    with connect(quill_settings, clock=HandClock()) as quill:
+        with permissions_used(quill) as used:
+            quill.schema.apply()
+            delete_index(quill)
+            quill.schema.apply()
+            quill.store.delete(Key("QUILL", "MIGRATION#0003"))
+            write_all(quill)
+            quill._table.get_many([Agent(agent_id="ada").key()])
+            assert len(quill.migrations.up()) == 1
+        quill.schema.delete_table()
+    on_aws = {
+        "DescribeContinuousBackups",
+        "ListTagsOfResource",
+        "TagResource",
+        "UpdateContinuousBackups",
+    }
+    assert used == allowed("migrator") - on_aws
