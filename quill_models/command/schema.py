@@ -16,6 +16,7 @@ from quill_models.command.output import (
     show_table,
 )
 from quill_models.infrastructure import FORMATS, ROLES, export_schema
+from quill_models.migrations import State
 from quill_models.quill import Quill, connect
 from quill_models.schema import SchemaDiff
 from quill_models.schema.apply import Report
@@ -57,6 +58,7 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
         with _waiting() as progress:
             done = quill.schema.apply(delete_indexes=delete_indexes, progress=progress)
         found = quill.schema.diff()
+        pending = [each.name for each in quill.migrations.status() if each.state is State.PENDING]
         table, where = quill.settings.table, _where(quill)
     left = [each.what for each in found.differences]
     if as_json:
@@ -67,6 +69,7 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
                 "done": done,
                 "left": left,
                 "missing": list(found.missing),
+                "pending_migrations": pending,
             }
         )
         return
@@ -77,6 +80,10 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
     _show_missing(found)
     for each in found.differences:
         out.print(f"  left alone: {each.what}. {each.remedy}", markup=False)
+    if pending:
+        out.print(
+            f"  pending migrations: {', '.join(pending)}. See quill migrate plan.", markup=False
+        )
 
 
 @schema.command()

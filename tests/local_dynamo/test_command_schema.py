@@ -70,6 +70,13 @@ class TestApply:
         assert "left alone: index 'mine'" in shown
         assert document(run("schema", "apply", "--json"))["left"] == ["index 'mine'"]
 
+    def test_migrations_that_are_pending_are_named(self, quill: Quill, run: Run) -> None:
+        assert document(run("schema", "apply", "--json"))["pending_migrations"] == []
+        assert "migrations" not in succeeded(run("schema", "apply"))
+        history = {"pk": {"S": "QUILL"}, "sk": {"S": "MIGRATION#0003"}}
+        botocore_of(quill).delete_item(TableName=quill.settings.table, Key=history)
+        assert "pending migrations: 0003" in succeeded(run("schema", "apply"))
+
     def test_an_index_that_must_be_deleted(self, quill: Quill, run: Run) -> None:
         change_index(quill)
         assert "--delete-index gsi3" in failed(run("schema", "apply"))
