@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from quill_models import key_schema
 from quill_models.attributes import Choice, Document, Instant, Text, Whole, canonical_json, optional
@@ -50,6 +50,10 @@ class WebhookEvent(QuillModel):
             pause, a processing one when its lease ends.
         lease_id: of whoever works on it.
     """
+
+    # The payload's text when the event was claimed. Whoever works on the event may change the
+    # payload it was given; what is stored stays as it was received.
+    claimed_payload: str | None = None
 
     KIND = "webhook_event"
     IDENTITY = ("source", "event_key")
@@ -103,13 +107,32 @@ class WebhookEvent(QuillModel):
             last_error=last_error,
         )
 
+    def copy(self) -> Self:
+        """See `QuillModel.copy`."""
+        copied = super().copy()
+        copied.claimed_payload = self.claimed_payload
+        return copied
+
+    def as_claimed(self) -> Self:
+        """A copy whose payload is that of when it was claimed, whatever was made of it since."""
+        copied = self.copy()
+        if self.claimed_payload is not None:
+            payload = type(self).payload.deserialize(self.claimed_payload)
+            copied.attribute_values["payload"] = payload
+        return copied
+
     def key(self) -> Key:
         """See `QuillModel.key`."""
         return key_schema.webhook_event(self.source, self.event_key)
 
     def expires(self, settings: Settings, now: datetime) -> datetime | None:
-        """Counted from the write: how long a redelivery is recognised."""
-        return None if settings.webhook_retention is None else now + settings.webhook_retention
+        """Counted from the write, or from when it is due where that is later.
+
+        So long a redelivery is recognised, and so long an event that is due waits for a worker.
+        """
+        if settings.webhook_retention is None:
+            return None
+        return max(now, self.due_at or now) + settings.webhook_retention
 
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""
