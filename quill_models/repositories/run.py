@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from quill_models.actions import Check
+from quill_models.error_text import message_of
 from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost, QuillError
 from quill_models.item_size import check_size
 from quill_models.models import JobRun, JobStatus
@@ -292,6 +293,6 @@ def _described(error: BaseException) -> dict[str, str]:
     lines = "".join(traceback.format_exception(error))
     return {
         "type": type(error).__name__,
-        "message": str(error)[:_MESSAGE_CHARACTERS],
+        "message": message_of(error)[:_MESSAGE_CHARACTERS],
         "traceback": lines[-_TRACEBACK_CHARACTERS:],
     }
