@@ -54,7 +54,8 @@ class Settings:
         max_attempts: ``QUILL_MAX_ATTEMPTS`` (5), after so many failed attempts a webhook event is
             ``dead``.
         deadline: ``QUILL_DEADLINE_SECONDS`` (15), how long each request is sent again while the
-            table throttles it, fails or does not answer. No try begins later.
+            table throttles it, fails or does not answer. No try begins later, but for the second
+            and third, however long those before them took; 0 is one try.
         local_home: ``DYNAMODB_LOCAL_HOME``, a folder that holds ``DynamoDBLocal.jar``.
         java_home: ``JAVA_HOME``, where ``quill local start`` looks for Java first.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -100,6 +101,22 @@ def test_whether_a_failing_server_did_it_is_not_known(reply: Answer) -> None:
     caught = failure(reply)
     assert isinstance(caught, errors.AnswerLost)
     assert "sending it again is safe" in str(caught)
+
+
+def test_a_local_server_that_is_overloaded_says_what_helps() -> None:
+    told = answer(
+        json.dumps(
+            {
+                "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",
+                "Message": "This action timed out because it too long waiting for a lock. "
+                "This request will succeed in actual DynamoDB API.",
+            }
+        ).encode(),
+        500,
+    )
+    caught = failure(told)
+    assert isinstance(caught, errors.AnswerLost)
+    assert "quill local start --in-memory" in str(caught)
 
 
 def test_a_refused_condition_carries_what_is_stored() -> None:
@@ -238,6 +255,24 @@ def test_what_does_not_pass_is_tried_once(reply: Answer, pauses: list[float]) ->
     with pytest.raises(QuillError):
         ask(client)
     assert (len(wire.sent), pauses) == (1, [])
+
+
+def test_what_one_try_was_too_slow_to_tell_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A server that waits for a lock, or a connection that went dead without a word.
+    client = Client(LOCAL)
+    now = 0.0
+    monkeypatch.setattr("quill_models.backoff.time.monotonic", lambda: now)
+
+    def slow(_name: str, _body: dict[str, Any]) -> Answer:
+        nonlocal now
+        now += 20
+        return answer({"Item": KEY}) if now > 50 else boto.ReadTimeoutError(endpoint_url=URL)
+
+    wire = Wire(client, slow)
+    assert ask(client)["Item"] == KEY
+    assert len(wire.sent) == 3
 
 
 def test_a_deadline_of_nothing_is_one_try() -> None:
