@@ -44,6 +44,11 @@ class Backoff:
         return True
 
     @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.spent > self._deadline
+
+    @property
     def spent(self) -> float:
         """Seconds since the first try. In a test's frozen time at least those that were slept."""
         return max(self._slept, time.monotonic() - self._started)
