@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import random
+import secrets
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ from quill_models.models import (
 from quill_models.repositories.claims import put_claims
 from quill_models.repositories.event_queue import LEASE
 from quill_models.settings import Settings
-from quill_models.table import RawItem, Table, new_token
+from quill_models.table import RawItem, Table
 
 T = TypeVar("T")
 
@@ -251,7 +252,7 @@ class Simulation:
         held = []
         for at, (event, item) in enumerate(fresh):
             claimed = event.copy()
-            claimed.status, claimed.lease_id = EventStatus.PROCESSING, new_token()
+            claimed.status, claimed.lease_id = EventStatus.PROCESSING, secrets.token_urlsafe(6)
             claimed.due_at = START + timedelta(seconds=second) + LEASE
             new = self._item(claimed)
             self.ledger.write("claim an event", second, item, new, transaction=True)

@@ -10,13 +10,17 @@ __all__ = ["Backoff"]
 
 _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 2.0
+# A single try can outlast the deadline: a server that waits for a lock, a connection that went dead
+# without a word, a machine that slept. What became of it only another one tells.
+_FEWEST_TRIES = 3
 
 
 class Backoff:
     """The waits of one call: longer each time, never the same for two callers, up to a deadline.
 
     Args:
-        deadline: no try begins later than this after the first.
+        deadline: no try begins later than this after the first, but for the first three. Nothing
+            is one try.
     """
 
     def __init__(self, deadline: timedelta) -> None:
@@ -26,17 +30,23 @@ class Backoff:
         self.tries = 1
 
     def wait(self) -> bool:
-        """Wait before another try; ``False``, at once, where it would begin after the deadline."""
+        """Wait before another try; ``False``, at once, where there shall be none."""
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. Nothing secret about it.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = random.uniform(0, longest)  # noqa: S311
-        if self.spent + pause > self._deadline:
+        fewest = _FEWEST_TRIES if self._deadline else 1
+        if self.spent + pause > self._deadline and self.tries >= fewest:
             return False
         time.sleep(pause)
         self._slept += pause
         self.tries += 1
         return True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.spent > self._deadline
 
     @property
     def spent(self) -> float:

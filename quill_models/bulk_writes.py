@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from quill_models.actions import TRANSACTION_ACTIONS, check_action
 from quill_models.chunk import Chunk, Prefer
@@ -41,6 +41,7 @@ def send_many(
         PartialWriteError: the table stopped answering; ``pending`` holds the inputs taken from
             the iterable whose outcome is not known.
         InvalidValue, InvalidPayload: an input that cannot be stored; all before it are.
+        Exception: the iterable's own; all that came before it is stored.
     """
     source = _Source(table, write_of, inputs)
     flights: deque[_Flight[In, R]] = deque()
@@ -110,11 +111,11 @@ class _Source(Generic[In, R]):
                 break
             try:
                 write = self._prepared(self.held[0])
-            except (InvalidValue, InvalidPayload) as error:
+            except Exception as error:  # noqa: BLE001 -- raised, once what came before is written
                 self.ended, self.error = True, error
-                break
-            except QuillError as error:
-                self.ended, self.error = True, _partial(error, [], self.held)
+                if _is_the_tables(error):
+                    self.error = _partial(error, [], self.held)
+                    self.error.__cause__ = error
                 break
             if not full.takes(len(writes), write.actions()):
                 break
@@ -127,6 +128,11 @@ class _Source(Generic[In, R]):
         for action in write.actions():
             check_action(action)
         return write
+
+
+def _is_the_tables(error: Exception) -> TypeGuard[QuillError]:
+    """Whether it is not the input that is at fault."""
+    return isinstance(error, QuillError) and not isinstance(error, InvalidValue | InvalidPayload)
 
 
 class _Flight(Generic[In, R]):
@@ -188,7 +194,9 @@ def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool,
     ) from error
 
 
-def _partial(error: QuillError, results: Sequence[Any], pending: Sequence[Any]) -> QuillError:
+def _partial(
+    error: QuillError, results: Sequence[Any], pending: Sequence[Any]
+) -> PartialWriteError:
     return PartialWriteError(
         f"{error}\nThis ended a bulk write: what was written stays, and sending all of it "
         "again is safe.",

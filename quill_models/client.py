@@ -117,7 +117,7 @@ class Client:
             try:
                 return self._once(operation, parameters)
             except QuillError as error:
-                if not self._passes(error, backoff.tries) or not backoff.wait():
+                if not self._passes(error, backoff) or not backoff.wait():
                     raise
 
     def _once(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -140,14 +140,17 @@ class Client:
         self._has_answered = True
         return answer
 
-    def _passes(self, error: QuillError, tries: int) -> bool:
+    def _passes(self, error: QuillError, backoff: Backoff) -> bool:
         """Whether what went wrong may pass by itself."""
+        is_running = self._has_answered or self._settings.backend is Backend.AWS
         if isinstance(error, ServerUnreachable):
-            is_running = self._has_answered or self._settings.backend is Backend.AWS
-            return is_running or tries < _TRIES_WITHOUT_SERVER
+            return is_running or backoff.tries < _TRIES_WITHOUT_SERVER
         if isinstance(error, RequestRejected):
             return error.code == _IN_PROGRESS
-        return isinstance(error, AnswerLost | Throttled)
+        if isinstance(error, AnswerLost):
+            # One that has never answered, and takes longer than the deadline, does not work.
+            return is_running or not backoff.is_over
+        return isinstance(error, Throttled)
 
     def _hear(self, response_dict: dict[str, Any] | None, **_: Any) -> None:
         if response_dict is None:

@@ -61,6 +61,14 @@ _NO_ANSWER = (
 )
 
 
+# What DynamoDB Local says after ten seconds, and why it mostly has to.
+_WAITED = "waiting for a lock"
+_SLOW = (
+    " This DynamoDB Local is overloaded: each write goes through the stream records of all tables "
+    "that it ever had. A new one (quill local start --in-memory) or tables without a stream help."
+)
+
+
 class ConditionFailed(QuillError):
     """A condition kept a single write out. Repositories turn it into an outcome.
 
@@ -154,8 +162,9 @@ def _service_error(error: ClientError, operation: str, settings: Settings) -> Qu
     if status >= 500 or (code.isdigit() and message.startswith("{")):
         # The latter is DynamoDB's refusal, cut off on its way.
         return AnswerLost(
-            f"{operation} on {table!r} failed in the server: {message}. "
-            "Whether it was done is not known; sending it again is safe."
+            f"{operation} on {table!r} failed in the server: {message.rstrip('.')}. "
+            f"Whether it was done is not known; sending it again is safe."
+            f"{_SLOW if _WAITED in message else ''}"
         )
     return RequestRejected(
         f"DynamoDB refused {operation} on {table!r}: {code}: {message}", code=code

@@ -59,7 +59,8 @@ class Settings:
         max_attempts: ``QUILL_MAX_ATTEMPTS`` (5), after so many failed attempts a webhook event is
             ``dead``.
         deadline: ``QUILL_DEADLINE_SECONDS`` (15), how long each request is sent again while the
-            table throttles it, fails or does not answer. No try begins later.
+            table throttles it, fails or does not answer. No try begins later, but for the second
+            and third, however long those before them took; 0 is one try.
         protect_table: ``QUILL_PROTECT_TABLE``, ``true`` or ``false``: whether `Schema.apply` turns
             on point-in-time recovery and deletion protection; by default on ``aws`` only.
         kms_key: ``QUILL_KMS_KEY``, what `Schema.apply` encrypts the table with: the id or ARN of a

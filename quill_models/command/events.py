@@ -24,6 +24,9 @@ from quill_models.quill import Quill, connect
 
 __all__ = ["events"]
 
+# Of the retention: so much time is left to put a worker to what waits.
+_URGENT_SHARE = 0.25
+
 _source = click.option("--source", default=hubspot.SOURCE, show_default=True, help="Whose events.")
 
 
@@ -180,6 +183,9 @@ class _Overview:
     counts: dict[EventStatus, _Count]
     dead: Sequence[WebhookEvent]
     more: bool
+    # When the pending event expires that has been due for longest, and whether that is soon.
+    expires_first: datetime | None = None
+    is_urgent: bool = False
 
     @classmethod
     def read(cls, quill: Quill, source: str, limit: int, *, with_processed: bool) -> _Overview:
@@ -194,7 +200,11 @@ class _Overview:
         if with_processed:
             counts[EventStatus.PROCESSED] = _Count(listed(source, EventStatus.PROCESSED).count())
         page = listed(source, EventStatus.DEAD, newest_first=True).page(limit)
-        return cls(now, source, counts, page.items, page.cursor is not None)
+        first = listed(source, EventStatus.PENDING).first()
+        expires = None if first is None else first.ttl
+        retention = quill.settings.webhook_retention
+        urgent = bool(expires and retention and expires - now < _URGENT_SHARE * retention)
+        return cls(now, source, counts, page.items, page.cursor is not None, expires, urgent)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -206,6 +216,7 @@ class _Overview:
                 for status, count in self.counts.items()
                 if count.due is not None
             },
+            "expires_first": None if self.expires_first is None else time_text(self.expires_first),
             "dead": [to_json(event) for event in self.dead],
             "more": self.more,
         }
@@ -221,6 +232,14 @@ class _Overview:
                 title=f"the events of {self.source}",
             )
         ]
+        if self.is_urgent:
+            parts.append(
+                Text(
+                    f"Pending events expire, the first one {age(self.expires_first, self.at)}: "
+                    "what no worker has claimed by then is forgotten.",
+                    style="bold red",
+                )
+            )
         if self.dead:
             parts.append(
                 table(

@@ -100,10 +100,12 @@ class JobRun(QuillModel):
         return key_schema.job_run(self.job_name, self.window)
 
     def expires(self, settings: Settings, now: datetime) -> datetime | None:
-        """Counted from the end of the lease, so that no live run ever expires."""
+        """Counted from its last write; while it runs, from the end of its lease."""
         if settings.job_retention is None:
             return None
-        return max(now, self.lease_expires_at) + settings.job_retention
+        # So that no live run ever expires.
+        ends = self.lease_expires_at if self.status is JobStatus.RUNNING else now
+        return max(now, ends) + settings.job_retention
 
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from quill_models import key_schema
 from quill_models.attributes import Choice, Document, Instant, Text, Whole, canonical_json, optional
 from quill_models.digest import content_digest
-from quill_models.keys import Key
+from quill_models.keys import Key, parse_time
 from quill_models.models.base import QuillModel
+from quill_models.raw_item import RawItem
 from quill_models.settings import Settings
 
 __all__ = ["EventStatus", "WebhookEvent"]
@@ -50,6 +51,10 @@ class WebhookEvent(QuillModel):
             pause, a processing one when its lease ends.
         lease_id: of whoever works on it.
     """
+
+    # The payload's text when the event was claimed. Whoever works on the event may change the
+    # payload it was given; what is stored stays as it was received.
+    claimed_payload: str | None = None
 
     KIND = "webhook_event"
     IDENTITY = ("source", "event_key")
@@ -103,13 +108,50 @@ class WebhookEvent(QuillModel):
             last_error=last_error,
         )
 
+    def copy(self) -> Self:
+        """See `QuillModel.copy`."""
+        copied = super().copy()
+        copied.claimed_payload = self.claimed_payload
+        return copied
+
+    def as_claimed(self) -> Self:
+        """A copy whose payload is that of when it was claimed, whatever was made of it since."""
+        copied = self.copy()
+        if self.claimed_payload is not None:
+            payload = type(self).payload.deserialize(self.claimed_payload)
+            copied.attribute_values["payload"] = payload
+        return copied
+
+    def to_item(self, shards: int) -> RawItem:
+        """See `QuillModel.to_item`. The due time is stored once, as the key of the work list.
+
+        A usual event is just below one kilobyte with all its keys, also while it is worked on; each
+        byte above costs every write of it another unit, and another one in each index.
+        """
+        item = super().to_item(shards)
+        item.pop("due_at", None)
+        return item
+
+    def deserialize(self, attribute_values: RawItem) -> None:
+        """See `QuillModel.deserialize`."""
+        super().deserialize(attribute_values)
+        due = attribute_values.get("gsi2sk", {}).get("S")
+        # As it came in, it says nothing of its own.
+        if due is not None and due != attribute_values["received_at"]["S"]:
+            self.attribute_values["due_at"] = parse_time(due)
+
     def key(self) -> Key:
         """See `QuillModel.key`."""
         return key_schema.webhook_event(self.source, self.event_key)
 
     def expires(self, settings: Settings, now: datetime) -> datetime | None:
-        """Counted from the write: how long a redelivery is recognised."""
-        return None if settings.webhook_retention is None else now + settings.webhook_retention
+        """Counted from the write, or from when it is due where that is later.
+
+        So long a redelivery is recognised, and so long an event that is due waits for a worker.
+        """
+        if settings.webhook_retention is None:
+            return None
+        return max(now, self.due_at or now) + settings.webhook_retention
 
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""

@@ -40,11 +40,14 @@ def list_many(
     Raises:
         PartialWriteError: ``results`` and ``pending`` cover all the input.
     """
-    source = iter(models)
+    source = _Given(models)
     results: list[WriteResult[Any]] = []
     try:
         results.extend(iter_many(table, write_of, source, prefer))
     except PartialWriteError as error:
+        if error is source.error:
+            # Of another bulk write, whose results are the models here.
+            raise
         pending = [*error.pending, *_rest(source, error)]
         known = [*results, *error.results]
         raise PartialWriteError(
@@ -54,6 +57,23 @@ def list_many(
             pending=pending,
         ) from error
     return results
+
+
+class _Given(Iterator[M]):
+    """The models, and the error that they end with."""
+
+    def __init__(self, models: Iterable[M]) -> None:
+        self._models = iter(models)
+        self.error: Exception | None = None
+
+    def __next__(self) -> M:
+        try:
+            return next(self._models)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.error = error
+            raise
 
 
 def _rest(source: Iterator[M], error: PartialWriteError) -> list[M]:

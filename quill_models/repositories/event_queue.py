@@ -7,16 +7,18 @@ writes depends on that id, so that whoever comes late, after another has claimed
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from quill_models import key_schema
 from quill_models.actions import Action, Put, Refusal
 from quill_models.bulk_writes import send_many
-from quill_models.errors import InvalidValue, LeaseLost
+from quill_models.error_text import message_of
+from quill_models.errors import InvalidValue, LeaseLost, PartialWriteError, QuillError
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.query import Query
-from quill_models.table import TTL, Condition, Table, is_live, new_token, token_of
+from quill_models.table import TTL, Condition, Table, is_live, token_of
 from quill_models.writes import Write
 
 __all__ = [
@@ -55,14 +57,18 @@ class _Claim(Write["_Claim"]):
             self.event.status = EventStatus.PROCESSING
             self.event.attempts += 1
             self.event.due_at = table.clock() + lease
-            self.event.lease_id = new_token()
-        else:
+            # Short, to keep within a kilobyte: it differs from those of the event's other claims.
+            self.event.lease_id = secrets.token_urlsafe(6)
+        elif found.status is EventStatus.PROCESSING:
             # Its workers died, one after the other, before they could say what is wrong with it.
             _bury(self.event, f"the lease of attempt {found.attempts} ended without an outcome")
+        else:
+            # More attempts were allowed when it was written. What went wrong in them stays.
+            _bury(self.event, found.last_error or f"{found.attempts} attempts without an outcome")
         self.event.stamp(table, found.created_at)
-        self._actions: list[Action] = [
-            Put(self.event.to_item(table.shards), Condition.unchanged_since(found.write_token))
-        ]
+        item = self.event.to_item(table.shards)
+        self.event.claimed_payload = item["payload"]["S"]
+        self._actions: list[Action] = [Put(item, Condition.unchanged_since(found.write_token))]
 
     def actions(self) -> Sequence[Action]:
         return self._actions
@@ -89,7 +95,7 @@ class Change(Write[WebhookEvent]):
             raise LeaseLost(f"{event!r} is not held: claim it first. Nothing was written.")
         self._given = event
         self._now = table.clock()
-        self.event = event.copy()
+        self.event = event.as_claimed()
         change(self.event)
         self.event.stamp(table, event.created_at)
         held = Condition(
@@ -175,6 +181,18 @@ def claim(table: Table, source: str, limit: int, lease: timedelta) -> list[Webho
         raise InvalidValue(f"limit must be 1 or more, not {limit}")
     check_lease(lease)
     held: list[WebhookEvent] = []
+    try:
+        _claim_into(held, table, source, limit, lease)
+    except QuillError:
+        # Those that are held count one attempt more already: better worked on than waited for.
+        if not held:
+            raise
+    return held
+
+
+def _claim_into(
+    held: list[WebhookEvent], table: Table, source: str, limit: int, lease: timedelta
+) -> None:
     tried: set[str] = set()
     for look in range(_LOOKS):
         wanted = limit - len(held)
@@ -184,13 +202,22 @@ def claim(table: Table, source: str, limit: int, lease: timedelta) -> list[Webho
             at = sorted(random.sample(range(len(found)), min(wanted, len(found))))
             found = [found[number] for number in at]
         if not found:
-            break
+            return
         tried.update(event.event_key for event in found)
-        claims = send_many(table, lambda event: _Claim(table, event, lease), found)
-        held += [claim.event for claim in claims if claim.is_held]
+        try:
+            for claim in send_many(table, lambda event: _Claim(table, event, lease), found):
+                _keep(claim, held)
+        except PartialWriteError as error:
+            for claim in error.results:
+                _keep(claim, held)
+            raise (error.__cause__ or error) from None
         if len(held) == limit or len(found) < wanted:
-            break
-    return held
+            return
+
+
+def _keep(claim: _Claim, held: list[WebhookEvent]) -> None:
+    if claim.is_held:
+        held.append(claim.event)
 
 
 def _due(table: Table, source: str, limit: int) -> list[WebhookEvent]:
@@ -225,7 +252,7 @@ def failing(
     table: Table, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None
 ) -> Change:
     """It is tried again after a pause, or never, after so many attempts."""
-    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {message_of(error)}"
     due_at = table.clock() + (_pause_after(event.attempts) if retry_in is None else retry_in)
 
     def fail(event: WebhookEvent) -> None:

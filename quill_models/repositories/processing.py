@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
 
@@ -20,6 +24,8 @@ Handler = Callable[[WebhookEvent], object]
 
 # A lease is renewed so many times before it would end.
 _RENEWALS_PER_LEASE = 3
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,6 +73,8 @@ class Worker:
         self._report = report
         # Those that are still to be handled or done with, by key; renewed in the background.
         self._held: dict[str, WebhookEvent] = {}
+        # Until when nobody else can have them, by this machine's monotonic clock.
+        self._sure_until: dict[str, float] = {}
         self._lost: set[str] = set()
         self._lock = threading.Lock()
         self.processed = Processed()
@@ -83,49 +91,78 @@ class Worker:
         """Work until told to stop, or until nothing is due."""
         with self._renewing():
             while not stop.is_set():
+                sure_until = self._lease_from_now()
                 events = self._queue.claim(source, limit, self._lease)
                 if not events and until_empty:
                     return
-                self._handle_all(events)
+                self._handle_all(events, sure_until)
                 if not events:
                     stop.wait(poll.total_seconds())
 
-    def _handle_all(self, events: list[WebhookEvent]) -> None:
+    def _lease_from_now(self) -> float:
+        return time.monotonic() + self._lease.total_seconds()
+
+    def _handle_all(self, events: list[WebhookEvent], sure_until: float) -> None:
         with self._lock:
             self._held = {event.event_key: event.copy() for event in events}
+            self._sure_until = {event.event_key: sure_until for event in events}
             self._lost.clear()
         try:
             for event in events:
-                if event.event_key in self._lost:
+                if self._is_held(event):
+                    self._handle(event)
+                else:
                     self._let_go(event)
                     self.processed.lost += 1
-                else:
-                    self._handle(event)
                 if self._report is not None:
                     self._report(self.processed)
         finally:
-            # Empty, unless this worker was interrupted: others need not wait for its leases.
-            for event in self._let_go_of_all():
-                with suppress(QuillError):
-                    self._queue.release(event)
-                    self.processed.released += 1
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """What is still held: nothing, unless this worker was interrupted."""
+        with self._lock:
+            events, self._held = list(self._held.values()), {}
+        for event in events:
+            try:
+                self._queue.release(event)
+            except LeaseLost:
+                continue
+            except QuillError:
+                # Each of the others would be tried for as long. Their leases end by themselves.
+                return
+            self.processed.released += 1
+
+    def _is_held(self, event: WebhookEvent) -> bool:
+        """Whether nobody else has it. Asks the table where this process stood still too long."""
+        if event.event_key in self._lost:
+            return False
+        if time.monotonic() < self._sure_until[event.event_key]:
+            return True
+        try:
+            self._queue.renew(event, self._lease)
+        except LeaseLost:
+            return False
+        return True
 
     def _handle(self, event: WebhookEvent) -> None:
         try:
             try:
                 self._handler(event)
-            except LeaseLost:
-                raise
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is kept with the event
                 self._let_go(event)
-                self._queue.fail(event, error)
+                if event.status is EventStatus.PROCESSING:
+                    self._queue.fail(event, error)
+                else:
+                    _log.warning(
+                        "The handler was done with %r when it raised", event, exc_info=True
+                    )
             else:
                 self._let_go(event)
                 # The handler may have done so itself, in a transaction with its results.
                 if event.status is EventStatus.PROCESSING:
                     self._queue.complete(event)
         except LeaseLost:
-            self._let_go(event)
             self.processed.lost += 1
             return
         if event.status is EventStatus.PROCESSED:
@@ -140,12 +177,6 @@ class Worker:
     def _let_go(self, event: WebhookEvent) -> None:
         with self._lock:
             self._held.pop(event.event_key, None)
-
-    def _let_go_of_all(self) -> list[WebhookEvent]:
-        with self._lock:
-            events = list(self._held.values())
-            self._held = {}
-        return events
 
     @contextmanager
     def _renewing(self) -> Iterator[None]:
@@ -169,8 +200,10 @@ class Worker:
             for key, event in held:
                 if ended.is_set() or key not in self._held:
                     continue
+                sure_until = self._lease_from_now()
                 try:
                     self._queue.renew(event, self._lease)
+                    self._sure_until[key] = sure_until
                 except LeaseLost:
                     with self._lock:
                         # Not if it was done with meanwhile, or given back.
@@ -187,12 +220,31 @@ def stopped_by_signal(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # Python calls a signal's function between any two steps of this thread, which may hold the
+    # event's own lock just then: setting it there would wait for ever. A SimpleQueue has no such
+    # moment, and the thread that waits for it may set the event.
+    told: SimpleQueue[str] = SimpleQueue()
+    owner = os.getpid()
 
-    def told(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    def hear(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            told.put("stop")
+        else:
+            # A process that the handler forked has no such thread; the signal is meant for it.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
-    before: Any = signal.signal(signal.SIGTERM, told)
+    def pass_on() -> None:
+        if told.get():
+            stop.set()
+
+    thread = threading.Thread(target=pass_on, name="quill-worker-stop", daemon=True)
+    thread.start()
+    before: Any = signal.signal(signal.SIGTERM, hear)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # None stands for one that is not Python's, and cannot be put back.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        told.put("")
+        thread.join()

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from quill_models.actions import Check
-from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost, QuillError
+from quill_models.error_text import message_of
+from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost
 from quill_models.item_size import check_size
 from quill_models.models import JobRun, JobStatus
 from quill_models.service_errors import ConditionFailed
@@ -194,8 +195,8 @@ class Run:
             return
         try:
             self._fail(error)
-        except QuillError as also:
-            # The job's own error is the one to raise.
+        except Exception as also:  # noqa: BLE001
+            # Whatever it is, the job's own error is the one to raise.
             if also is not error:
                 error.add_note(f"The run could not be marked failed: {also}")
 
@@ -297,6 +298,6 @@ def _described(error: BaseException) -> dict[str, str]:
     lines = "".join(traceback.format_exception(error))
     return {
         "type": type(error).__name__,
-        "message": str(error)[:_MESSAGE_CHARACTERS],
+        "message": message_of(error)[:_MESSAGE_CHARACTERS],
         "traceback": lines[-_TRACEBACK_CHARACTERS:],
     }

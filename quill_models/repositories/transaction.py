@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.actions import TRANSACTION_ACTIONS, Add, check_action
+from quill_models.actions import TRANSACTION_ACTIONS, Action, Add, check_action
 from quill_models.backoff import Backoff
 from quill_models.errors import InvalidValue, TransactionRefused
 from quill_models.keys import Key
@@ -42,7 +42,8 @@ class Transaction:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._writes: list[Write[Any]] = []
-        self._keys: set[Key] = set()
+        # None before its block.
+        self._is_open: bool | None = None
         self.results: list[Any] = []
         self.agents = _Agents(table, self._gather)
         self.interactions = _Interactions(table, self._gather)
@@ -50,6 +51,11 @@ class Transaction:
         self.webhook_events = _WebhookEvents(table, self._gather)
 
     def __enter__(self) -> Self:
+        if self._is_open is not None:
+            raise InvalidValue(
+                "this transaction has had its block; for other writes begin another one"
+            )
+        self._is_open = True
         return self
 
     def __exit__(
@@ -58,24 +64,27 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_open = False
         if kind is None:
             self._commit()
 
     def _gather(self, write: Write[Any]) -> None:
-        actions = write.actions()
-        for action in actions:
+        if not self._is_open:
+            # Nobody would ever send it.
+            raise InvalidValue("a write can be put into a transaction only inside its with block")
+        for action in write.actions():
             check_action(action)
-        keys = {action.key for action in actions if not isinstance(action, Add)}
-        repeated = keys & self._keys
-        if repeated:
-            key = repeated.pop()
-            raise InvalidValue(f"{key.pk} / {key.sk} is in this transaction already")
-        self._keys |= keys
-        self._writes.append(write)
         # Found out now, and not when all work is done.
-        self._plan(dict(enumerate(self._writes)))
+        self._plan({**dict(enumerate(self._writes)), len(self._writes): write})
+        self._writes.append(write)
 
     def _plan(self, writes: dict[int, Write[Any]]) -> TransactionPlan:
+        repeated = _repeated(action for write in writes.values() for action in write.actions())
+        if repeated is not None:
+            raise InvalidValue(
+                f"{repeated.pk} / {repeated.sk} is in this transaction already, which may write "
+                "to an item once; nothing was written"
+            )
         plan = TransactionPlan()
         for at, write in writes.items():
             if not plan.takes(at, write.actions()):
@@ -110,6 +119,18 @@ class Transaction:
             elif not backoff.wait():
                 raise contended(next(iter(waiting.values())), self._table.settings.deadline)
         self.results = [results[at] for at in sorted(results)]
+
+
+def _repeated(actions: Iterable[Action]) -> Key | None:
+    """A key that two actions write to. Additions to one item are one action."""
+    added: set[Key] = set()
+    written: set[Key] = set()
+    for action in actions:
+        is_addition = isinstance(action, Add)
+        if action.key in written or (action.key in added and not is_addition):
+            return action.key
+        (added if is_addition else written).add(action.key)
+    return None
 
 
 def _not_in_the_way(result: Any) -> Any:

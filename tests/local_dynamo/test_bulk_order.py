@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from quill_models import Agent, Interaction, Outcome, Quill, Settings, connect
+from quill_models import (
+    Agent,
+    Interaction,
+    Outcome,
+    PartialWriteError,
+    Quill,
+    Settings,
+    connect,
+)
 from quill_models.results import WriteResult
 from tests.local_dynamo.support import NOON, SECOND, botocore_of, interaction
 
@@ -82,3 +90,25 @@ def test_what_came_before_an_error_of_the_input_is_written(quill: Quill) -> None
     with pytest.raises(OSError, match="the disk is gone"):
         quill.interactions.record_many(endless())
     assert quill.interactions.list_by_day(NOON.date()).count() == 150
+
+
+def test_what_came_before_an_input_that_is_no_model_is_written(quill: Quill) -> None:
+    given: list[Any] = [*(interaction(str(number)) for number in range(150)), "nonsense"]
+    with pytest.raises(AttributeError):
+        quill.interactions.record_many(given)
+    assert quill.interactions.list_by_day(NOON.date()).count() == 150
+
+
+def test_another_bulk_write_that_the_input_comes_from(quill: Quill) -> None:
+    """Its results and its pending ones are models of another kind."""
+    error = PartialWriteError("the other one", results=["a result"], pending=["pending"])
+
+    def results_of_another() -> Any:
+        yield interaction("1")
+        raise error
+
+    with pytest.raises(PartialWriteError) as raised:
+        quill.interactions.record_many(results_of_another())
+    assert raised.value is error
+    assert (raised.value.results, raised.value.pending) == (["a result"], ["pending"])
+    assert quill.interactions.get("1") is not None

@@ -187,6 +187,7 @@ class TestEvents:
             "source": "hubspot",
             "counts": {"pending": 0, "processing": 0, "failed": 0, "dead": 0},
             "due": {"pending": 0, "processing": 0, "failed": 0},
+            "expires_first": None,
             "dead": [],
             "more": False,
         }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quill_models import EventStatus, LeaseLost, Outcome, Quill, WebhookEvent, connect
-from quill_models.errors import InvalidValue
+from quill_models.errors import InvalidValue, PartialWriteError, QuillError, ServerUnreachable
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
@@ -116,6 +116,33 @@ class TestClaim:
         assert of_status(quill, "processed") == [held[0].event_key]
         assert of_status(quill, "failed") == [held[1].event_key]
 
+    def test_what_was_taken_before_the_table_stopped_answering(
+        self, quill: Quill, proxy: Proxy
+    ) -> None:
+        quill.webhook_events.record_many(
+            event(str(number), received_at=NOON - 10 * 365 * DAY) for number in range(150)
+        )
+        settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND)
+        with connect(settings) as behind_proxy:
+            proxy.go_away_after("TransactWriteItems", 1)
+            held = behind_proxy.webhook_events.claim("hubspot", limit=150)
+            assert len(held) == 100
+            with pytest.raises(ServerUnreachable):
+                behind_proxy.webhook_events.claim("hubspot", limit=150)
+        assert of_status(quill, "processing") == sorted(keys(held))
+
+    def test_nothing_was_taken_before_the_table_stopped_answering(
+        self, quill: Quill, proxy: Proxy
+    ) -> None:
+        quill.webhook_events.record(event("1", received_at=NOON - 10 * 365 * DAY))
+        settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND)
+        with connect(settings) as behind_proxy:
+            proxy.go_away_after("PutItem", 0)
+            proxy.go_away_after("TransactWriteItems", 0)
+            with pytest.raises(QuillError) as raised:
+                behind_proxy.webhook_events.claim("hubspot")
+        assert not isinstance(raised.value, PartialWriteError)
+
     @pytest.mark.parametrize("options", [{"limit": 0}, {"lease": timedelta(0)}], ids=str)
     def test_of_nothing(self, clocked: Quill, options: dict[str, Any]) -> None:
         with pytest.raises(InvalidValue):
@@ -180,6 +207,27 @@ class TestOutcomes:
             assert dead.last_error == "the lease of attempt 2 ended without an outcome"
             with pytest.raises(LeaseLost, match="it is dead"):
                 clocked.webhook_events.complete(held)
+
+    def test_dead_where_fewer_attempts_are_allowed_by_now(self, clocked: Quill) -> None:
+        clocked.webhook_events.fail(claimed(clocked), "no", retry_in=timedelta(0))
+        fewer = replace(clocked.settings, max_attempts=1)
+        with connect(fewer, clock=clocked._table.clock) as other:
+            assert other.webhook_events.claim("hubspot") == []
+        dead = clocked.webhook_events.get("hubspot", "1")
+        assert dead is not None
+        assert (dead.status, dead.last_error) == (EventStatus.DEAD, "no")
+
+    def test_a_pause_longer_than_events_are_remembered(
+        self, quill: Quill, clock: HandClock
+    ) -> None:
+        settings = replace(quill.settings, webhook_retention=DAY)
+        with connect(settings, clock=clock) as clocked:
+            failed = clocked.webhook_events.fail(claimed(clocked), "no", retry_in=3 * DAY)
+            assert failed.ttl == NOON + 4 * DAY
+            clock.advance(3 * DAY)
+            (held,) = clocked.webhook_events.claim("hubspot", lease=3 * DAY)
+            clock.advance(2 * DAY)
+            assert clocked.webhook_events.complete(held).ttl == clock.now + DAY
 
     def test_replay(self, quill: Quill, clock: HandClock) -> None:
         with connect(replace(quill.settings, max_attempts=1), clock=clock) as clocked:

@@ -1,5 +1,6 @@
 """The loop of a worker, with handlers that fail and workers that are stopped and killed."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -9,10 +10,12 @@ import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from quill_models import EventStatus, Increment, Quill, WebhookEvent, connect
+from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
+from quill_models.errors import AnswerLost
 from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, HandClock, event
 
 LONG_AGO = NOON - 3650 * DAY
@@ -92,6 +95,85 @@ class TestOutcomes:
         assert (processed.completed, processed.lost) == (0, 1)
         assert of_status(clocked, "processed") == 1
 
+    def test_an_error_that_cannot_say_what_it_is(self, clocked: Quill) -> None:
+        class MuteError(Exception):
+            def __str__(self) -> str:
+                raise ValueError
+
+        record(clocked, 1)
+
+        def handler(_: WebhookEvent) -> None:
+            raise MuteError
+
+        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        assert processed.failed == 1
+        (failed,) = clocked.webhook_events.list_by_status("hubspot", "failed")
+        assert failed.last_error == "MuteError: no message, as asking for it raised ValueError"
+
+    def test_what_a_handler_does_to_the_payload_is_not_stored(
+        self, clocked: Quill, clock: HandClock
+    ) -> None:
+        record(clocked, 1)
+        seen: list[object] = []
+
+        def handler(event: WebhookEvent) -> None:
+            seen.append(dict(event.payload))
+            event.payload.clear()
+            event.payload["handle"] = object()
+            if len(seen) == 1:
+                raise ValueError("odd")
+
+        for _ in range(2):
+            clocked.webhook_events.process("hubspot", handler, until_empty=True)
+            clock.advance(HOUR)
+        (done,) = clocked.webhook_events.list_by_status("hubspot", "processed")
+        assert seen == [event().payload] * 2
+        assert done.payload == event().payload
+
+    def test_a_handler_that_raises_when_it_is_done(
+        self, clocked: Quill, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        record(clocked, 1)
+
+        def handler(event: WebhookEvent) -> None:
+            clocked.webhook_events.complete(event)
+            raise ValueError("afterwards")
+
+        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        assert (processed.completed, processed.lost) == (1, 0)
+        assert "afterwards" in caplog.text
+
+    def test_a_lease_of_something_else_that_is_lost(self, clocked: Quill) -> None:
+        record(clocked, 1)
+
+        def handler(_: WebhookEvent) -> None:
+            raise LeaseLost("a run's")
+
+        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        assert (processed.failed, processed.lost) == (1, 0)
+
+    def test_who_stood_still_asks_before_it_goes_on(
+        self, clocked: Quill, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(clocked, 2)
+        seen: list[str] = []
+        events = clocked.webhook_events
+
+        def no_answer(*_: object) -> None:
+            raise AnswerLost("not now")
+
+        def handler(event: WebhookEvent) -> None:
+            seen.append(event.event_key)
+            with monkeypatch.context() as patched:
+                patched.setattr(events, "renew", no_answer)
+                time.sleep(0.5)
+                clock.advance(HOUR)
+                assert len(events.claim("hubspot")) == 2
+
+        lease = timedelta(seconds=0.3)
+        processed = events.process("hubspot", handler, lease=lease, until_empty=True)
+        assert (seen, processed.completed, processed.lost) == (["0"], 0, 2)
+
 
 class TestStop:
     def test_an_interrupt_gives_back_what_is_held(self, clocked: Quill) -> None:
@@ -122,6 +204,47 @@ class TestStop:
         assert of_status(clocked, "pending") == 2
         assert signal.getsignal(signal.SIGTERM) == before
 
+    def test_what_cannot_be_given_back_is_not_waited_for(
+        self, clocked: Quill, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(clocked, 6)
+        tried: list[str] = []
+
+        def no_answer(event: WebhookEvent) -> None:
+            tried.append(event.event_key)
+            raise AnswerLost("after its deadline")
+
+        def handler(event: WebhookEvent) -> None:
+            monkeypatch.setattr(clocked.webhook_events, "release", no_answer)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            clocked.webhook_events.process("hubspot", handler)
+        assert tried == ["0"]
+
+    def test_sigterm_while_it_is_about_to_wait(self, quill: Quill) -> None:
+        arguments = [str(quill.settings.endpoint), quill.settings.table]
+        # It would wait for ever.
+        subprocess.run([sys.executable, "-c", WAITS, *arguments], timeout=60, check=True)
+
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_sigterm_ends_what_a_handler_has_forked(self, clocked: Quill) -> None:
+        record(clocked, 1)
+        children: list[Any] = []
+
+        def handler(_: WebhookEvent) -> None:
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+            child.start()
+            children.append(child)
+            # Python forgets what comes while it forks.
+            time.sleep(0.5)
+            child.terminate()
+            child.join(20)
+
+        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        (child,) = children
+        assert (child.exitcode, processed.completed) == (-signal.SIGTERM, 1)
+
     def test_an_idle_one_stops_at_once(self, clocked: Quill) -> None:
         stop = threading.Event()
         worker = threading.Thread(
@@ -147,6 +270,22 @@ def test_a_lease_is_renewed_while_a_handler_takes_its_time(quill: Quill) -> None
     )
     assert (processed.completed, processed.lost) == (3, 0)
 
+
+WAITS = """
+import os, signal, sys, threading
+from quill_models import Settings, connect
+
+class Told(threading.Event):
+    def wait(self, timeout=None):
+        # As wait() itself does, for a moment.
+        with self._cond:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().wait(timeout)
+
+endpoint, table = sys.argv[1:]
+with connect(Settings(endpoint=endpoint, table=table)) as quill:
+    quill.webhook_events.process("hubspot", print, stop=Told())
+"""
 
 WORKER = """
 import sys

@@ -75,6 +75,20 @@ def test_a_lease_that_another_run_lost_is_this_ones_failure(quill: Quill) -> Non
     assert stored.status is JobStatus.FAILED
 
 
+def test_an_error_that_cannot_say_what_it_is(quill: Quill) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    with pytest.raises(MuteError), quill.job_runs.start("job", "w"):
+        raise MuteError
+    stored = quill.job_runs.get("job", "w")
+    assert stored is not None
+    assert stored.status is JobStatus.FAILED
+    assert stored.error is not None
+    assert (stored.error["type"], "ValueError" in stored.error["message"]) == ("MuteError", True)
+
+
 def test_the_checkpoint_is_a_copy(quill: Quill) -> None:
     with quill.job_runs.start("job", "w") as run:
         run.save_checkpoint({"page": 1})

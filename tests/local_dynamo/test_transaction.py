@@ -1,5 +1,6 @@
 """Writes of several repositories: all of them or none."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -183,3 +184,50 @@ class TestNone:
             with clocked.transaction() as tx:
                 tx.interactions.record(interaction("i1"))
                 tx.interactions.put(interaction("i1"))
+
+    def test_where_one_bucket_is_set_and_added_to(self, clocked: Quill) -> None:
+        bucket = one().metric()
+        for first, second in (("put", "add"), ("add", "put")):
+            given = {"put": bucket, "add": one()}
+            with pytest.raises(InvalidValue, match="in this transaction already"):
+                with clocked.transaction() as tx:
+                    getattr(tx.metrics, first)(given[first])
+                    getattr(tx.metrics, second)(given[second])
+        assert total(clocked) == 0
+
+    def test_where_one_gives_up_what_another_takes(self, clocked: Quill) -> None:
+        before = [Agent(agent_id="a", external_ids={"crm": "1"}), Agent(agent_id="b")]
+        clocked.agents.put_many(before)
+        with pytest.raises(InvalidValue, match="in this transaction already"):
+            with clocked.transaction() as tx:
+                tx.agents.put(Agent(agent_id="a"))
+                tx.agents.put(Agent(agent_id="b", external_ids={"crm": "1"}))
+        assert [clocked.agents.get(each.agent_id) for each in before] == before
+
+    def test_what_was_refused_may_be_left_out(self, clocked: Quill) -> None:
+        with clocked.transaction() as tx:
+            tx.interactions.record(interaction("i1"))
+            with pytest.raises(InvalidValue):
+                tx.interactions.record(interaction("i1"))
+        assert clocked.interactions.get("i1") is not None
+
+
+class TestItsBlock:
+    """A write that nobody will send must not be taken in."""
+
+    def test_before_it(self, clocked: Quill) -> None:
+        with pytest.raises(InvalidValue, match="inside its with block"):
+            clocked.transaction().metrics.add(one())
+
+    @pytest.mark.parametrize("error", [None, ZeroDivisionError])
+    def test_after_it(self, clocked: Quill, error: type[Exception] | None) -> None:
+        tx = clocked.transaction()
+        with suppress(ZeroDivisionError), tx:
+            tx.metrics.add(one())
+            if error is not None:
+                raise error
+        with pytest.raises(InvalidValue, match="inside its with block"):
+            tx.metrics.add(one("2"))
+        with pytest.raises(InvalidValue, match="begin another one"), tx:
+            pass
+        assert total(clocked) == (error is None)

@@ -16,7 +16,7 @@ PACKAGE = "quill_models"
 
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "digest", "raw_item"),
+    ("errors", "digest", "error_text", "raw_item"),
     ("clock",),
     ("settings",),
     ("keys",),
@@ -54,6 +54,7 @@ APART = {
     ("service_errors", "shards"),
     ("digest", "errors"),
     ("migrations", "schema"),
+    ("error_text", "errors"),
 }
 
 

@@ -102,6 +102,14 @@ def test_a_webhook_event_expires_so_long_after_it_was_written() -> None:
     assert _ttl(webhook_event(), NOON, webhook_retention=week) == _epoch(NOON + week)
 
 
+def test_a_webhook_event_that_is_held_or_rests_expires_so_long_after_it_is_due() -> None:
+    event = webhook_event()
+    event.due_at = NOON + timedelta(days=100)
+    assert _ttl(event, NOON) == _epoch(NOON + timedelta(days=130))
+    event.due_at = NOON - timedelta(days=100)
+    assert _ttl(event, NOON) == _epoch(NOON + timedelta(days=30))
+
+
 def test_expiry_is_rounded_up_to_whole_seconds() -> None:
     late = NOON + timedelta(microseconds=1)
     event = webhook_event()
@@ -116,6 +124,11 @@ def test_a_job_run_expires_so_long_after_its_lease() -> None:
     # Written when the lease has ended.
     much_later = lease_end + timedelta(days=1)
     assert _ttl(job_run(), much_later) == _epoch(much_later + ninety_days)
+
+
+def test_a_job_run_that_is_over_expires_so_long_after_its_end() -> None:
+    run = job_run(status="failed", lease_expires_at=NOON + timedelta(days=365))
+    assert _ttl(run, NOON) == _epoch(NOON + timedelta(days=90))
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 400))

@@ -26,9 +26,4 @@ def test_the_table_is_that_of_the_plain_model(
     bench: Bench, soak: bool, machine: type[TableMachine]
 ) -> None:
     examples = 150 if soak else 3
-    run(
-        machine,
-        bench,
-        examples=int(__import__("os").environ.get("EX", examples)),
-        steps=50 if soak else 25,
-    )
+    run(machine, bench, examples=examples, steps=50 if soak else 25)
