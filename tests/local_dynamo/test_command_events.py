@@ -25,4 +25,4 @@ def test_an_event_that_nobody_claims(
     assert expires is not None
     shown = document(run("events", "--json"))
     assert datetime.fromisoformat(shown["expires_first"]) == expires
-    assert ("expire, the first one in 4 days" in succeeded(run("events"))) is warns
+    assert ("Pending events expire, the first one in" in succeeded(run("events"))) is warns
