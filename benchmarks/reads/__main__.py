@@ -12,7 +12,9 @@ Exit status 1 where a contender reads another number of items, 2 where a library
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
+import pstats
 import resource
 import secrets
 import subprocess
@@ -36,6 +38,7 @@ from quill_models.table import RawItem, Table
 _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
 _AT_ONCE = 10_000
+_SHOWN = 10
 _EMPTY, _TIMES = "-empty", "-times"
 _FIRST = datetime(2031, 5, 17, tzinfo=UTC)
 
@@ -53,10 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Not installed: {', '.join(missing)}. pip install -e '.[bench]'", file=sys.stderr)
         return 2
     given = Settings.given_endpoint()
+    if chosen.profile is not None:
+        contenders = [CONTENDERS[chosen.profile]]
     with (new_server if given is None else given_server(given))() as server:
         print(Machine.this(server.name).text())
         for size in chosen.items:
             with _tables(server.endpoint, size) as settings:
+                if chosen.profile is not None:
+                    _profile(chosen.profile, settings)
+                    continue
                 runs = _rounds(settings, [each.name for each in contenders], chosen.rounds)
             if wrong := {name for name in runs for run in runs[name] if run["items"] != size}:
                 print(f"{', '.join(wrong)} did not read {size} items", file=sys.stderr)
@@ -72,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--items", type=int, nargs="+", default=[10_000], help="(10000)")
     parser.add_argument("--rounds", type=int, default=5, help="that count (5)")
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), help="some of them (all)")
+    parser.add_argument(
+        "--profile", choices=list(CONTENDERS), help="print where one spends its time, and no more"
+    )
     for hidden in ("--run", "--endpoint", "--table"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     return parser
@@ -105,6 +116,23 @@ def _one(name: str, endpoint: str, table: str) -> dict[str, float]:
     items = sum(1 for _ in reading)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return {"items": items, "seconds": seconds, "cpu": cpu, "peak": _peak()}
+
+
+def _profile(name: str, settings: Settings) -> None:
+    contender = CONTENDERS[name]
+    table = f"{settings.table}{_TIMES}" if contender.own_times else settings.table
+    reading = contender.read(Settings(endpoint=settings.endpoint, table=table))
+    profile = cProfile.Profile()
+    profile.enable()
+    items = sum(1 for _ in reading)
+    profile.disable()
+    found = pstats.Stats(profile)
+    # (file, line, function): (calls, …, own seconds, …)
+    entries = sorted(found.stats.items(), key=lambda entry: -entry[1][2])  # type: ignore[attr-defined]
+    print(f"\n{contender.label}: own time in microseconds for each of {items:,} items, profiled")
+    for (file, _, function), (_, calls, own, *_) in entries[:_SHOWN]:
+        where = f"{Path(file).name}:{function}" if file != "~" else function
+        print(f"{own / items * 1e6:8.1f}  {calls / items:8.2f} calls  {where}")
 
 
 def _peak() -> int:

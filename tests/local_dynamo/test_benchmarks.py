@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from benchmarks.reads.__main__ import main as reads
 from benchmarks.writes.__main__ import main
 from benchmarks.writes.contenders import CONTENDERS
 from benchmarks.writes.measure import WrongResultError, run_all
@@ -36,3 +38,23 @@ def test_a_contender_that_tells_something_wrong_is_found(quill_endpoint: str) ->
     liar = replace(CONTENDERS["quill-many"], tells=False)
     with pytest.raises(WrongResultError, match="quill record_many told"):
         run_all(given_server(quill_endpoint), [liar], ["new"], events=3, rounds=1, report=print)
+
+
+class TestReads:
+    @pytest.fixture(autouse=True)
+    def server(self, monkeypatch: pytest.MonkeyPatch, quill_endpoint: str) -> None:
+        monkeypatch.setenv("DYNAMODB_ENDPOINT", quill_endpoint)
+        monkeypatch.chdir(Path(__file__).parents[2])
+
+    def test_it_runs(self, capsys: pytest.CaptureFixture[str]) -> None:
+        only = ["quill", "pynamodb", "bare-http"]
+        assert reads(["--items", "60", "--rounds", "1", "--only", *only]) == 0
+        printed = capsys.readouterr().out
+        assert "60 items" in printed
+        for label in ("typed models", "an equal model", "wire format"):
+            assert label in printed
+        assert printed.count("list_by_agent is") == 2
+
+    def test_it_shows_where_time_goes(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert reads(["--items", "60", "--profile", "quill"]) == 0
+        assert "deserialize" in capsys.readouterr().out
