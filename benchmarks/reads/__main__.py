@@ -29,7 +29,7 @@ from statistics import median
 from benchmarks.reads.contenders import AGENT, CONTENDERS
 from benchmarks.writes.bare_http import put_blindly
 from benchmarks.writes.machine import Machine
-from benchmarks.writes.results import Spread
+from benchmarks.writes.results import Spread, shown
 from benchmarks.writes.server import given_server, new_server
 from quill_models import Interaction, Settings, connect
 from quill_models.shards import DEFAULT_SHARDS
@@ -205,7 +205,7 @@ def _report(size: int, runs: Runs, rounds: int) -> None:
     print("|---|---:|---:|---:|---:|---:|")
     for name, each in runs.items():
         cells = (
-            _shown(Spread.of(_rates(each)), 0),
+            shown(Spread.of(_rates(each)), 0),
             _ratio(runs, name, _PEER),
             _ratio(runs, name, _CEILING),
             f"{median(run['cpu'] / run['items'] for run in each) * 1e6:.0f}",
@@ -229,23 +229,14 @@ def _ratios(runs: Runs, name: str, base: str) -> Spread | None:
 
 
 def _ratio(runs: Runs, name: str, base: str) -> str:
-    return _shown(_ratios(runs, name, base), 2)
+    return shown(_ratios(runs, name, base), 2)
 
 
 def _target(text: str, runs: Runs, base: str, at_least: float) -> None:
     found = _ratios(runs, _OURS, base)
     if found is not None:
         reached = "yes" if found.median >= at_least else "no"
-        print(f"\n- list_by_agent is {text}: {reached}, {_shown(found, 2)}")
-
-
-def _shown(spread: Spread | None, digits: int) -> str:
-    if spread is None:
-        return "-"
-    middle, least, most = (
-        f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most)
-    )
-    return f"{middle} ({least}-{most})"
+        print(f"\n- list_by_agent is {text}: {reached}, {shown(found, 2)}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from statistics import fmean, median
 from benchmarks.writes.contenders import CONTENDERS
 from benchmarks.writes.machine import Machine
 from benchmarks.writes.measure import Run
-from benchmarks.writes.results import BLIND, PEER, Results, Spread
+from benchmarks.writes.results import BLIND, PEER, Results, shown
 
 __all__ = ["as_json", "as_markdown", "as_text"]
 
@@ -100,9 +100,9 @@ def _rows(results: Results, name: str) -> Iterator[Sequence[str]]:
             continue
         yield (
             contender.label,
-            _shown(results.spread(contender.name, name, lambda run: run.rate), 0),
-            _shown(results.ratio(contender.name, PEER, name), 2),
-            _shown(results.ratio(contender.name, BLIND, name), 2),
+            shown(results.spread(contender.name, name, lambda run: run.rate), 0),
+            shown(results.ratio(contender.name, PEER, name), 2),
+            shown(results.ratio(contender.name, BLIND, name), 2),
             _each(runs, lambda run: run.cpu_seconds, ".2f", scale=1000),
             _each(runs, lambda run: run.server_seconds, ".2f", scale=1000),
             _each(runs, lambda run: run.requests, ".3f"),
@@ -120,17 +120,8 @@ def _each(
     return format(median(known), form) if known else "-"
 
 
-def _shown(spread: Spread | None, digits: int) -> str:
-    if spread is None:
-        return "-"
-    middle, least, most = (
-        f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most)
-    )
-    return f"{middle} ({least}-{most})"
-
-
 def _targets(results: Results) -> Iterator[str]:
     words = {True: "yes", False: "no", None: "not measured"}
     for target in results.targets():
-        ratio = "" if target.ratio is None else f", {_shown(target.ratio, 2)}"
+        ratio = "" if target.ratio is None else f", {shown(target.ratio, 2)}"
         yield f"{target.text}: {words[target.reached]}{ratio}"

@@ -9,7 +9,7 @@ from typing import Self
 
 from benchmarks.writes.measure import Run
 
-__all__ = ["Results", "Spread", "Target"]
+__all__ = ["Results", "Spread", "Target", "shown"]
 
 OURS, PEER, BLIND = "quill-many", "pynamodb-save-8", "pynamodb-batch"
 
@@ -27,6 +27,16 @@ class Spread:
         """``None`` of no values."""
         every = list(values)
         return cls(median(every), min(every), max(every)) if every else None
+
+
+def shown(spread: Spread | None, digits: int) -> str:
+    """For a cell of a table."""
+    if spread is None:
+        return "-"
+    middle, least, most = (
+        f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.most)
+    )
+    return f"{middle} ({least}-{most})"
 
 
 @dataclass(frozen=True)
