@@ -25,8 +25,9 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from benchmarks.reads.contenders import AGENT, CONTENDERS
+from benchmarks.reads.contenders import CONTENDERS
 from benchmarks.writes.bare_http import put_blindly
 from benchmarks.writes.machine import Machine
 from benchmarks.writes.results import Spread, shown
@@ -39,7 +40,7 @@ _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
 _AT_ONCE = 10_000
 _SHOWN = 10
-_EMPTY, _TIMES = "-empty", "-times"
+_AGENT, _TIMES = "ada", "-times"
 _FIRST = datetime(2031, 5, 17, tzinfo=UTC)
 
 Runs = dict[str, list[dict[str, float]]]
@@ -90,28 +91,33 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _tables(endpoint: str, size: int) -> Iterator[Settings]:
-    """The table that is read, one that is empty, and one with times as PynamoDB writes them."""
+    """The table that is read, and one with times as PynamoDB writes them."""
     name = f"quill-benchmark-{secrets.token_hex(8)}"
-    every = [Settings(endpoint=endpoint, table=f"{name}{each}") for each in ("", _EMPTY, _TIMES)]
+    every = [Settings(endpoint=endpoint, table=f"{name}{each}") for each in ("", _TIMES)]
     for settings in every:
         with connect(settings) as quill:
             quill.schema.apply(stream=False)
     _fill(every[0], size, own_times=False)
-    _fill(every[2], size, own_times=True)
+    _fill(every[1], size, own_times=True)
     yield every[0]
     for settings in every:
         with connect(settings) as quill:
             quill.schema.delete_table()
 
 
+def _reading(name: str, endpoint: str | None, table: str) -> Iterator[Any]:
+    """The items of a contender whose client is made, and has its first connection."""
+    contender = CONTENDERS[name]
+    filled = f"{table}{_TIMES}" if contender.own_times else table
+    read = contender.open(Settings(endpoint=endpoint, table=filled))
+    for _ in read("nobody"):
+        pass
+    return read(_AGENT)
+
+
 def _one(name: str, endpoint: str, table: str) -> dict[str, float]:
     """One run, in the process that is made for it."""
-    contender = CONTENDERS[name]
-    # The first connection, and what is loaded with it, are made before: a read that finds nothing.
-    for _ in contender.read(Settings(endpoint=endpoint, table=f"{table}{_EMPTY}")):
-        pass
-    filled = f"{table}{_TIMES}" if contender.own_times else table
-    reading = contender.read(Settings(endpoint=endpoint, table=filled))
+    reading = _reading(name, endpoint, table)
     begun, cpu = time.perf_counter(), time.process_time()
     items = sum(1 for _ in reading)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
@@ -119,9 +125,7 @@ def _one(name: str, endpoint: str, table: str) -> dict[str, float]:
 
 
 def _profile(name: str, settings: Settings) -> None:
-    contender = CONTENDERS[name]
-    table = f"{settings.table}{_TIMES}" if contender.own_times else settings.table
-    reading = contender.read(Settings(endpoint=settings.endpoint, table=table))
+    reading = _reading(name, settings.endpoint, settings.table)
     profile = cProfile.Profile()
     profile.enable()
     items = sum(1 for _ in reading)
@@ -129,7 +133,7 @@ def _profile(name: str, settings: Settings) -> None:
     found = pstats.Stats(profile)
     # (file, line, function): (calls, …, own seconds, …)
     entries = sorted(found.stats.items(), key=lambda entry: -entry[1][2])  # type: ignore[attr-defined]
-    print(f"\n{contender.label}: own time in microseconds for each of {items:,} items, profiled")
+    print(f"\n{CONTENDERS[name].label}: own time in microseconds for each of {items:,} items")
     for (file, _, function), (_, calls, own, *_) in entries[:_SHOWN]:
         where = f"{Path(file).name}:{function}" if file != "~" else function
         print(f"{own / items * 1e6:8.1f}  {calls / items:8.2f} calls  {where}")
@@ -176,7 +180,7 @@ def _fill(settings: Settings, size: int, *, own_times: bool) -> None:
             interaction_id=f"call-{number:08d}",
             source="hubspot",
             external_id=str(7_000_000 + number),
-            agent_id=AGENT,
+            agent_id=_AGENT,
             contact_id=str(number % 500),
             channel="call",
             direction="inbound",

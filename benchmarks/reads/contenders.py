@@ -1,4 +1,4 @@
-"""What takes part: each reads the interactions of one agent, in the form its users get."""
+"""What takes part: each reads the interactions of an agent, in the form its users get."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY, BareHttp
 from quill_models import Settings, connect
 from quill_models.key_schema import agent_collection, interactions_between
 
-__all__ = ["AGENT", "CONTENDERS", "Contender"]
+__all__ = ["CONTENDERS", "Contender"]
 
-AGENT = "ada"
 _INDEX = "gsi1"
-_PARTITION = agent_collection(AGENT)
 _BETWEEN = interactions_between(None, None)
 _CONDITION: dict[str, Any] = {
     "IndexName": _INDEX,
     "KeyConditionExpression": "gsi1pk = :pk AND gsi1sk BETWEEN :lower AND :upper",
 }
-_RAW_VALUES = {
-    ":pk": {"S": _PARTITION},
-    ":lower": {"S": _BETWEEN[0]},
-    ":upper": {"S": _BETWEEN[1]},
-}
 
-Read = Callable[[Settings], Iterator[Any]]
+# The interactions of an agent.
+Read = Callable[[str], Iterator[Any]]
+# Makes the client and the model, and gives what reads with them.
+Open = Callable[[Settings], Read]
+
+
+def _values(agent: str) -> dict[str, Any]:
+    lower, upper = _BETWEEN
+    return {
+        ":pk": {"S": agent_collection(agent)},
+        ":lower": {"S": lower},
+        ":upper": {"S": upper},
+    }
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,14 @@ class Contender:
     Attributes:
         name: for ``--only``.
         label: for people.
-        read: gives the items, one after the other.
+        open: gives what reads.
         needs: libraries of the extra ``bench``.
         own_times: it reads times in the form that PynamoDB writes, from a table of its own.
     """
 
     name: str
     label: str
-    read: Read
+    open: Open
     needs: tuple[str, ...] = ()
     own_times: bool = False
 
@@ -55,12 +60,12 @@ class Contender:
         return [library for library in self.needs if find_spec(library) is None]
 
 
-def _quill(settings: Settings) -> Iterator[Any]:
-    with connect(settings) as quill:
-        yield from quill.interactions.list_by_agent(AGENT)
+def _quill(settings: Settings) -> Read:
+    quill = connect(settings)
+    return lambda agent: iter(quill.interactions.list_by_agent(agent))
 
 
-def _pynamodb(settings: Settings) -> Iterator[Any]:
+def _pynamodb(settings: Settings) -> Read:
     from pynamodb.attributes import (  # noqa: PLC0415 -- loaded by those who measure it
         JSONAttribute,
         NumberAttribute,
@@ -113,39 +118,45 @@ def _pynamodb(settings: Settings) -> Iterator[Any]:
         subject = UnicodeAttribute(null=True)
         attributes = JSONAttribute(null=True)
 
-    lower, upper = _BETWEEN
-    yield from Interaction.by_agent.query(_PARTITION, ByAgent.gsi1sk.between(lower, upper))
+    between = ByAgent.gsi1sk.between(*_BETWEEN)
+    return lambda agent: Interaction.by_agent.query(agent_collection(agent), between)
 
 
-def _boto3_resource(settings: Settings) -> Iterator[Any]:
+def _boto3_resource(settings: Settings) -> Read:
     import boto3  # noqa: PLC0415
     from boto3.dynamodb.conditions import Key  # noqa: PLC0415
 
     table = boto3.resource("dynamodb", **_options(settings)).Table(settings.table)
-    asked: dict[str, Any] = {
-        "IndexName": _INDEX,
-        "KeyConditionExpression": Key("gsi1pk").eq(_PARTITION) & Key("gsi1sk").between(*_BETWEEN),
-    }
-    while True:
-        page = table.query(**asked)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def read(agent: str) -> Iterator[Any]:
+        of_agent = Key("gsi1pk").eq(agent_collection(agent)) & Key("gsi1sk").between(*_BETWEEN)
+        asked: dict[str, Any] = {"IndexName": _INDEX, "KeyConditionExpression": of_agent}
+        while True:
+            page = table.query(**asked)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    return read
 
 
-def _boto3_client(settings: Settings) -> Iterator[Any]:
+def _boto3_client(settings: Settings) -> Read:
     import boto3  # noqa: PLC0415
 
     client = boto3.client("dynamodb", **_options(settings))
-    pages = client.get_paginator("query").paginate(
-        TableName=settings.table, ExpressionAttributeValues=_RAW_VALUES, **_CONDITION
-    )
-    for page in pages:
-        yield from page["Items"]
+
+    def read(agent: str) -> Iterator[Any]:
+        pages = client.get_paginator("query").paginate(
+            TableName=settings.table, ExpressionAttributeValues=_values(agent), **_CONDITION
+        )
+        for page in pages:
+            yield from page["Items"]
+
+    return read
 
 
-def _pydynantic(settings: Settings) -> Iterator[Any]:
+def _pydynantic(settings: Settings) -> Read:
     import boto3  # noqa: PLC0415
     from pydynantic import Entity, Table, key  # noqa: PLC0415
 
@@ -178,26 +189,29 @@ def _pydynantic(settings: Settings) -> Iterator[Any]:
             primary = key(pk="INTERACTION#{interaction_id}", sk="INTERACTION")
             by_agent = key(index="gsi1", pk="AGENT#{agent_id}", sk="INTERACTION#{started_at}")
 
-    yield from Interaction.query.by_agent(agent_id=AGENT).iter()
+    return lambda agent: Interaction.query.by_agent(agent_id=agent).iter()
 
 
-def _bare_http(settings: Settings) -> Iterator[Any]:
+def _bare_http(settings: Settings) -> Read:
     connection = BareHttp(settings)
-    asked: dict[str, Any] = {
-        "TableName": settings.table,
-        "ExpressionAttributeValues": _RAW_VALUES,
-        **_CONDITION,
-    }
-    while True:
-        status, answer = connection.send("Query", json.dumps(asked).encode())
-        if status != 200:
-            raise RuntimeError(f"Query: {status} {answer[:200]!r}")
-        page = json.loads(answer)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            break
-        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-    connection.close()
+
+    def read(agent: str) -> Iterator[Any]:
+        asked: dict[str, Any] = {
+            "TableName": settings.table,
+            "ExpressionAttributeValues": _values(agent),
+            **_CONDITION,
+        }
+        while True:
+            status, answer = connection.send("Query", json.dumps(asked).encode())
+            if status != 200:
+                raise RuntimeError(f"Query: {status} {answer[:200]!r}")
+            page = json.loads(answer)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    return read
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -57,4 +57,6 @@ class TestReads:
 
     def test_it_shows_where_time_goes(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert reads(["--items", "60", "--profile", "quill"]) == 0
-        assert "deserialize" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "typed models: own time" in printed
+        assert len(printed.splitlines()) == 13
