@@ -136,11 +136,12 @@ def interactions(
 
 @list_items.command()
 @click.option("--scope", help="agent:ID, team:NAME or global.")
-@click.option("--name", required=True, help="The metric.")
+@click.option("--name", help="The metric; with --scope or --bucket.")
 @click.option(
     "--grain", type=click.Choice([grain.value for grain in Grain]), default="day", show_default=True
 )
 @click.option("--bucket", type=_Time(), help="Every scope's value in the bucket that starts here.")
+@click.option("--day", type=_Day(), help="All whose bucket starts on this UTC day.")
 @_since
 @_until
 @_newest
@@ -149,24 +150,31 @@ def interactions(
 def metrics(
     *,
     scope: str | None,
-    name: str,
+    name: str | None,
     grain: str,
     bucket: datetime | None,
+    day: date | None,
     since: datetime | None,
     until: datetime | None,
     newest_first: bool,
     limit: int,
     as_json: bool,
 ) -> None:
-    """A metric over time (--scope), or in one bucket for every scope (--bucket)."""
-    if (scope is None) == (bucket is None):
-        raise click.UsageError("Give --scope or --bucket, and not both.")
+    """A metric over time (--scope), in one bucket for every scope (--bucket), or all of a --day."""
+    if sum(chosen is not None for chosen in (scope, bucket, day)) != 1:
+        raise click.UsageError("Give one of --scope, --bucket and --day.")
+    if (name is None) == (day is None):
+        raise click.UsageError("--name goes with --scope and --bucket, and not with --day.")
+    if scope is None and (since is not None or until is not None):
+        raise click.UsageError("--since and --until go with --scope.")
     with connect() as quill:
-        if bucket is not None:
-            query = quill.metrics.across(name, grain, bucket)
+        if day is not None:
+            query = quill.metrics.list_by_day(day, newest_first=newest_first)
+        elif bucket is not None:
+            query = quill.metrics.across(name or "", grain, bucket)
         else:
             query = quill.metrics.series(
-                scope or "", name, grain, since, until, newest_first=newest_first
+                scope or "", name or "", grain, since, until, newest_first=newest_first
             )
         _show([query], ("scope", "name", "grain", "bucket_start", "value", "unit"), limit, as_json)
 

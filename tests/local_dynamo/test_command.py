@@ -311,6 +311,9 @@ class TestLoadAndList:
             run("list", "metrics", "--name", "calls", "--bucket", "2026-11-20", "--json")
         )
         assert [item["scope"] for item in across["items"]] == ["agent:ada", "team:north"]
+        day = document(run("list", "metrics", "--day", "2026-11-20", "--json"))
+        assert {item["bucket_start"][:10] for item in day["items"]} == {"2026-11-20"}
+        assert len(day["items"]) >= 2
 
     def test_nothing(self, run: Run) -> None:
         finished = run("list", "agents", "--json")
