@@ -75,8 +75,12 @@ class Query(Generic[M]):
         return self._given() if callable(self._given) else self._given
 
     def __iter__(self) -> Iterator[M]:
+        return map(self._model.from_item, self.raw_items())
+
+    def raw_items(self) -> Iterator[RawItem]:
+        """The same items, lazily too, as DynamoDB's wire format has them."""
         for _, item in self._merged(self._places(None), limit=None):
-            yield self._model.from_item(item)
+            yield item
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
         """Up to ``limit`` items, and where to go on.
