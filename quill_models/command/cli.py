@@ -7,6 +7,7 @@ import click
 from quill_models import __version__
 from quill_models.command.demo import demo
 from quill_models.command.events import events
+from quill_models.command.export import export
 from quill_models.command.ingest import ingest
 from quill_models.command.jobs import jobs
 from quill_models.command.listing import list_items
@@ -28,5 +29,5 @@ def quill() -> None:
     """
 
 
-for command in (demo, local, schema, migrate, ingest, load, list_items, jobs, events):
+for command in (demo, local, schema, migrate, ingest, load, list_items, export, jobs, events):
     quill.add_command(command)

@@ -16,7 +16,7 @@ PACKAGE = "quill_models"
 
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "digest", "raw_item"),
+    ("errors", "digest", "file_lock", "raw_item"),
     ("clock",),
     ("settings",),
     ("keys",),
@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("migrations", "schema"),
     ("quill",),
     # What goes in and out; each by itself.
-    ("hubspot", "json_form", "ingestion", "loading", "local"),
+    ("export", "hubspot", "json_form", "ingestion", "loading", "local"),
     # The package itself, which only gathers names.
     ("",),
     ("command", "pytest_plugin"),
@@ -52,6 +52,10 @@ APART = {
     ("backoff", "shards"),
     ("service_errors", "shards"),
     ("digest", "errors"),
+    ("digest", "file_lock"),
+    ("errors", "file_lock"),
+    ("export", "json_form"),
+    ("export", "local"),
     ("migrations", "schema"),
 }
 
