@@ -18,7 +18,9 @@ __all__ = [
     "AlreadySucceeded",
     "AnswerLost",
     "ConfigurationError",
+    "ExportFailed",
     "InvalidCursor",
+    "InvalidExport",
     "InvalidMigrations",
     "InvalidPayload",
     "InvalidSignature",
@@ -151,6 +153,14 @@ class MigrationFailed(QuillError):
     def __init__(self, message: str, *, migration: str) -> None:
         self.migration = migration
         super().__init__(message)
+
+
+class ExportFailed(QuillError):
+    """An export could not be written. The one that was there before is whole."""
+
+
+class InvalidExport(QuillError, ValueError):
+    """A folder holds no whole DynamoDB export to S3: none, a cut or altered one, another kind."""
 
 
 class LocalServerError(QuillError):

@@ -39,7 +39,7 @@ _EVENT = "EVENT"
 _AGENT = "AGENT"
 _METRIC = "METRIC"
 _SCOPE = "SCOPE"
-_FIRST = datetime.min.replace(tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def _key(pk: str, sk: str) -> Key:
@@ -263,6 +263,27 @@ def interactions_between(since: datetime | None, until: datetime | None) -> tupl
 def events_until(until: datetime) -> tuple[str, str]:
     """The sort keys of `event_order` up to a time, inclusive."""
     return time_text(_FIRST), time_text(until)
+
+
+def events_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
+    """The sort keys of `event_order` from ``since`` (inclusive) to ``until`` (exclusive)."""
+    lower = time_text(_FIRST if since is None else since)
+    # The key is its time, in whole microseconds.
+    if until is None:
+        return lower, time_text(_LAST)
+    if aware_utc(until, "until") == _FIRST:
+        return lower, ""
+    return lower, time_text(until - timedelta(microseconds=1))
+
+
+def runs_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
+    """The sort keys of `run_order` from ``since`` (inclusive) to ``until`` (exclusive).
+
+    Every sort key goes on after its time, so that none equals the upper one.
+    """
+    lower = prefix(_RUN) if since is None else compose(_RUN, time_text(since))
+    upper = prefix_end(_RUN) if until is None else compose(_RUN, time_text(until))
+    return lower, upper
 
 
 def runs_until(until: datetime) -> tuple[str, str]:

@@ -86,8 +86,13 @@ class Query(Generic[M]):
         return self._given() if callable(self._given) else self._given
 
     def __iter__(self) -> Iterator[M]:
-        for _, item in self._merged(self._places(None), limit=None):
+        for item in self.raw_items():
             yield self._model.from_item(item)
+
+    def raw_items(self) -> Iterator[RawItem]:
+        """The same items, lazily too, as DynamoDB's wire format has them."""
+        for _, item in self._merged(self._places(None), limit=None):
+            yield item
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
         """Up to ``limit`` items, and where to go on.

@@ -52,6 +52,11 @@ class Quill:
         # A new table needs none of them.
         self.schema = Schema(self._table, created=self.migrations.record_created)
 
+    @property
+    def table(self) -> Table:
+        """The requests under all of it, for what reads the table as a whole."""
+        return self._table
+
     def transaction(self) -> Transaction:
         """Writes of several repositories that are done all or not at all; see `Transaction`.
 

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-ite
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,8 @@ def is_live(item: RawItem, now: datetime) -> bool:
 
 
 _ABSENT = "attribute_not_exists(#pk) OR #ttl <= :now"
+# "Not expired" rather than "expires later": false for a missing or textual ttl.
+_NOT_EXPIRED = "NOT #ttl <= :now"
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,39 @@ class Table:
         answer = self.request("query", Select="COUNT", **parameters)
         return answer["Count"], answer.get("LastEvaluatedKey")
 
+    def scan(
+        self,
+        kinds: Collection[str],
+        *,
+        segment: int,
+        segments: int,
+        limit: int,
+        start: RawItem | None = None,
+    ) -> tuple[list[RawItem], int, RawItem | None]:
+        """One page of a segment of the table: the live items of some kinds.
+
+        Eventually consistent. Items of other kinds do not cross the wire, but are paid for.
+
+        Returns:
+            The items, how many the server walked past, and where the next page begins.
+        """
+        names = {f":k{at}": {"S": kind} for at, kind in enumerate(kinds)}
+        parameters: dict[str, Any] = {
+            "Segment": segment,
+            "TotalSegments": segments,
+            "Limit": limit,
+            "FilterExpression": f"#kind IN ({', '.join(names)}) AND {_NOT_EXPIRED}",
+            "ExpressionAttributeNames": {"#kind": "kind", "#ttl": TTL},
+            "ExpressionAttributeValues": {**names, **self._now()},
+        }
+        if start is not None:
+            parameters["ExclusiveStartKey"] = start
+        answer = self.request("scan", **parameters)
+        return answer["Items"], answer["ScannedCount"], answer.get("LastEvaluatedKey")
+
+    def _now(self) -> RawItem:
+        return {":now": {"N": str(int(self.clock().timestamp()))}}
+
     def _query_parameters(
         self,
         condition: Condition,
@@ -203,13 +238,9 @@ class Table:
     ) -> dict[str, Any]:
         parameters: dict[str, Any] = {
             "KeyConditionExpression": condition.expression,
-            # "Not expired" rather than "expires later": false for a missing or textual ttl.
-            "FilterExpression": "NOT #ttl <= :now",
+            "FilterExpression": _NOT_EXPIRED,
             "ExpressionAttributeNames": {**condition.names, "#ttl": TTL},
-            "ExpressionAttributeValues": {
-                **condition.values,
-                ":now": {"N": str(int(self.clock().timestamp()))},
-            },
+            "ExpressionAttributeValues": {**condition.values, **self._now()},
         }
         if index is None:
             parameters["ConsistentRead"] = True

@@ -8,6 +8,7 @@ from quill_models import __version__
 from quill_models.command.demo import demo
 from quill_models.command.doctor import doctor
 from quill_models.command.events import events
+from quill_models.command.export import export
 from quill_models.command.ingest import ingest
 from quill_models.command.jobs import jobs
 from quill_models.command.listing import list_items
@@ -29,5 +30,19 @@ def quill() -> None:
     """
 
 
-for command in (demo, local, schema, migrate, ingest, load, list_items, jobs, events, doctor):
+_COMMANDS = (
+    demo,
+    local,
+    schema,
+    migrate,
+    ingest,
+    load,
+    list_items,
+    export,
+    jobs,
+    events,
+    doctor,
+)
+
+for command in _COMMANDS:
     quill.add_command(command)

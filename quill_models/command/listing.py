@@ -17,7 +17,7 @@ from quill_models.models import AgentStatus, EventStatus, Grain, JobStatus, Quil
 from quill_models.query import Query
 from quill_models.quill import connect
 
-__all__ = ["list_items"]
+__all__ = ["DAY", "list_items"]
 
 _DAYS_SHOWN = 7
 
@@ -50,6 +50,8 @@ class _Day(click.ParamType[date]):
         except ValueError:
             self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
 
+
+DAY = _Day()
 
 _limit = click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
@@ -97,7 +99,7 @@ def agents(*, team: str | None, status: str | None, limit: int, as_json: bool) -
 @list_items.command()
 @click.option("--agent", help="Of this agent id.")
 @click.option("--contact", help="Of this contact id.")
-@click.option("--day", type=_Day(), help="That start on this UTC day.")
+@click.option("--day", type=DAY, help="That start on this UTC day.")
 @_since
 @_until
 @_newest

@@ -18,7 +18,8 @@ _LOOK = (
     "DescribeTimeToLive",
     "ListTagsOfResource",
 )
-_READ = ("BatchGetItem", "GetItem", "Query")
+# An export of all items, and a backfill, walk the table.
+_READ = ("BatchGetItem", "GetItem", "Query", "Scan")
 _WRITE = ("ConditionCheckItem", "DeleteItem", "PartiQLInsert", "PutItem", "UpdateItem")
 _CHANGE = (
     "CreateTable",
@@ -32,8 +33,7 @@ _CHANGE = (
 ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "reader": (_READ, _LOOK),
     "writer": ((*_READ, *_WRITE), _LOOK),
-    # A backfill walks the table.
-    "migrator": ((*_READ, *_WRITE, "Scan"), (*_LOOK, *_CHANGE)),
+    "migrator": ((*_READ, *_WRITE), (*_LOOK, *_CHANGE)),
 }
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html

@@ -1,62 +1,30 @@
-"""One process at a time, in a folder."""
+"""One process at a time, in the folder of a server."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from quill_models.errors import LocalServerError
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try(file: BinaryIO) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _try(file: BinaryIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
+from quill_models.file_lock import exclusive
 
 __all__ = ["locked"]
 
 
 @contextmanager
 def locked(path: Path, *, wait: timedelta) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which is made if need be and stays.
-
-    The operating system holds the lock for this process and ends it with the process, however that
-    ends. It is not handed down to the processes started meanwhile.
-
-    Args:
-        path: the file, in a folder that exists.
-        wait: how long to wait for another holder.
+    """Hold an exclusive lock on a file; see `exclusive`.
 
     Raises:
         LocalServerError: another process still held it after ``wait``.
         OSError: the file cannot be opened.
     """
-    with path.open("ab") as file:
-        deadline = time.monotonic() + wait.total_seconds()
-        while not _taken(file):
-            if time.monotonic() > deadline:
-                raise LocalServerError(
-                    f"Another process has held {path} for {wait.total_seconds():g} seconds. "
-                    "Wait for its start or stop to end, or end it, and try again."
-                )
-            time.sleep(0.05)
+    with exclusive(path, wait=wait) as held:
+        if not held:
+            raise LocalServerError(
+                f"Another process has held {path} for {wait.total_seconds():g} seconds. "
+                "Wait for its start or stop to end, or end it, and try again."
+            )
         yield
-
-
-def _taken(file: BinaryIO) -> bool:
-    try:
-        _try(file)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from quill_models import key_schema
 from quill_models.attributes import choice
@@ -85,10 +85,19 @@ class JobRuns:
         return Query(self._table, JobRun, [partition], index="gsi1", newest_first=True)
 
     def list_by_status(
-        self, status: JobStatus | str, *, newest_first: bool = False
+        self,
+        status: JobStatus | str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Query[JobRun]:
-        """J4: the runs of every job in a status by start. One request for each shard."""
+        """J4: the runs of every job in a status by start. One request for each shard.
+
+        From ``since`` (inclusive) to ``until`` (exclusive), where they are given.
+        """
         status = choice(JobStatus, status, "status")
+        whole = since is None and until is None
         return Query(
             self._table,
             JobRun,
@@ -96,6 +105,7 @@ class JobRuns:
                 key_schema.job_runs_of_status(status, shard) for shard in self._table.shards_to_read
             ],
             index="gsi3",
+            between=None if whole else key_schema.runs_between(since, until),
             newest_first=newest_first,
         )
 

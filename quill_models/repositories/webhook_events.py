@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from quill_models import key_schema
 from quill_models.attributes import choice
@@ -199,14 +199,22 @@ class WebhookEvents:
         return None if item is None else WebhookEvent.from_item(item)
 
     def list_by_status(
-        self, source: str, status: EventStatus | str, *, newest_first: bool = False
+        self,
+        source: str,
+        status: EventStatus | str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        newest_first: bool = False,
     ) -> Query[WebhookEvent]:
         """W2 and W3: the events of a source in a status. One request for each shard.
 
         Pending and processing events by the time they are due, failed, dead and processed ones by
-        the time they occurred.
+        the time they occurred; of that time, from ``since`` (inclusive) to ``until`` (exclusive),
+        where they are given.
         """
         status = choice(EventStatus, status, "status")
+        whole = since is None and until is None
         return Query(
             self._table,
             WebhookEvent,
@@ -215,6 +223,7 @@ class WebhookEvents:
                 for shard in self._table.shards_to_read
             ],
             index="gsi3",
+            between=None if whole else key_schema.events_between(since, until),
             newest_first=newest_first,
         )
 

@@ -5,11 +5,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quill_models import Agent, Backend, Increment, Key, Metric, Quill, Settings, connect
+from quill_models.export import export_files
 from quill_models.infrastructure import export_schema
 from tests.local_dynamo.support import NOON, HandClock, botocore_of, event, interaction
 from tests.local_dynamo.test_schema_mend import delete_index
@@ -103,10 +105,11 @@ def write_all(quill: Quill) -> None:
 
 @pytest.mark.parametrize(("role", "does"), [("reader", read_all), ("writer", write_all)])
 def test_a_role_may_do_what_it_does_and_no_more(
-    clocked: Quill, role: str, does: Callable[[Quill], None]
+    clocked: Quill, role: str, does: Callable[[Quill], None], tmp_path: Path
 ) -> None:
     with permissions_used(clocked) as used:
         does(clocked)
+        export_files(clocked, tmp_path, format="jsonl")
         clocked._table.get_many([Agent(agent_id="ada").key()])
         clocked.schema.diff()
     # This server has neither backups nor tags; on AWS they are looked at as well.

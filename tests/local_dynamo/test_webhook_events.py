@@ -163,7 +163,7 @@ class TestLists:
                 for number in range(20)
             )
         by_status = quill.webhook_events.list_by_status
-        newest = {"newest_first": True}
+        newest: dict[str, Any] = {"newest_first": True}
         expected = [f"pending{number}" for number in range(20)]
         assert keys(by_status("hubspot", "pending")) == expected
         assert keys(by_status("hubspot", "pending", **newest)) == expected[::-1]

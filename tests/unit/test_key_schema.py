@@ -300,16 +300,36 @@ def test_the_range_of_runs_has_its_end(
     assert (lower <= key_schema.run_order(ends, job_name, window) <= upper) == (ends <= until)
 
 
+@given(_near, _names, _names, _ends, _ends)
+@example(NOON, "sync", "1", NOON, NOON)
+@example(NOON, "sync", "1", None, NOON)
+def test_the_ranges_of_runs_and_events_have_their_beginning_and_not_their_end(
+    at: datetime, job_name: str, window: str, since: datetime | None, until: datetime | None
+) -> None:
+    lower, upper = key_schema.runs_between(since, until)
+    order = key_schema.run_order(at, job_name, window)
+    assert (lower <= order <= upper) == _inside(at, since, until)
+    lower, upper = key_schema.events_between(since, until)
+    assert (lower <= key_schema.event_order(at) <= upper) == _inside(at, since, until)
+
+
 @pytest.mark.parametrize("until", [datetime.min.replace(tzinfo=UTC)])
 def test_a_range_that_ends_with_the_first_instant_there_is_is_empty(until: datetime) -> None:
     lower, upper = key_schema.buckets_between(None, until)
     assert upper < key_schema.metric("global", "calls", "hour", until).sk
     assert not lower <= key_schema.metric("global", "calls", "hour", until).sk <= upper
+    lower, upper = key_schema.events_between(None, until)
+    assert not lower <= key_schema.event_order(until) <= upper
 
 
 @pytest.mark.parametrize(
     "between",
-    [key_schema.interactions_between, key_schema.buckets_between],
+    [
+        key_schema.interactions_between,
+        key_schema.buckets_between,
+        key_schema.runs_between,
+        key_schema.events_between,
+    ],
     ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("end", ["since", "until"])

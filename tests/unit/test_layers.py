@@ -16,7 +16,7 @@ PACKAGE = "quill_models"
 
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "digest", "error_text", "raw_item"),
+    ("errors", "digest", "error_text", "file_lock", "raw_item"),
     ("clock",),
     ("settings",),
     ("keys",),
@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("infrastructure", "quill"),
     ("doctor",),
     # What goes in and out; each by itself.
-    ("hubspot", "json_form", "ingestion", "loading", "local"),
+    ("export", "hubspot", "json_form", "ingestion", "loading", "local"),
     # The package itself, which only gathers names.
     ("",),
     ("command", "pytest_plugin"),
@@ -53,6 +53,10 @@ APART = {
     ("backoff", "shards"),
     ("service_errors", "shards"),
     ("digest", "errors"),
+    ("digest", "file_lock"),
+    ("errors", "file_lock"),
+    ("export", "json_form"),
+    ("export", "local"),
     ("migrations", "schema"),
     ("error_text", "errors"),
 }

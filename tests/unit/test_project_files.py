@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 import quill_models
@@ -71,9 +72,12 @@ def test_changelog_has_what_is_not_released_yet() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_picture_is_the_one_that_the_models_give() -> None:
-    drawing = runpy.run_path(str(ROOT / "docs" / "picture.py"))
-    page = (ROOT / "docs" / "data-model.md").read_text()
+@pytest.mark.parametrize(
+    ("script", "name"), [("picture.py", "data-model.md"), ("star_picture.py", "power-bi.md")]
+)
+def test_the_pictures_are_what_the_package_declares(script: str, name: str) -> None:
+    drawing = runpy.run_path(str(ROOT / "docs" / script))
+    page = (ROOT / "docs" / name).read_text()
     assert drawing["redrawn"](page) == page
     assert drawing["drawn"]() in page
 

@@ -1,0 +1,165 @@
+"""`quill export`: the table as files for Power BI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+from quill_models.command.listing import DAY
+from quill_models.command.output import error_console, json_option, print_json, show_table
+from quill_models.export import TABLES, Exported, Format, export_files, export_from_s3
+from quill_models.export import Progress as Read
+from quill_models.quill import connect
+
+__all__ = ["export"]
+
+
+class _Kind(click.Choice[str]):
+    """Takes a kind with hyphens, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(str(value).replace("-", "_"), param, ctx)
+
+
+@click.command()
+@click.option(
+    "--out",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder that Power BI reads. It is made if need be.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice([each.value for each in Format]),
+    default=Format.PARQUET.value,
+    show_default=True,
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=_Kind([table.kind for table in TABLES]),
+    help="Only this kind; may be given several times.",
+)
+@click.option("--since", type=DAY, help="From this UTC day on; without it the whole table.")
+@click.option("--until", type=DAY, help="Before this UTC day; by default today is the last one.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="Also the webhook events of this source; may be given several times. With --since only, "
+    "for sources that are not in the folder yet; hubspot where it has none.",
+)
+@click.option(
+    "--from-s3-export",
+    "s3_export",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Read DynamoDB's own export to S3 from this folder, and not the table.",
+)
+@json_option
+def export(
+    *,
+    out: Path,
+    file_format: str,
+    kinds: Sequence[str],
+    since: date | None,
+    until: date | None,
+    sources: Sequence[str],
+    s3_export: Path | None,
+    as_json: bool,
+) -> None:
+    """Export the table as files for Power BI: a star schema, one file a day.
+
+    \b
+      quill export --out powerbi
+      quill export --out powerbi --since 2026-11-20
+      quill export --out powerbi --since 2026-11-20 --until 2026-11-22 --kind metric
+      quill export --out powerbi --from-s3-export s3/AWSDynamoDB/01795341600000-a1b2c3d4
+
+    With --since only those days are read and replaced. What is in the folder stays whole until
+    the new files are put in its place; if that was cut off, the next export finishes it. For a
+    large table let DynamoDB export to S3 and read that: docs/power-bi.md says how.
+    """  # noqa: D301 -- click's mark for "keep these lines"
+    if until is not None and (since is None or until <= since):
+        raise click.UsageError("--until needs an earlier --since.")
+    if sources and since is None:
+        raise click.UsageError("--source goes with --since; without it all sources are exported.")
+    if s3_export is not None and since is not None:
+        raise click.UsageError("Give --from-s3-export or --since, not both.")
+    with _bar() as report:
+        if s3_export is not None:
+            done = export_from_s3(
+                s3_export, out, format=file_format, kinds=kinds or None, report=report
+            )
+        else:
+            with connect() as quill:
+                done = export_files(
+                    quill,
+                    out,
+                    format=file_format,
+                    kinds=kinds or None,
+                    since=since,
+                    until=until,
+                    sources=sources,
+                    report=report,
+                )
+    if as_json:
+        print_json(_document(done))
+    else:
+        _show(done)
+
+
+def _document(done: Exported) -> dict[str, Any]:
+    return {
+        "out": str(done.folder),
+        "rows": done.rows,
+        "files": done.files,
+        "removed": done.removed,
+        "manifest": done.manifest,
+    }
+
+
+def _show(done: Exported) -> None:
+    rows = []
+    for name, table in done.manifest["tables"].items():
+        days = [table["first_day"], table["last_day"]]
+        span = " to ".join(dict.fromkeys(day for day in days if day))
+        written = done.rows.get(name, 0)
+        rows.append((name, f"{written:,}", f"{table['rows']:,}", len(table["files"]), span))
+    show_table(("table", "rows written", "rows in all", "files", "days"), rows)
+    click.echo(f"{done.files} files are in {done.folder}, {done.removed} old ones went.")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Read], None]]:
+    """How far the reading is, on standard error, where that is a terminal."""
+    out = error_console()
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        console=out,
+        transient=True,
+        # In a log it would leave nothing but empty lines.
+        disable=not out.is_terminal,
+    ) as bars:
+        task = bars.add_task("export", total=None, told="")
+
+        def report(read: Read) -> None:
+            told = f"{read.items:,} items"
+            if read.total is not None:
+                told = f"{read.items:,} of about {read.total:,} items"
+            bars.update(task, completed=read.items, total=read.total, told=told)
+
+        yield report

@@ -1,0 +1,24 @@
+"""The table as files for Power BI: a star schema, partitioned by day.
+
+Items come from a scan, from the days that are asked for, or from DynamoDB's own export to S3. They
+are put in order on disk, written day by day into a folder beside the one that is there, and put in
+its place whole. ``docs/power-bi.md`` says what the files hold.
+"""
+
+from quill_models.export.columns import SCHEMA_VERSION, TABLES, Column, StarTable, Type
+from quill_models.export.exporting import Exported, export_files, export_from_s3
+from quill_models.export.sources import Progress
+from quill_models.export.writers import Format
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "TABLES",
+    "Column",
+    "Exported",
+    "Format",
+    "Progress",
+    "StarTable",
+    "Type",
+    "export_files",
+    "export_from_s3",
+]

@@ -1,0 +1,205 @@
+"""The folder of an export, and how a new one is put in the place of the old one, whole.
+
+Everything is written into a staging folder first. Then a journal says which files go where and
+which go away; from that moment on the new export is the one that counts. Each file is replaced by
+a rename, the manifest last. Whoever finds a journal finishes what it says before anything else.
+So a process that dies before the journal leaves the old export as it was, and one that dies after
+it leaves the new one to be finished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from quill_models.errors import ExportFailed
+from quill_models.export.columns import StarTable
+from quill_models.export.writers import Format
+from quill_models.file_lock import exclusive
+
+__all__ = ["Folder", "file_of", "opened"]
+
+MANIFEST = "manifest.json"
+_LOCK, _JOURNAL = ".export-lock", ".export-journal.json"
+_STAGING = ".export-staging-"
+_EMPTY = "empty"
+_OUR_NAME = re.compile(
+    rf"(?P<name>[a-z_]+|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(?:{'|'.join(Format)})"
+)
+
+
+def file_of(table: StarTable, day: str, file_format: Format) -> str:
+    """The file of a table's day below the folder; without a day that of the whole table.
+
+    A table that is partitioned by day and has no rows has one file without any, so that whoever
+    reads the folder finds its columns.
+    """
+    whole = table.name if table.partition is None else _EMPTY
+    return f"{table.name}/{day or whole}.{file_format}"
+
+
+class Folder:
+    """A folder that this process alone exports into; see `opened`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._staging = path / f"{_STAGING}{secrets.token_hex(8)}"
+
+    @property
+    def spill(self) -> Path:
+        """A place for files that are of no use later."""
+        return self._staging
+
+    @property
+    def manifest(self) -> dict[str, Any] | None:
+        """What the export that is there says of itself.
+
+        Raises:
+            ExportFailed: it cannot be read.
+        """
+        path = self._path / MANIFEST
+        try:
+            manifest: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise ExportFailed(
+                f"{path} is no manifest of an export ({error}). Delete it and export everything."
+            ) from error
+        return manifest
+
+    def files(self, table: StarTable) -> dict[str, str]:
+        """The files of a table that are there, with their days; others are none of ours."""
+        found = {}
+        folder = self._path / table.name
+        for name in sorted(each.name for each in folder.iterdir()) if folder.is_dir() else ():
+            match = _OUR_NAME.fullmatch(name)
+            if match is not None and match["name"] in {_EMPTY, table.name}:
+                found[f"{table.name}/{name}"] = ""
+            elif match is not None and match["name"][0].isdigit():
+                found[f"{table.name}/{name}"] = match["name"]
+        return found
+
+    def staged(self, file: str) -> Path:
+        """Where a file is written that will be put in place."""
+        path = self._staging / "files" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def put_in_place(
+        self, manifest: dict[str, Any], files: Iterable[str], removed: Iterable[str]
+    ) -> None:
+        """Make what is staged the export that is there.
+
+        Args:
+            manifest: what it says of itself.
+            files: those that were staged.
+            removed: those that are to go.
+
+        Raises:
+            OSError: a file cannot be replaced. The next export begins with the rest.
+        """
+        _write_for_good(self.staged(MANIFEST), manifest)
+        files = [*files]
+        for folder in {self.staged(file).parent for file in [*files, MANIFEST]}:
+            _sync_folder(folder)
+        journal = {"staging": self._staging.name, "files": files, "removed": [*removed]}
+        prepared = self._staging / _JOURNAL
+        _write_for_good(prepared, journal)
+        prepared.replace(self._path / _JOURNAL)
+        _sync_folder(self._path)
+        self.finish()
+
+    def finish(self) -> None:
+        """Finish what a journal says, where there is one.
+
+        Raises:
+            OSError: a file cannot be replaced.
+        """
+        path = self._path / _JOURNAL
+        try:
+            journal = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return
+        staged = self._path / journal["staging"] / "files"
+
+        def put(file: str) -> None:
+            # What is no longer staged was put in place before.
+            if (staged / file).exists():
+                (self._path / file).parent.mkdir(exist_ok=True)
+                (staged / file).replace(self._path / file)
+
+        for file in journal["files"]:
+            put(file)
+        for file in journal["removed"]:
+            (self._path / file).unlink(missing_ok=True)
+        for folder in {(self._path / file).parent for file in journal["files"]}:
+            _sync_folder(folder)
+        put(MANIFEST)
+        _sync_folder(self._path)
+        path.unlink()
+
+    def begin(self) -> None:
+        """Clear away what dead processes left, and make room for new files."""
+        for left in self._path.glob(f"{_STAGING}*"):
+            shutil.rmtree(left)
+        self._staging.mkdir()
+
+    def clear(self) -> None:
+        """Remove the staging folder, unless a journal still needs it."""
+        if not (self._path / _JOURNAL).exists():
+            shutil.rmtree(self._staging, ignore_errors=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Folder]:
+    """A folder to export into, which is made if need be.
+
+    What an export left that was cut off while it was put in place is finished first.
+
+    Raises:
+        ExportFailed: another process exports into it.
+        OSError: the folder cannot be written.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with exclusive(path / _LOCK, wait=timedelta(0)) as held:
+        if not held:
+            raise ExportFailed(
+                f"Another process is exporting into {path}. Wait for it to end, or export into "
+                "another folder."
+            )
+        folder = Folder(path)
+        folder.finish()
+        folder.begin()
+        try:
+            yield folder
+        finally:
+            folder.clear()
+
+
+def _write_for_good(path: Path, document: dict[str, Any]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Make renames in a folder last, also where the power goes."""
+    if sys.platform == "win32":
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

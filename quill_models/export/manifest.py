@@ -1,0 +1,89 @@
+"""What ``manifest.json`` says: which files there are, how many rows they have, and whence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from quill_models.export.columns import SCHEMA_VERSION, TABLES, StarTable
+from quill_models.export.sources import Days
+from quill_models.export.writers import Format
+
+__all__ = ["File", "files_in", "manifest_of"]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the export.
+
+    Attributes:
+        file: where it is, below the folder.
+        day: whose rows it has; empty where it is that of a whole table.
+        rows: how many.
+        bytes: its size.
+        exported_at: when the export began that wrote it.
+    """
+
+    file: str
+    day: str
+    rows: int
+    bytes: int
+    exported_at: str
+
+
+def files_in(manifest: Mapping[str, Any] | None, table: StarTable) -> list[File]:
+    """The files of a table that a manifest names."""
+    tables = {} if manifest is None else manifest["tables"]
+    return [File(**each) for each in tables.get(table.name, {}).get("files", ())]
+
+
+def manifest_of(
+    files: Mapping[str, Sequence[File]],
+    *,
+    file_format: Format,
+    exported_at: str,
+    described: Mapping[str, Any],
+    kinds: Collection[str],
+    days: Days | None,
+    sources: Iterable[str],
+) -> dict[str, Any]:
+    """The manifest of an export.
+
+    Args:
+        files: of each table in the folder, all that there are now.
+        file_format: theirs.
+        exported_at: when the export began.
+        described: what its items come from.
+        kinds: those of its items.
+        days: those that it read.
+        sources: of the webhook events in the folder.
+    """
+    asked = None if days is None else {"since": f"{days.since}", "until": f"{days.until}"}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "format": file_format.value,
+        "exported_at": exported_at,
+        "quill_models": metadata.version("quill-models"),
+        "from": {**described},
+        "kinds": [table.kind for table in TABLES if table.kind in kinds],
+        "range": asked,
+        "sources": sorted(sources),
+        "tables": {
+            table.name: _table(table, files[table.name]) for table in TABLES if table.name in files
+        },
+    }
+
+
+def _table(table: StarTable, files: Sequence[File]) -> dict[str, Any]:
+    files = sorted(files, key=lambda each: each.file)
+    days = [each.day for each in files if each.day]
+    return {
+        "rows": sum(each.rows for each in files),
+        "first_day": min(days, default=None),
+        "last_day": max(days, default=None),
+        # The files of some formats do not say it, and none do without rows.
+        "columns": [{"name": each.name, "type": each.type.value} for each in table.columns],
+        "files": [asdict(each) for each in files],
+    }

@@ -1,0 +1,209 @@
+"""DynamoDB's own export to S3, read from a folder that it was copied to, at no read units.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from quill_models.errors import InvalidExport
+from quill_models.keys import time_text
+from quill_models.raw_item import RawItem
+from quill_models.table import is_live
+
+__all__ = ["S3Export"]
+
+_SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
+_ABOVE = "AWSDynamoDB"
+
+
+@dataclass(frozen=True)
+class _DataFile:
+    """One file of items, as the manifest has it."""
+
+    path: Path
+    items: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class S3Export:
+    """A full export in the format ``DYNAMODB_JSON``.
+
+    Attributes:
+        export_id: as DynamoDB gave it.
+        time: the moment of the table that it shows.
+        table: the ARN of the table.
+        count: how many items there are, of whatever kind.
+    """
+
+    export_id: str
+    time: datetime
+    table: str
+    count: int
+    _files: tuple[_DataFile, ...]
+
+    @classmethod
+    def found_in(cls, folder: Path) -> S3Export:
+        """The export in a folder: its own, or the one that ``AWSDynamoDB`` was copied to.
+
+        Raises:
+            InvalidExport: there is none, or more than one; it is not a full one in
+                ``DYNAMODB_JSON``; a file is missing, or the counts of its manifests differ.
+        """
+        folder = _folder_of(folder)
+        summary = _lines_of(folder / _SUMMARY, whole=True)[0]
+        _check_kind(folder, summary)
+        try:
+            files = tuple(
+                _DataFile(
+                    folder / _DATA / PurePosixPath(line["dataFileS3Key"]).name,
+                    int(line["itemCount"]),
+                    line["md5Checksum"],
+                )
+                for line in _lines_of(folder / _FILES)
+            )
+            exported = cls(
+                str(summary["exportArn"]).rpartition("/")[2],
+                datetime.fromisoformat(summary["exportTime"]).astimezone(UTC),
+                summary["tableArn"],
+                int(summary["itemCount"]),
+                files,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidExport(
+                f"The manifests in {folder} are not those of an export: {error!r}. "
+                "Copy the folder from S3 again."
+            ) from error
+        exported._check_files(folder)
+        return exported
+
+    def _check_files(self, folder: Path) -> None:
+        items = sum(file.items for file in self._files)
+        if items != self.count:
+            raise InvalidExport(
+                f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {self.count:,}. "
+                "Copy the folder from S3 again."
+            )
+        missing = [file.path.name for file in self._files if not file.path.is_file()]
+        if missing:
+            raise InvalidExport(
+                f"Of the {len(self._files)} data files {len(missing)} are missing in "
+                f"{folder / _DATA}: {', '.join(missing[:3])}{'…' if missing[3:] else ''}. "
+                "Copy the folder from S3 again."
+            )
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What the manifest of our own export says of it."""
+        return {
+            "kind": "s3-export",
+            "table": self.table,
+            "export": self.export_id,
+            "time": time_text(self.time),
+        }
+
+    def items(self) -> Iterator[RawItem]:
+        """All items that had not expired at the time of the export.
+
+        Raises:
+            InvalidExport: a file was cut or altered.
+        """
+        for file in self._files:
+            _check_content(file)
+            for item in _items_of(file):
+                if is_live(item, self.time):
+                    yield item
+
+
+def _folder_of(given: Path) -> Path:
+    for above in (given, given / _ABOVE):
+        if (above / _SUMMARY).is_file():
+            return above
+        exports = sorted(summary.parent for summary in above.glob(f"*/{_SUMMARY}"))
+        if len(exports) == 1:
+            return exports[0]
+        if exports:
+            names = ", ".join(export.name for export in exports)
+            raise InvalidExport(f"{above} holds {len(exports)} exports: {names}. Name one of them.")
+    raise InvalidExport(
+        f"There is no {_SUMMARY} in {given}. Give the folder that 'aws s3 sync' copied an export "
+        f"to: {_ABOVE}/…, with its manifests and its data. An export that is still being made has "
+        "none yet."
+    )
+
+
+def _lines_of(path: Path, *, whole: bool = False) -> list[dict[str, Any]]:
+    """The JSON objects of a manifest: one a line, or the one that is the whole file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        texts = [text] if whole else text.splitlines()
+        lines = [json.loads(each) for each in texts if each.strip()]
+    except (OSError, ValueError) as error:
+        raise InvalidExport(f"{path} cannot be read: {error}. Copy it from S3 again.") from error
+    if not all(isinstance(line, dict) for line in lines) or (whole and not lines):
+        raise InvalidExport(f"{path} is no manifest of an export. Copy it from S3 again.")
+    return lines
+
+
+def _check_kind(folder: Path, summary: dict[str, Any]) -> None:
+    # Exports from before there were incremental ones do not say of which type they are.
+    export_type = summary.get("exportType", "FULL_EXPORT")
+    output_format = summary.get("outputFormat")
+    if export_type != "FULL_EXPORT":
+        raise InvalidExport(
+            f"The export in {folder} is of the type {export_type}: it holds changes, not the "
+            "table. Make one with --export-type FULL_EXPORT; for single days use --since and "
+            "--until on the table itself."
+        )
+    if output_format != "DYNAMODB_JSON":
+        raise InvalidExport(
+            f"The export in {folder} is in the format {output_format}. Make one with "
+            "--export-format DYNAMODB_JSON."
+        )
+
+
+def _check_content(file: _DataFile) -> None:
+    """Compare the file's MD5, which S3 keeps, before anything is made of it."""
+    try:
+        with file.path.open("rb") as content:
+            digest = hashlib.file_digest(
+                content,
+                lambda: hashlib.md5(usedforsecurity=False),
+            ).digest()
+    except OSError as error:
+        raise InvalidExport(f"{file.path} cannot be read: {error}.") from error
+    if base64.b64encode(digest).decode() != file.md5:
+        raise InvalidExport(
+            f"{file.path} was cut or altered: its MD5 is not the one in {_FILES}. "
+            "Copy it from S3 again."
+        )
+
+
+def _items_of(file: _DataFile) -> Iterator[RawItem]:
+    number = 0
+    try:
+        with gzip.open(file.path, "rb") as lines:
+            for line in lines:
+                number += 1
+                item: RawItem = json.loads(line)["Item"]
+                yield item
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise InvalidExport(
+            f"{file.path} is no file of items, at line {number}: {error!r}. Make a new export."
+        ) from error
+    if number != file.items:
+        raise InvalidExport(
+            f"{file.path} holds {number:,} items, and {_FILES} says {file.items:,}. "
+            "Copy it from S3 again."
+        )

@@ -1,0 +1,179 @@
+"""Rows put in order on disk, so that memory holds a few thousand of them, however many there are.
+
+A scan comes in no order. Rows are gathered until they fill a buffer, which is sorted and written
+as a run; the runs are merged at the end. So there is one open file for each run and none for each
+day, and the files that come of it do not depend on the order in which the items came.
+"""
+
+from __future__ import annotations
+
+import heapq
+import marshal
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO
+
+from quill_models.export.columns import TABLES, Row, StarTable
+from quill_models.raw_item import RawItem
+from quill_models.table import key_of
+
+__all__ = ["Spill", "identity_of"]
+
+_BUFFER_BYTES = 16 * 1024 * 1024
+# Of each run so much is in memory while it is merged.
+_BLOCK_BYTES = 8 * 1024
+# So many runs are merged at once: two gigabytes before any row is written a second time.
+_RUNS = 128
+# What Python needs for a row beside its bytes.
+_OVERHEAD = 200
+_LENGTH_BYTES = 4
+
+# Where a row belongs (its table, its time, its key), and the row.
+_Entry = tuple[str, bytes]
+_by_place = itemgetter(0)
+
+_RANKS = {table.name: str(rank) for rank, table in enumerate(TABLES)}
+_UPDATED_AT = {table.name: table.place("updated_at") for table in TABLES}
+# A place is the rank of the table, a time or as many spaces, and the identity.
+_TABLE_AND_DAY, _DAY, _IDENTITY = slice(0, 11), slice(1, 11), slice(28, None)
+# What is given back at once, and so the rows of a row group.
+_BATCH_ROWS, _BATCH_BYTES = 1_000, 1024 * 1024
+
+
+class Spill:
+    """Takes rows in any order, and gives them back table by table, day by day, by time.
+
+    Args:
+        folder: where the runs are written. It has to be there.
+        buffer_bytes: how much is in memory before a run is written.
+    """
+
+    def __init__(self, folder: Path, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
+        self._folder = folder
+        self._buffer_bytes = buffer_bytes
+        self._buffer: list[_Entry] = []
+        self._size = 0
+        self._runs_made = 0
+        # Those of a level are merged into one of the next.
+        self._levels: list[list[Path]] = [[]]
+
+    def add(self, table: StarTable, item: RawItem) -> None:
+        """Take the row of an item.
+
+        Raises:
+            InvalidValue: the item cannot be a row.
+            OSError: a run cannot be written.
+        """
+        row = table.row(item)
+        pk, sk = key_of(item)
+        place = f"{_RANKS[table.name]}{table.time(item):27}{pk}#{sk}"
+        stored = marshal.dumps(row)
+        self._buffer.append((place, stored))
+        self._size += len(place) + len(stored) + _OVERHEAD
+        if self._size >= self._buffer_bytes:
+            self._write_buffer()
+
+    def days(
+        self, latest: dict[str, str] | None = None
+    ) -> Iterator[tuple[StarTable, str, Iterator[list[Row]]]]:
+        """For each table and day, in order, batches of its rows by time, each identity once.
+
+        Use up the batches of a day before the next one. The day is empty where the table is one
+        file. Of rows with one time and identity the one that was updated last counts.
+
+        Args:
+            latest: for identities (see `identity_of`) when they were updated last; rows that say
+                less are left out. For the few that may have moved to another day meanwhile.
+        """
+        if self._runs_made:
+            # From here on what reads the rows has the memory.
+            self._write_buffer()
+        self._buffer.sort()
+        runs = [_read(run) for level in self._levels for run in level]
+        merged = heapq.merge(*runs) if runs else iter(self._buffer)
+        for start, entries in groupby(merged, key=_table_and_day):
+            table = TABLES[int(start[0])]
+            yield table, start[_DAY].strip(), _batches(table, entries, latest or {})
+
+    def _write_buffer(self) -> None:
+        self._buffer.sort()
+        self._levels[0].append(self._written(iter(self._buffer)))
+        self._buffer.clear()
+        self._size = 0
+        for at, level in enumerate(self._levels):
+            if len(level) < _RUNS:
+                return
+            merged = self._written(heapq.merge(*map(_read, level)))
+            for run in level:
+                run.unlink()
+            level.clear()
+            if at + 1 == len(self._levels):
+                self._levels.append([])
+            self._levels[at + 1].append(merged)
+
+    def _written(self, entries: Iterator[_Entry]) -> Path:
+        """A new run of entries that are in order."""
+        path = self._folder / f"run-{self._runs_made}"
+        self._runs_made += 1
+        block: list[_Entry] = []
+        size = 0
+        with path.open("wb") as file:
+            for entry in entries:
+                block.append(entry)
+                size += len(entry[0]) + len(entry[1])
+                if size >= _BLOCK_BYTES:
+                    _write_block(file, block)
+                    block, size = [], 0
+            _write_block(file, block)
+        return path
+
+
+def identity_of(item: RawItem) -> str:
+    """What `Spill.days` knows an item by."""
+    pk, sk = key_of(item)
+    return f"{pk}#{sk}"
+
+
+def _table_and_day(entry: _Entry) -> str:
+    return entry[0][_TABLE_AND_DAY]
+
+
+def _batches(
+    table: StarTable, entries: Iterator[_Entry], latest: dict[str, str]
+) -> Iterator[list[Row]]:
+    updated_at = _UPDATED_AT[table.name]
+
+    def updated(row: Row) -> str:
+        return str(row[updated_at] or "")
+
+    batch: list[Row] = []
+    size = 0
+    for place, same in groupby(entries, key=_by_place):
+        stored = [each for _, each in same]
+        row: Row = marshal.loads(stored[0])  # noqa: S302 -- written by this process
+        for other in stored[1:]:
+            row = max(row, marshal.loads(other), key=updated)  # noqa: S302
+        if latest and updated(row) < latest.get(place[_IDENTITY], ""):
+            continue
+        batch.append(row)
+        size += len(stored[0])
+        if len(batch) == _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _write_block(file: BinaryIO, block: list[_Entry]) -> None:
+    content = marshal.dumps(block)
+    file.write(len(content).to_bytes(_LENGTH_BYTES, "big"))
+    file.write(content)
+
+
+def _read(run: Path) -> Iterator[_Entry]:
+    with run.open("rb") as file:
+        while length := file.read(_LENGTH_BYTES):
+            content = file.read(int.from_bytes(length, "big"))
+            yield from marshal.loads(content)  # noqa: S302 -- written by this process

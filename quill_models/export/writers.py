@@ -1,0 +1,144 @@
+"""Rows as a file: Parquet, CSV or JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quill_models.errors import ExportFailed
+from quill_models.export.columns import (
+    DECIMAL_PLACES,
+    DECIMAL_PRECISION,
+    Row,
+    StarTable,
+    Type,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Format", "Write", "writer"]
+
+# A file of a table, from batches of its rows; on disk for good when it returns.
+Write = Callable[[Path, StarTable, Iterable[list[Row]]], None]
+
+
+# Of each column so much is in memory, for a page and for the values of its dictionary.
+_PAGE_BYTES = 64 * 1024
+
+
+class Format(StrEnum):
+    """The kinds of files."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def writer(file_format: Format) -> Write:
+    """What writes files of a format.
+
+    Raises:
+        ExportFailed: the package that it needs is not installed.
+    """
+    if file_format is Format.CSV:
+        return _write_csv
+    if file_format is Format.JSONL:
+        return _write_jsonl
+    try:
+        import pyarrow.parquet  # noqa: F401, PLC0415 -- heavy, and of the extra `export`
+    except ImportError as error:
+        raise ExportFailed(
+            f"Parquet needs pyarrow, which cannot be imported ({error}). Install it with "
+            "pip install 'quill-models[export]', or take the format csv or jsonl."
+        ) from error
+    return _write_parquet
+
+
+def _write_csv(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
+    """RFC 4180, UTF-8, with a header; what is nothing is empty."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\r\n")
+        rows.writerow([column.name for column in table.columns])
+        for batch in batches:
+            rows.writerows(batch)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_jsonl(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
+    """One object a line, with every column in it. Numbers are written exactly."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    numbers = {Type.WHOLE, Type.DECIMAL}
+    columns = [(encode(each.name), each.type in numbers) for each in table.columns]
+
+    def line(row: Row) -> str:
+        members = (
+            f"{name}:null" if value is None else f"{name}:{value if is_number else encode(value)}"
+            for (name, is_number), value in zip(columns, row, strict=True)
+        )
+        return "{" + ",".join(members) + "}\n"
+
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for batch in batches:
+            file.writelines(map(line, batch))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
+    """One row group for each batch, compressed with Snappy, which every reader knows."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    schema = pa.schema([(column.name, _arrow_type(column.type)) for column in table.columns])
+    with path.open("wb") as file:
+        with pq.ParquetWriter(
+            file,
+            schema,
+            compression="snappy",
+            data_page_size=_PAGE_BYTES,
+            dictionary_pagesize_limit=_PAGE_BYTES,
+            # It gives back what it no longer needs; Arrow's own pool keeps it.
+            memory_pool=pa.system_memory_pool(),
+            # Of documents neither the least one nor how often one comes tells a reader anything.
+            use_dictionary=[each.name for each in table.columns if each.type is Type.TEXT],
+            write_statistics=[each.name for each in table.columns if each.type != Type.DOCUMENT],
+        ) as parquet:
+            for batch in batches:
+                arrays = [
+                    _array(values, field.type)
+                    for values, field in zip(zip(*batch, strict=True), schema, strict=True)
+                ]
+                parquet.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _arrow_type(column_type: Type) -> pa.DataType:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return {
+        Type.TEXT: pa.string(),
+        Type.DOCUMENT: pa.string(),
+        Type.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+        Type.DATE: pa.date32(),
+        Type.WHOLE: pa.int64(),
+        Type.DECIMAL: pa.decimal128(DECIMAL_PRECISION, DECIMAL_PLACES),
+    }[column_type]
+
+
+def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+
+    pool = pa.system_memory_pool()
+    if arrow_type == pa.int64():
+        return pa.array(values, arrow_type, memory_pool=pool)
+    # Arrow reads times, days and decimals from their text, many at once.
+    texts = pa.array(values, pa.string(), memory_pool=pool)
+    return texts if arrow_type == pa.string() else texts.cast(arrow_type, memory_pool=pool)

@@ -1,0 +1,114 @@
+"""`quill export`: what it shows, and its exit status."""
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from quill_models import Quill
+from tests.local_dynamo import tables, test_command
+from tests.local_dynamo.support import NOON, event, interaction
+from tests.local_dynamo.test_command import PROGRAM, Run, document, failed, succeeded
+from tests.unit.examples import agent, metric
+from tests.unit.export.folders import files_in, manifest, s3_export
+
+quill = tables.emptied
+on_the_table = test_command.on_the_table
+program = test_command.program
+run = test_command.run
+
+TODAY = f"{NOON.date()}"
+
+
+@pytest.fixture
+def filled(quill: Quill) -> Quill:
+    quill.interactions.record(interaction("a"))
+    quill.webhook_events.record_many(event(f"{number}", occurred_at=NOON) for number in range(3))
+    return quill
+
+
+def test_all_of_the_table(filled: Quill, program: Run, tmp_path: Path) -> None:
+    finished = program("export", "--out", "powerbi", "--format", "parquet")
+    shown = succeeded(finished)
+    assert "fact_webhook_event" in shown
+    assert "5 files are in powerbi, 0 old ones went." in shown
+    assert finished.stderr == ""
+    assert len(files_in(tmp_path / "powerbi")) == 6
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "csv", "jsonl"])
+def test_one_json_document(filled: Quill, run: Run, tmp_path: Path, file_format: str) -> None:
+    shown = document(run("export", "--out", "x", "--format", file_format, "--json"))
+    assert shown["out"] == "x"
+    assert shown["rows"] == {
+        "dim_agent": 0,
+        "fact_interaction": 1,
+        "fact_metric": 0,
+        "fact_job_run": 0,
+        "fact_webhook_event": 3,
+    }
+    assert (shown["files"], shown["removed"]) == (5, 0)
+    assert shown["manifest"] == manifest(tmp_path / "x")
+
+
+def test_days_and_kinds(filled: Quill, run: Run, tmp_path: Path) -> None:
+    days = ["--since", TODAY, "--until", "2031-05-18"]
+    kinds = ["--kind", "webhook-event", "--kind", "job_run"]
+    shown = document(run("export", "--out", "x", *days, *kinds, "--source", "phone", "--json"))
+    assert shown["rows"] == {"fact_job_run": 0, "fact_webhook_event": 0}
+    assert shown["manifest"]["sources"] == ["phone"]
+    shown = document(run("export", "--out", "x", *days, "--source", "hubspot", "--json"))
+    assert shown["rows"]["fact_webhook_event"] == 3
+    assert shown["manifest"]["sources"] == ["hubspot", "phone"]
+    assert shown["manifest"]["range"] == {"since": TODAY, "until": "2031-05-18"}
+    assert TODAY in succeeded(run("export", "--out", "x", *days))
+
+
+def test_an_export_to_s3(run: Run, tmp_path: Path) -> None:
+    # Nothing answers there: none is asked.
+    nobody = {"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
+    s3_export(tmp_path / "s3", [agent(), metric()])
+    shown = document(run("export", "--out", "x", "--from-s3-export", "s3", "--json", **nobody))
+    assert shown["rows"]["dim_agent"] == shown["rows"]["fact_metric"] == 1
+    assert shown["manifest"]["from"]["kind"] == "s3-export"
+    next((tmp_path / "s3").rglob("*.json.gz")).unlink()
+    message = failed(run("export", "--out", "x", "--from-s3-export", "s3"))
+    assert "1 are missing" in message
+    assert manifest(tmp_path / "x") == shown["manifest"]
+
+
+def test_what_goes_wrong_is_a_message(filled: Quill, run: Run, tmp_path: Path) -> None:
+    succeeded(run("export", "--out", "x", "--format", "csv"))
+    assert "Export everything" in failed(
+        run("export", "--out", "x", "--since", "2020-01-01", "--kind", "agent")
+    )
+    (tmp_path / "file").write_text("")
+    assert "Not a directory" in failed(run("export", "--out", "file/x"))
+    assert "no-such-table" in failed(run("export", "--out", "y", QUILL_TABLE="no-such-table"))
+
+
+def test_a_bar_on_a_terminal(filled: Quill, on_the_table: dict[str, str], tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        [*PROGRAM, "export", "--out", "x", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=tmp_path,
+        env={**os.environ, **on_the_table, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:
+        # Linux says so that the program has closed it.
+        pass
+    out, _ = running.communicate(timeout=60)
+    os.close(ours)
+    assert running.returncode == 0
+    assert json.loads(out)["rows"]["fact_webhook_event"] == 3
+    assert b"items" in shown

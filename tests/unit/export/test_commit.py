@@ -1,0 +1,95 @@
+"""Putting in place, cut off after each of its steps, as a process is that is killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quill_models.export.commit import opened
+from quill_models.models import QuillModel
+from tests.unit.examples import NOON, metric
+
+from .folders import contents, exported, files_in
+from .test_exporting import DAY, everything
+
+JOURNAL = ".export-journal.json"
+
+
+class Killed(BaseException):
+    """Nothing of the package catches it, and nothing is tidied up."""
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[[], int]:
+    """Ends the process, as it were, at one of its changes of the folder; counts them."""
+    done = 0
+
+    def counted(change: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*arguments: Any, **named: Any) -> Any:
+            nonlocal done
+            if done == after:
+                raise Killed
+            done += 1
+            return change(*arguments, **named)
+
+        return changed
+
+    for name in ("replace", "unlink", "mkdir", "open"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    monkeypatch.setattr(os, "fsync", counted(os.fsync))
+    monkeypatch.setattr("quill_models.export.commit.Folder.clear", lambda _: None)
+    return lambda: done
+
+
+def later() -> list[QuillModel]:
+    """A day more, a day less, and a day that changed."""
+    return [metric(value=99), metric(bucket_start=NOON.replace(hour=0) + 2 * DAY)]
+
+
+def test_cut_off_anywhere_the_old_one_is_whole_or_the_new_one_is_finished(tmp_path: Path) -> None:
+    s3, steps = tmp_path / "s3", 0
+    exported(s3, tmp_path / "old", everything())
+    exported(s3, tmp_path / "new", later())
+    old, new = contents(tmp_path / "old"), contents(tmp_path / "new")
+    for each in (old, new):
+        # It says when.
+        del each["manifest.json"]
+    left_whole = finished = 0
+    while True:
+        out = tmp_path / f"out-{steps}"
+        exported(s3, out, everything())
+        with pytest.MonkeyPatch.context() as patched:
+            cut_off(patched, steps)
+            try:
+                exported(s3, out, later())
+            except Killed:
+                pass
+            else:
+                break
+        journal = (out / JOURNAL).exists()
+        if not journal:
+            found = {file: each for file, each in contents(out).items() if not file.startswith(".")}
+            del found["manifest.json"]
+            assert found in (old, new), steps
+            left_whole += found == old
+        # What the next export does before anything else.
+        with opened(out):
+            pass
+        found = contents(out)
+        del found["manifest.json"]
+        assert found in ((new,) if journal else (old, new)), steps
+        finished += journal
+        assert not (out / JOURNAL).exists()
+        assert not list(out.glob(".export-staging-*"))
+        steps += 7 if steps < 40 else 1
+    assert left_whole > 3
+    assert finished > 3
+
+
+def test_nothing_is_left_beside_the_export(tmp_path: Path) -> None:
+    exported(tmp_path / "s3", tmp_path / "out", everything())
+    assert not [file for file in files_in(tmp_path / "out") if file.startswith(".")]
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == [".export-lock"]

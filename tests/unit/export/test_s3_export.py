@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.s3_export import (
+    EXPORT_ID,
+    EXPORT_TIME,
+    line_of,
+    lines_of_table,
+    md5_of,
+    write_export,
+)
+from quill_models.errors import InvalidExport
+from quill_models.export import export_from_s3
+from quill_models.export.s3_export import S3Export
+from tests.unit.examples import agent, metric
+
+from .folders import s3_export
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Path:
+    return s3_export(tmp_path / "s3", [agent(agent_id=str(number)) for number in range(10)])
+
+
+def export_of(s3: Path) -> Path:
+    return s3 / "AWSDynamoDB" / EXPORT_ID
+
+
+def data_files(s3: Path) -> list[Path]:
+    return sorted((export_of(s3) / "data").iterdir())
+
+
+@pytest.mark.parametrize("given", ["", "AWSDynamoDB", f"AWSDynamoDB/{EXPORT_ID}"])
+def test_it_is_found_from_its_folder_or_from_above(s3: Path, given: str) -> None:
+    found = S3Export.found_in(s3 / given)
+    assert found.export_id == EXPORT_ID
+    assert found.time == EXPORT_TIME
+    assert found.count == 10
+    assert sorted(item["agent_id"]["S"] for item in found.items()) == sorted("0123456789")
+
+
+def test_a_prefix_in_the_bucket_is_no_matter(s3: Path) -> None:
+    manifest = export_of(s3) / "manifest-files.json"
+    manifest.write_text(manifest.read_text().replace('"AWSDynamoDB/', '"2026/Nov/AWSDynamoDB/'))
+    assert len(list(S3Export.found_in(s3).items())) == 10
+
+
+def test_empty_partitions_are_empty_files(tmp_path: Path) -> None:
+    s3 = s3_export(tmp_path, [metric()], files=5)
+    assert len(list(S3Export.found_in(s3).items())) == 1
+
+
+def test_what_had_expired_at_the_time_of_the_export_is_left_out(tmp_path: Path) -> None:
+    items = [
+        {**metric(value=number).to_item(4), "ttl": {"N": f"{EXPORT_TIME.timestamp() + number:.0f}"}}
+        for number in (-1, 0, 1)
+    ]
+    write_export(tmp_path, map(line_of, items))
+    assert [item["value"]["N"] for item in S3Export.found_in(tmp_path).items()] == ["1"]
+
+
+def test_a_busy_table_that_is_made_up_is_one(tmp_path: Path) -> None:
+    count = 2_100
+    assert write_export(tmp_path / "s3", lines_of_table(count)) == count
+    done = export_from_s3(tmp_path / "s3", tmp_path / "out")
+    # Of 21 items four are claims, which are of no table.
+    assert done.rows == {
+        "dim_agent": 100,
+        "fact_interaction": 400,
+        "fact_metric": 200,
+        "fact_job_run": 100,
+        "fact_webhook_event": 900,
+    }
+    days = {file["day"] for file in done.manifest["tables"]["fact_webhook_event"]["files"]}
+    assert len(days) == 30
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def altered(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def replaced(path: Path) -> None:
+    path.write_bytes(gzip.compress(line_of(agent().to_item(4))))
+
+
+@pytest.mark.parametrize("damage", [cut, altered, replaced, Path.unlink])
+def test_a_file_that_is_not_the_one_of_the_manifest_is_refused(
+    s3: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    out = tmp_path / "out"
+    export_from_s3(s3, out)
+    before = (out / "manifest.json").read_bytes()
+    damage(data_files(s3)[1])
+    with pytest.raises(InvalidExport, match=r"(cut or altered|are missing)(?s:.*)Copy"):
+        export_from_s3(s3, out)
+    assert (out / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b'{"Item": 7', b"[]\n", b'{"Keys": {}, "NewImage": {}}\n', b"\xff\n"],
+)
+def test_lines_that_are_no_items_are_named(tmp_path: Path, content: bytes) -> None:
+    write_export(tmp_path, [content], files=1)
+    with pytest.raises(InvalidExport, match="no file of items, at line 1"):
+        list(S3Export.found_in(tmp_path).items())
+
+
+def test_files_that_are_not_compressed_are_named(s3: Path) -> None:
+    file = data_files(s3)[0]
+    file.write_bytes(gzip.decompress(file.read_bytes()))
+    change_files(s3, 0, md5Checksum=md5_of(file))
+    with pytest.raises(InvalidExport, match="no file of items"):
+        list(S3Export.found_in(s3).items())
+
+
+def change_files(s3: Path, which: int, **changes: Any) -> None:
+    path = export_of(s3) / "manifest-files.json"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[which] |= changes
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def change_summary(s3: Path, **changes: Any) -> None:
+    path = export_of(s3) / "manifest-summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_counts_that_differ_are_refused(s3: Path) -> None:
+    change_summary(s3, itemCount=11)
+    with pytest.raises(InvalidExport, match=r"names 10 items, and manifest-summary\.json 11"):
+        S3Export.found_in(s3)
+    change_files(s3, 0, itemCount=4)
+    found = S3Export.found_in(s3)
+    with pytest.raises(InvalidExport, match=r"holds 3 items, and manifest-files\.json says 4"):
+        list(found.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"exportType": "INCREMENTAL_EXPORT"}, "INCREMENTAL_EXPORT: it holds changes"),
+        ({"outputFormat": "ION"}, "format ION"),
+        ({"exportTime": "yesterday"}, "not those of an export"),
+        ({"itemCount": "many"}, "not those of an export"),
+    ],
+)
+def test_other_kinds_of_exports_are_refused(s3: Path, changes: dict[str, Any], said: str) -> None:
+    change_summary(s3, exportType="FULL_EXPORT")
+    S3Export.found_in(s3)
+    change_summary(s3, **changes)
+    with pytest.raises(InvalidExport, match=said):
+        S3Export.found_in(s3)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}"])
+def test_manifests_that_are_none(s3: Path, content: str) -> None:
+    (export_of(s3) / "manifest-summary.json").write_text(content)
+    with pytest.raises(InvalidExport):
+        S3Export.found_in(s3)
+
+
+def test_a_folder_without_an_export_or_with_two(s3: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidExport, match=r"There is no manifest-summary\.json in"):
+        S3Export.found_in(tmp_path / "nowhere")
+    export_of(s3).rename(export_of(s3).parent / "first")
+    write_export(s3, [])
+    with pytest.raises(InvalidExport, match=rf"holds 2 exports: {EXPORT_ID}, first"):
+        S3Export.found_in(s3)
