@@ -142,7 +142,9 @@ class Folder:
             put(file)
         for file in journal["removed"]:
             (self._path / file).unlink(missing_ok=True)
-        for folder in {(self._path / file).parent for file in journal["files"]}:
+        for folder in {
+            (self._path / file).parent for file in journal["files"] + journal["removed"]
+        }:
             _sync_folder(folder)
         put(MANIFEST)
         _sync_folder(self._path)

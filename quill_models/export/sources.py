@@ -254,7 +254,7 @@ def _job_runs(quill: Quill, days: Days, latest: dict[str, str]) -> Iterator[RawI
     def running() -> Iterator[RawItem]:
         # A window that failed and is run again has another start, and may have another day.
         for item in of(JobStatus.RUNNING):
-            latest[identity_of(item)] = item["updated_at"]["S"]
+            latest[identity_of(item)] = item.get("updated_at", {}).get("S", "")
             yield item
 
     yield from running()
@@ -267,7 +267,7 @@ def _events(quill: Quill, days: Days, sources: Collection[str]) -> Iterator[RawI
     def waiting(source: str) -> Iterator[RawItem]:
         for status in _EVENTS_WAITING:
             for item in quill.webhook_events.list_by_status(source, status).raw_items():
-                if item["occurred_at"]["S"][:10] in days:
+                if item.get("occurred_at", {}).get("S", "")[:10] in days:
                     yield item
 
     for source in sorted(sources):

@@ -1,11 +1,15 @@
 """What these tests share: a clock to set, the requests on the wire, races between processes."""
 
 import multiprocessing
+import os
+import pty
+import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -95,6 +99,32 @@ def scanned(quill: Quill, kind: str) -> list[dict[str, Any]]:
 def is_as_stored(quill: Quill, model: QuillModel) -> bool:
     """Whether a model says exactly what the server has under its key: keys, token, times, all."""
     return model.to_item(quill._table.shards) == stored(quill, model.key())
+
+
+def on_a_terminal(
+    command: Sequence[object], folder: Path, environ: Mapping[str, str]
+) -> tuple[bytes, bytes]:
+    """What a command prints, and what it shows where standard error is a terminal."""
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        [*map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=folder,
+        env={**os.environ, **environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:
+        # Linux says so that the program has closed it.
+        pass
+    printed, _ = running.communicate(timeout=60)
+    os.close(ours)
+    assert running.returncode == 0, shown
+    return printed, shown
 
 
 def wait_until(holds: Callable[[], bool], within: float) -> None:

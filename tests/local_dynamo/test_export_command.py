@@ -1,16 +1,13 @@
 """`quill export`: what it shows, and its exit status."""
 
 import json
-import os
-import pty
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from quill_models import Quill
 from tests.local_dynamo import tables, test_command
-from tests.local_dynamo.support import NOON, event, interaction
+from tests.local_dynamo.support import NOON, event, interaction, on_a_terminal
 from tests.local_dynamo.test_command import PROGRAM, Run, document, failed, succeeded
 from tests.unit.examples import agent, metric
 from tests.unit.export.folders import files_in, manifest, s3_export
@@ -91,24 +88,6 @@ def test_what_goes_wrong_is_a_message(filled: Quill, run: Run, tmp_path: Path) -
 
 
 def test_a_bar_on_a_terminal(filled: Quill, on_the_table: dict[str, str], tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    running = subprocess.Popen(
-        [*PROGRAM, "export", "--out", "x", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        cwd=tmp_path,
-        env={**os.environ, **on_the_table, "TERM": "xterm", "COLUMNS": "120"},
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 4096):
-            shown += part
-    except OSError:
-        # Linux says so that the program has closed it.
-        pass
-    out, _ = running.communicate(timeout=60)
-    os.close(ours)
-    assert running.returncode == 0
+    out, shown = on_a_terminal([*PROGRAM, "export", "--out", "x", "--json"], tmp_path, on_the_table)
     assert json.loads(out)["rows"]["fact_webhook_event"] == 3
     assert b"items" in shown

@@ -1,9 +1,6 @@
 """`quill migrate`: what it shows, and its exit status."""
 
 import json
-import os
-import pty
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from quill_models import Metric, Quill, Settings
 from quill_models.key_schema import applied_migration
 from tests.local_dynamo import test_command
 from tests.local_dynamo.old_tables import old_item, old_table, store_all
-from tests.local_dynamo.support import NOON, on_the_wire, store, stored
+from tests.local_dynamo.support import NOON, on_a_terminal, on_the_wire, store, stored
 from tests.local_dynamo.test_command import PROGRAM, Run, document, failed, succeeded
 
 on_the_table = test_command.on_the_table
@@ -118,25 +115,9 @@ def test_another_migrator(quill: Quill, run: Run) -> None:
 
 
 def test_a_bar_on_a_terminal(quill: Quill, on_the_table: dict[str, str], tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    running = subprocess.Popen(
-        [*PROGRAM, "migrate", "up", "--json", "--write-units", "30"],
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        cwd=tmp_path,
-        env={**os.environ, **on_the_table, "TERM": "xterm", "COLUMNS": "120"},
+    out, shown = on_a_terminal(
+        [*PROGRAM, "migrate", "up", "--json", "--write-units", "30"], tmp_path, on_the_table
     )
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 4096):
-            shown += part
-    except OSError:
-        # Linux says so that the program has closed it.
-        pass
-    out, _ = running.communicate(timeout=60)
-    os.close(ours)
-    assert running.returncode == 0
     assert len(json.loads(out)["applied"]) == 3
     text = shown.decode()
     assert "0003_list_metrics_by_day: list metrics by day" in text
