@@ -64,6 +64,16 @@ _NO_DOCUMENT = "no_document"
 _OF_REFUSALS = ("__type", "code", "message", "Message")
 
 
+# What DynamoDB's answers have in any case.
+_ALWAYS = {
+    "batch_get_item": ("Responses",),
+    "describe_table": ("Table", "TableStatus"),
+    "describe_time_to_live": ("TimeToLiveDescription",),
+    "query": ("Count",),
+    "scan": ("Count",),
+}
+
+
 class Client:
     """Requests to one endpoint. Makes no connection before the first request; thread-safe."""
 
@@ -135,7 +145,7 @@ class Client:
             _body.reset(token)
         # botocore takes any answer with status 200 for a success, a captive portal's page too.
         content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
-        if "json" not in content_type or _NO_DOCUMENT in answer:
+        if "json" not in content_type or not _is_dynamodbs(operation, answer):
             raise no_dynamodb(content_type, operation, self._settings)
         self._has_answered = True
         return answer
@@ -256,6 +266,17 @@ def _give_body(params: dict[str, Any], **_: Any) -> None:
     body = _body.get()
     if body is not None:
         params["body"] = body
+
+
+def _is_dynamodbs(operation: str, answer: Any) -> bool:
+    """Whether an answer is one of DynamoDB's, and not some other server's JSON."""
+    if _NO_DOCUMENT in answer:
+        return False
+    for name in _ALWAYS.get(operation, ()):
+        if not isinstance(answer, dict) or name not in answer:
+            return False
+        answer = answer[name]
+    return True
 
 
 def _is_whole(response_dict: dict[str, Any]) -> bool:

@@ -183,6 +183,8 @@ class DynamoDataStore:
         self, key: Key, item: Mapping[str, Any], ttl: datetime | timedelta | None
     ) -> RawItem:
         _check_key(key)
+        if not isinstance(item, Mapping):
+            raise InvalidValue(f"an item must be a mapping, not {type(item).__name__}")
         taken = _RESERVED.intersection(item)
         if taken:
             raise InvalidValue(f"an item may not have the attributes {sorted(taken)}")
@@ -210,6 +212,8 @@ def _read(item: RawItem) -> StoredItem:
 
 
 def _check_key(key: Key) -> None:
+    if not isinstance(key, Key):
+        raise InvalidValue(f"a key must be a Key(pk, sk), not {type(key).__name__}: {key!r}")
     for name, text, limit in zip(
         ("pk", "sk"), key, (PARTITION_KEY_BYTES, SORT_KEY_BYTES), strict=True
     ):

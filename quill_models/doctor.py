@@ -60,7 +60,10 @@ def examine(quill: Quill) -> Iterator[Finding]:
         return
     yield _ttl(found)
     yield _looked("stale leases", lambda: _stale(quill))
-    yield _looked("migrations", lambda: _migrations(quill))
+    if any(each.harmful for each in found.differences):
+        yield from _not_looked_at("migrations", why="first the table")
+    else:
+        yield _looked("migrations", lambda: _migrations(quill))
 
 
 def _not_looked_at(*abouts: str, why: str) -> Iterator[Finding]:

@@ -27,7 +27,8 @@ DEFAULT_DEADLINE = timedelta(seconds=15)
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 # An alias is refused: DynamoDB answers with the key's ARN, which could not be compared with it.
-_KMS_KEY = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+|[0-9A-Fa-f-]{36}")
+_KMS_KEY_ID = "mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_KMS_KEY = re.compile(rf"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{{12}}:key/)?({_KMS_KEY_ID})")
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html#tag-conventions
 _TAG_KEY, _TAG_VALUE = re.compile(r"[\w .:/+@-]{1,128}"), re.compile(r"[\w .:/=+@-]{0,256}")
 
@@ -274,8 +275,8 @@ def _tags(text: str | None) -> dict[str, str]:
     tags = {key.strip(): value.strip() for key, _, value in pairs}
     if len(tags) != len(pairs) or not all(sign for _, sign, _ in pairs):
         raise ConfigurationError(
-            f"QUILL_TAGS is {text!r}; allowed are different names with a value each, as in "
-            "'team=data,stage=live'."
+            f"QUILL_TAGS is {text!r}; allowed are different names, each with '=' and its value, "
+            "as in 'team=data,stage=live'."
         )
     return tags
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from quill_models.command.output import (
     error_console,
+    interruptible,
     json_option,
     print_json,
     show_error,
@@ -25,6 +26,7 @@ from quill_models.quill import connect
 __all__ = ["migrate"]
 
 _FOLDER = Path("migrations")
+_TAKEN_UP = "Stopped. Run quill migrate up again: it goes on where it was."
 _to = click.option(
     "--to", metavar="NUMBER", type=click.IntRange(1), help="The last one; by default all of them."
 )
@@ -114,7 +116,7 @@ def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool)
     half a minute, a backfill from where it was. A migration that fails stays pending, and
     none after it is begun.
     """  # noqa: D301
-    with connect() as quill, _shown() as listener:
+    with connect() as quill, interruptible(_TAKEN_UP), _shown() as listener:
         done = quill.migrations.up(
             to=to, wait=not no_wait, write_units=write_units, listener=listener
         )

@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from quill_models.errors import QuillError
 from quill_models.local.sources import Report
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "console",
     "download_bar",
     "error_console",
+    "interruptible",
     "json_option",
     "print_json",
     "reading",
@@ -70,6 +72,19 @@ def error_console() -> Console:
 def show_error(error: BaseException | str) -> None:
     """One message on standard error."""
     error_console().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+
+
+@contextmanager
+def interruptible(says: str) -> Iterator[None]:
+    """What Ctrl-C means for work that goes on elsewhere, or can be taken up again.
+
+    Raises:
+        QuillError: it was pressed; says so.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise QuillError(says) from None
 
 
 def print_json(document: Any) -> None:

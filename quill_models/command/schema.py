@@ -11,6 +11,7 @@ import click
 from quill_models.command.output import (
     console,
     error_console,
+    interruptible,
     json_option,
     print_json,
     show_table,
@@ -22,6 +23,11 @@ from quill_models.schema import SchemaDiff
 from quill_models.schema.apply import Report
 
 __all__ = ["schema"]
+
+_GOES_ON = (
+    "Stopped waiting. DynamoDB goes on with what was begun; run quill schema apply again for the "
+    "rest."
+)
 
 
 @click.group()
@@ -52,14 +58,23 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
     TTL, stream and billing mode, on AWS also point-in-time recovery, deletion protection,
     encryption and tags. No item is changed, and no index is deleted unless it is named.
     """  # noqa: D301 -- click's mark for "keep these lines"
+    out = console()
     with connect() as quill:
         if delete_indexes and not yes:
             _confirm(quill, delete_indexes)
-        with _waiting() as progress:
-            done = quill.schema.apply(delete_indexes=delete_indexes, progress=progress)
+        table, where = quill.settings.table, _where(quill)
+        if not as_json:
+            out.print(f"Table [bold]{table}[/] at {where}:")
+
+        def did(step: str) -> None:
+            # At once: what was done is not to be lost where the next step fails.
+            if not as_json:
+                out.print(f"  {step}", markup=False)
+
+        with _waiting() as progress, interruptible(_GOES_ON):
+            done = quill.schema.apply(did, delete_indexes=delete_indexes, progress=progress)
         found = quill.schema.diff()
         pending = [each.name for each in quill.migrations.status() if each.state is State.PENDING]
-        table, where = quill.settings.table, _where(quill)
     left = [each.what for each in found.differences]
     if as_json:
         print_json(
@@ -73,10 +88,8 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
             }
         )
         return
-    out = console()
-    out.print(f"Table [bold]{table}[/] at {where}:")
-    for step in done or ["all is there already, nothing was changed"]:
-        out.print(f"  {step}", markup=False)
+    if not done:
+        out.print("  all is there already, nothing was changed", markup=False)
     _show_missing(found)
     for each in found.differences:
         out.print(f"  left alone: {each.what}. {each.remedy}", markup=False)

@@ -234,7 +234,8 @@ def _run(migration: Migration, step: Step) -> None:
         migration.load()(step)
     except LeaseLost:
         raise
-    except Exception as error:
+    # One that exits has not done what it shall, whatever status it names.
+    except (Exception, SystemExit) as error:
         raise MigrationFailed(
             f"The migration {migration.name} failed and stays pending: {type(error).__name__}: "
             f"{error}\nThose before it are applied. Mend the cause and run quill migrate up again; "

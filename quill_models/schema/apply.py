@@ -7,10 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from quill_models.errors import RequestRejected, SchemaMismatch, TableNotFound, Throttled
+from quill_models.errors import (
+    LocalServerError,
+    RequestRejected,
+    SchemaMismatch,
+    TableNotFound,
+    Throttled,
+)
 from quill_models.schema.declared import Declared
 from quill_models.schema.differences import Change, Difference, differences
-from quill_models.schema.live import Live, described, read_live
+from quill_models.schema.live import Live, described, is_local, read_live
 from quill_models.table import Table
 
 __all__ = ["Application", "Report", "until_gone"]
@@ -24,6 +30,10 @@ _LONGEST_PAUSE_SECONDS = 5.0
 # A change that is refused may be on its way by another process: look again, so many times.
 _TRIES = 5
 _AGAIN_SECONDS = 1.0
+# In a log, so that one sees that it still waits.
+_TELL_AGAIN_SECONDS = 30.0
+# DynamoDB Local deletes an index within a second or two, or never.
+_STUCK_SECONDS = 60.0
 
 
 class Application:
@@ -47,11 +57,12 @@ class Application:
 
         Raises:
             SchemaMismatch: something cannot be mended, or not without deleting an index.
+            LocalServerError: DynamoDB Local no longer deletes indexes.
         """
-        if described(self._table) is None:
+        live = described(self._table)
+        self._refuse_unknown(delete_indexes, live)
+        if live is None:
             self._create()
-        if delete_indexes:
-            self._refuse_unknown(delete_indexes)
         refused: Counter[str] = Counter()
         while (change := self._next(delete_indexes)) is not None:
             try:
@@ -86,31 +97,33 @@ class Application:
             f"created the table {self._table.name!r} with {indexes} indexes and {stream} stream"
         )
 
-    def _refuse_unknown(self, delete_indexes: Collection[str]) -> None:
-        """A name that is mistyped, or that needs no deleting, must not pass for done."""
-        found = self._differences()
-        deletable = {each.change.deletes for each in found if each.change is not None}
-        if wrong := sorted(set(delete_indexes) - deletable):
+    def _refuse_unknown(
+        self, delete_indexes: Collection[str], live: Mapping[str, Any] | None
+    ) -> None:
+        """A name that is mistyped must not pass for done; one that is as it shall be is done."""
+        known = {
+            each["IndexName"]
+            for table in (self._declared.table, live or {})
+            for each in table.get("GlobalSecondaryIndexes", [])
+        }
+        if wrong := sorted(set(delete_indexes) - known):
             raise SchemaMismatch(
-                f"These are no indexes that may be deleted: {', '.join(wrong)}. There may be one "
-                "that the models do not declare, or not as it is; quill schema diff shows them."
+                f"The table {self._table.name!r} has no index {', '.join(map(repr, wrong))}, and "
+                "the models declare none of that name. Nothing was changed."
             )
 
     def _next(self, delete_indexes: Collection[str]) -> Change | None:
-        found = self._differences()
-        for each in found:
-            change = each.change
-            if change is not None and (change.deletes is None or change.deletes in delete_indexes):
-                return change
-        if harmful := [each for each in found if each.harmful]:
-            raise _mismatch(self._table.name, harmful)
-        return None
-
-    def _differences(self) -> list[Difference]:
         found = differences(self._declared, self._live())
-        if unmendable := [each for each in found if each.change is None]:
-            raise _mismatch(self._table.name, unmendable)
-        return found
+        may_be = [
+            each.change
+            for each in found
+            if each.change is not None
+            and (each.change.deletes is None or each.change.deletes in delete_indexes)
+        ]
+        # Before anything is changed: it may be another's table.
+        if harmful := [each for each in found if each.harmful and each.change not in may_be]:
+            raise _mismatch(self._table.name, harmful)
+        return may_be[0] if may_be else None
 
     def _live(self) -> Live:
         return read_live(self._table, self._settled(), self._declared)
@@ -118,6 +131,7 @@ class Application:
     def _settled(self) -> dict[str, Any]:
         """The table, once nothing about it is being changed."""
         pause, last = _FIRST_PAUSE_SECONDS, ""
+        begun = told = time.monotonic()
         while True:
             live = described(self._table)
             if live is None:
@@ -128,9 +142,19 @@ class Application:
             waiting_for = _unsettled(live)
             if waiting_for is None:
                 return live
+            now = time.monotonic()
             if waiting_for != last:
                 self._progress(waiting_for)
-                last = waiting_for
+                last, told = waiting_for, now
+            elif now - begun > _STUCK_SECONDS and _is_stuck(live):
+                raise LocalServerError(
+                    f"{waiting_for}, for {now - begun:.0f} s now. DynamoDB Local stops deleting "
+                    "indexes for good when one of its tables is deleted at the wrong moment. "
+                    "Restart it, and run quill schema apply again."
+                )
+            elif now - told >= _TELL_AGAIN_SECONDS:
+                self._progress(f"{waiting_for}, for {now - begun:.0f} s now")
+                told = now
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
 
@@ -157,6 +181,12 @@ def _unsettled(live: Mapping[str, Any]) -> str | None:
             return f"index {index['IndexName']!r} is {status.lower()}{filled}"
     status = live["TableStatus"]
     return None if status == "ACTIVE" else f"the table is {status.lower()}"
+
+
+def _is_stuck(live: Mapping[str, Any]) -> bool:
+    return is_local(live) and any(
+        index["IndexStatus"] == "DELETING" for index in live.get("GlobalSecondaryIndexes", [])
+    )
 
 
 def _mismatch(name: str, found: list[Difference]) -> SchemaMismatch:

@@ -10,13 +10,13 @@ from quill_models.errors import RequestRejected, TableNotFound
 from quill_models.schema.declared import Declared, hash_first
 from quill_models.table import Table
 
-__all__ = ["Live", "described", "read_live"]
+__all__ = ["Live", "described", "is_local", "read_live"]
 
 T = TypeVar("T")
 
 # What a server says to an operation that it does not have.
 _UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation"})
-# The region that DynamoDB Local names in its ARNs. It takes an encryption, and forgets it.
+# The region that DynamoDB Local names in its ARNs.
 _LOCAL_REGION = ":ddblocal:"
 
 
@@ -51,6 +51,11 @@ def described(table: Table) -> dict[str, Any] | None:
     return found
 
 
+def is_local(live: Mapping[str, Any]) -> bool:
+    """Whether a described table is one of DynamoDB Local."""
+    return _LOCAL_REGION in live["TableArn"]
+
+
 def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live:
     """The rest of what is to be known of a described table. One request, up to three on AWS."""
     missing: list[str] = []
@@ -69,7 +74,8 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
         recovery = if_known("point-in-time recovery", lambda: _recovery(table))
     if declared.tags:
         tags = if_known("tags", lambda: _tags(table, live["TableArn"]))
-    encrypts = _LOCAL_REGION not in live["TableArn"]
+    # DynamoDB Local takes an encryption, and forgets it.
+    encrypts = not is_local(live)
     if declared.kms_key is not None and not encrypts:
         missing.append("encryption by a KMS key")
     return Live(

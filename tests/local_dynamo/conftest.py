@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from quill_models import Quill, Settings, connect
+from quill_models.local import embedded
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import HandClock
 
@@ -19,6 +20,24 @@ def shared(quill_endpoint: str) -> Iterator[Quill]:
         connected.schema.apply(stream=False)
         yield connected
         connected.schema.delete_table()
+
+
+@pytest.fixture(scope="module")
+def index_server() -> Iterator[str]:
+    """The endpoint of a server whose indexes can be deleted, if no table of it ever is.
+
+    DynamoDB Local 3.3.0 deletes indexes in a thread that looks through all tables and ends for ever
+    when it meets one that goes just then; what is to be deleted after that stays ``DELETING``.
+    """
+    found = Settings.load(env_file=None)
+    with embedded(local_home=found.local_home, java_home=found.java_home) as server:
+        yield server.endpoint
+
+
+@pytest.fixture
+def index_settings(index_server: str, quill_settings: Settings) -> Settings:
+    """For a table of its own on that server. Nobody deletes it; the server goes with the module."""
+    return replace(quill_settings, endpoint=index_server)
 
 
 @pytest.fixture

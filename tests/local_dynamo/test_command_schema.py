@@ -22,12 +22,11 @@ run = test_command.run
 
 
 @pytest.fixture
-def quill(quill_settings: Settings) -> Iterator[Quill]:
+def quill(index_settings: Settings) -> Iterator[Quill]:
     """With a stream, as `quill schema diff` would name a table without."""
-    with connect(quill_settings) as quill:
+    with connect(index_settings) as quill:
         quill.schema.apply()
         yield quill
-        quill.schema.delete_table()
 
 
 class TestDiff:
@@ -51,9 +50,8 @@ class TestDiff:
         assert "created the index 'gsi2'" in succeeded(run("schema", "apply"))
         assert document(run("schema", "diff", "--json"))["equal"] is True
 
-    def test_there_is_no_table(self, quill: Quill, run: Run) -> None:
-        quill.schema.delete_table()
-        shown = run("schema", "diff")
+    def test_there_is_no_table(self, run: Run) -> None:
+        shown = run("schema", "diff", QUILL_TABLE="not-there")
         assert shown.returncode == 1
         assert "does not exist" in shown.stdout
         assert "quill schema apply" in shown.stdout
@@ -159,13 +157,20 @@ class TestDoctor:
             "quill jobs",
         ):
             assert words in shown.stdout
-        history = {"pk": {"S": "QUILL"}, "sk": {"S": "MIGRATION#0003"}}
-        botocore_of(quill).delete_item(TableName=quill.settings.table, Key=history)
         said = json.loads(run("doctor", "--json").stdout)
         problems = {each["about"]: each for each in said["findings"] if each["ok"] is False}
-        assert problems.keys() == {"table", "TTL", "stale leases", "migrations"}
-        assert "pending: 0003" in problems["migrations"]["says"]
+        assert problems.keys() == {"table", "TTL", "stale leases"}
+        (migrations,) = (each for each in said["findings"] if each["about"] == "migrations")
+        assert (migrations["ok"], migrations["says"]) == (None, "not looked at: first the table")
         assert all(each["advice"] for each in problems.values())
+
+    def test_migrations_that_are_pending(self, quill: Quill, run: Run) -> None:
+        history = {"pk": {"S": "QUILL"}, "sk": {"S": "MIGRATION#0003"}}
+        botocore_of(quill).delete_item(TableName=quill.settings.table, Key=history)
+        shown = run("doctor")
+        assert shown.returncode == 1
+        assert "pending: 0003" in shown.stdout
+        assert "quill migrate up" in shown.stdout
 
     def test_there_is_no_server(self, run: Run) -> None:
         shown = run("doctor", DYNAMODB_ENDPOINT=UNREACHABLE)
@@ -173,9 +178,8 @@ class TestDoctor:
         assert "quill local start" in shown.stdout
         assert shown.stdout.count("not looked at") == 5
 
-    def test_there_is_no_table(self, quill: Quill, run: Run) -> None:
-        quill.schema.delete_table()
-        shown = run("doctor")
+    def test_there_is_no_table(self, run: Run) -> None:
+        shown = run("doctor", QUILL_TABLE="not-there")
         assert shown.returncode == 1
         assert "Run quill schema apply" in shown.stdout
 

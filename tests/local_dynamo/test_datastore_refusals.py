@@ -42,6 +42,9 @@ class TestRefused:
             Key("a", "\ud800"),
             Key(1, "a"),  # type: ignore[arg-type]
             Key("a", None),  # type: ignore[arg-type]
+            ("a", "b"),
+            "a",
+            None,
         ],
     )
     def test_keys(self, shared: Quill, key: Key) -> None:
@@ -55,6 +58,11 @@ class TestRefused:
                 with pytest.raises(InvalidValue):
                     call()
         assert sent == []
+
+    @pytest.mark.parametrize("item", [[], None, "text", [("a", 1)]])
+    def test_what_is_no_item(self, shared: Quill, item: Any) -> None:
+        with pytest.raises(InvalidValue, match="mapping"):
+            shared.store.put(KEY, item)
 
     def test_keys_of_the_greatest_length(self, shared: Quill) -> None:
         key = Key("é" * 1024, "é" * 512)

@@ -117,17 +117,18 @@ def test_a_role_may_do_what_it_does_and_no_more(
     assert used == allowed(role) - on_aws
 
 
-def test_a_migrator_may_do_what_it_does_and_no_more(quill_settings: Settings) -> None:
-    with connect(quill_settings, clock=HandClock()) as quill:
-        with permissions_used(quill) as used:
-            quill.schema.apply()
-            delete_index(quill)
-            quill.schema.apply()
-            quill.store.delete(Key("QUILL", "MIGRATION#0003"))
-            write_all(quill)
-            quill._table.get_many([Agent(agent_id="ada").key()])
-            assert len(quill.migrations.up()) == 1
-        quill.schema.delete_table()
+def test_a_migrator_may_do_what_it_does_and_no_more(index_settings: Settings) -> None:
+    with (
+        connect(index_settings, clock=HandClock()) as quill,
+        permissions_used(quill) as used,
+    ):
+        quill.schema.apply()
+        delete_index(quill)
+        quill.schema.apply()
+        quill.store.delete(Key("QUILL", "MIGRATION#0003"))
+        write_all(quill)
+        quill._table.get_many([Agent(agent_id="ada").key()])
+        assert len(quill.migrations.up()) == 1
     on_aws = {
         "DescribeContinuousBackups",
         "ListTagsOfResource",

@@ -325,7 +325,7 @@ def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     Wire(client, always(reply))
     came = datetime(2026, 11, 25, 12, 0, 30, 500_000, tzinfo=UTC)
     monkeypatch.setattr("quill_models.client.system_clock", lambda: came)
-    client.request("describe_table", TableName="quill")
+    ask(client)
     assert client.clock_skew == timedelta(seconds=30)
 
 
@@ -336,5 +336,14 @@ def test_a_server_that_does_not_say_what_time_it_is(date: str | None) -> None:
     if date is not None:
         reply.headers["Date"] = date
     Wire(client, always(reply))
-    client.request("describe_table", TableName="quill")
+    ask(client)
     assert client.clock_skew is None
+
+
+@pytest.mark.parametrize("operation", ["describe_table", "query", "scan"])
+@pytest.mark.parametrize("reply", [{}, {"hello": [1]}, {"Table": {}}, {"Table": 7}])
+def test_json_of_another_server_is_no_answer(operation: str, reply: dict[str, Any]) -> None:
+    client = Client(LOCAL)
+    Wire(client, always(reply))
+    with pytest.raises(errors.RequestRejected, match="no DynamoDB"):
+        client.request(operation, TableName="mine")

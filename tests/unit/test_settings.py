@@ -308,6 +308,7 @@ def test_local_reads_nothing_of_the_aws_chain(
     [
         ("QUILL_PROTECT_TABLE", "yes"),
         ("QUILL_KMS_KEY", "alias/mine"),
+        ("QUILL_KMS_KEY", "-" * 36),
         ("QUILL_KMS_KEY", "arn:aws:kms:eu-west-1:123456789012:alias/mine"),
         ("QUILL_TAGS", "team"),
         ("QUILL_TAGS", "a=1,a=2"),
@@ -333,3 +334,9 @@ def test_tags_are_a_copy() -> None:
     settings = Settings(tags=given)
     given["c"] = "d"
     assert settings.tags == {"a": "b"}
+
+
+def test_keys_of_several_regions() -> None:
+    key = "mrk-1234abcd12ab34cd56ef1234567890ab"
+    assert Settings(kms_key=key).kms_key == key
+    assert Settings(kms_key=f"arn:aws:kms:eu-west-1:123456789012:key/{key}").kms_key
