@@ -32,7 +32,8 @@ _TRIES = 5
 _AGAIN_SECONDS = 1.0
 # In a log, so that one sees that it still waits.
 _TELL_AGAIN_SECONDS = 30.0
-# DynamoDB Local deletes an index within a second or two, or never.
+# DynamoDB Local begins with an index within a second or two, or never: it has ten threads for such
+# work, of which each table with TTL keeps one.
 _STUCK_SECONDS = 60.0
 
 
@@ -57,7 +58,7 @@ class Application:
 
         Raises:
             SchemaMismatch: something cannot be mended, or not without deleting an index.
-            LocalServerError: DynamoDB Local no longer deletes indexes.
+            LocalServerError: DynamoDB Local has no thread left for an index.
         """
         live = described(self._table)
         self._refuse_unknown(delete_indexes, live)
@@ -148,9 +149,9 @@ class Application:
                 last, told = waiting_for, now
             elif now - begun > _STUCK_SECONDS and _is_stuck(live):
                 raise LocalServerError(
-                    f"{waiting_for}, for {now - begun:.0f} s now. DynamoDB Local stops deleting "
-                    "indexes for good when one of its tables is deleted at the wrong moment. "
-                    "Restart it, and run quill schema apply again."
+                    f"{waiting_for}, for {now - begun:.0f} s now. DynamoDB Local makes and deletes "
+                    "no index where seven or more of its tables have TTL. Delete some, or restart "
+                    "it where it is in memory, and run quill schema apply again."
                 )
             elif now - told >= _TELL_AGAIN_SECONDS:
                 self._progress(f"{waiting_for}, for {now - begun:.0f} s now")
@@ -185,7 +186,8 @@ def _unsettled(live: Mapping[str, Any]) -> str | None:
 
 def _is_stuck(live: Mapping[str, Any]) -> bool:
     return is_local(live) and any(
-        index["IndexStatus"] == "DELETING" for index in live.get("GlobalSecondaryIndexes", [])
+        index["IndexStatus"] in {"CREATING", "DELETING"} and not index.get("Backfilling")
+        for index in live.get("GlobalSecondaryIndexes", [])
     )
 
 

@@ -24,10 +24,10 @@ def shared(quill_endpoint: str) -> Iterator[Quill]:
 
 @pytest.fixture(scope="module")
 def index_server() -> Iterator[str]:
-    """The endpoint of a server whose indexes can be deleted, if no table of it ever is.
+    """The endpoint of a server with few tables, whose indexes can be made and deleted.
 
-    DynamoDB Local 3.3.0 deletes indexes in a thread that looks through all tables and ends for ever
-    when it meets one that goes just then; what is to be deleted after that stays ``DELETING``.
+    DynamoDB Local 3.3.0 has ten threads for such work, and each table with TTL keeps one of them:
+    where there are seven such tables, an index stays ``CREATING`` or ``DELETING`` for ever.
     """
     found = Settings.load(env_file=None)
     with embedded(local_home=found.local_home, java_home=found.java_home) as server:
@@ -36,7 +36,7 @@ def index_server() -> Iterator[str]:
 
 @pytest.fixture
 def index_settings(index_server: str, quill_settings: Settings) -> Settings:
-    """For a table of its own on that server. Nobody deletes it; the server goes with the module."""
+    """For a table of its own on that server, to be deleted afterwards."""
     return replace(quill_settings, endpoint=index_server)
 
 

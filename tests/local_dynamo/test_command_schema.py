@@ -27,6 +27,7 @@ def quill(index_settings: Settings) -> Iterator[Quill]:
     with connect(index_settings) as quill:
         quill.schema.apply()
         yield quill
+        quill.schema.delete_table()
 
 
 class TestDiff:

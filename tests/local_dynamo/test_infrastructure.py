@@ -129,6 +129,8 @@ def test_a_migrator_may_do_what_it_does_and_no_more(index_settings: Settings) ->
         write_all(quill)
         quill._table.get_many([Agent(agent_id="ada").key()])
         assert len(quill.migrations.up()) == 1
+    with connect(index_settings) as quill:
+        quill.schema.delete_table()
     on_aws = {
         "DescribeContinuousBackups",
         "ListTagsOfResource",

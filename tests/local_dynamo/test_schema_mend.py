@@ -28,6 +28,19 @@ def filled(index_settings: Settings) -> Iterator[Quill]:
         quill.schema.apply()
         fill(quill)
         yield quill
+        end(quill)
+
+
+def end(quill: Quill) -> None:
+    """Each table that stays costs the server a thread."""
+    update = botocore_of(quill).update_table
+    if (
+        botocore_of(quill)
+        .describe_table(TableName=quill.settings.table)["Table"]
+        .get("DeletionProtectionEnabled")
+    ):
+        update(TableName=quill.settings.table, DeletionProtectionEnabled=False)
+    quill.schema.delete_table()
 
 
 def named(quill: Quill) -> list[str]:
@@ -144,6 +157,7 @@ def old(index_settings: Settings) -> Iterator[Quill]:
         )
         fill(quill)
         yield quill
+        end(quill)
 
 
 def fill(quill: Quill) -> None:
