@@ -63,12 +63,13 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
         if delete_indexes and not yes:
             _confirm(quill, delete_indexes)
         table, where = quill.settings.table, _where(quill)
-        if not as_json:
-            out.print(f"Table [bold]{table}[/] at {where}:")
+        head = [f"Table [bold]{table}[/] at {where}:"]
 
         def did(step: str) -> None:
             # At once: what was done is not to be lost where the next step fails.
             if not as_json:
+                while head:
+                    out.print(head.pop())
                 out.print(f"  {step}", markup=False)
 
         with _waiting() as progress, interruptible(_GOES_ON):
@@ -89,7 +90,7 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
         )
         return
     if not done:
-        out.print("  all is there already, nothing was changed", markup=False)
+        did("all is there already, nothing was changed")
     _show_missing(found)
     for each in found.differences:
         out.print(f"  left alone: {each.what}. {each.remedy}", markup=False)

@@ -91,7 +91,9 @@ def test_a_read_is_strongly_consistent_and_names_the_table() -> None:
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_a_query_leaves_out_what_has_expired(index: str | None, *, newest_first: bool) -> None:
     reader = table()
-    wire = Wire(reader.client, always({"Items": [item()], "LastEvaluatedKey": raw_key(KEY)}))
+    wire = Wire(
+        reader.client, always({"Items": [item()], "Count": 1, "LastEvaluatedKey": raw_key(KEY)})
+    )
     condition = Condition("#pk = :pk", {"#pk": "pk"}, {":pk": {"S": "AGENT#7"}})
     found = reader.query(
         condition, index=index, newest_first=newest_first, limit=7, start=raw_key(KEY)
