@@ -52,13 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.run is not None:
         print(json.dumps(_one(chosen.run, chosen.endpoint, chosen.table)))
         return 0
-    contenders = [CONTENDERS[name] for name in chosen.only or CONTENDERS]
+    named = [chosen.profile] if chosen.profile else chosen.only or CONTENDERS
+    contenders = [CONTENDERS[name] for name in named]
     if missing := sorted({each for one in contenders for each in one.missing()}):
         print(f"Not installed: {', '.join(missing)}. pip install -e '.[bench]'", file=sys.stderr)
         return 2
     given = Settings.given_endpoint()
-    if chosen.profile is not None:
-        contenders = [CONTENDERS[chosen.profile]]
     with (new_server if given is None else given_server(given))() as server:
         print(Machine.this(server.name).text())
         for size in chosen.items:
