@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+from rich.progress import TextColumn
 
 from quill_models.command.listing import DAY
-from quill_models.command.output import error_console, json_option, print_json, show_table
+from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
 from quill_models.export import TABLES, Exported, Format, export_files, export_from_s3
 from quill_models.export import Progress as Read
 from quill_models.quill import connect
@@ -143,17 +143,7 @@ def _show(done: Exported) -> None:
 def _bar() -> Iterator[Callable[[Read], None]]:
     """How far the reading is, on standard error, where that is a terminal."""
     out = error_console()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
-        console=out,
-        transient=True,
-        # In a log it would leave nothing but empty lines.
-        disable=not out.is_terminal,
-    ) as bars:
+    with work_bar(out, TextColumn("{task.fields[told]}", markup=False)) as bars:
         task = bars.add_task("export", total=None, told="")
 
         def report(read: Read) -> None:

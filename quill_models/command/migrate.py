@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+from rich.progress import TextColumn
 
 from quill_models.command.output import (
     error_console,
@@ -17,6 +17,7 @@ from quill_models.command.output import (
     print_json,
     show_error,
     show_table,
+    work_bar,
 )
 from quill_models.keys import time_text
 from quill_models.migrations import Applied, Listener, Migration, Standing, State, write_new
@@ -155,17 +156,7 @@ def new(*, words: Sequence[str], as_json: bool) -> None:
 def _shown() -> Iterator[Listener]:
     """What a migrator does, on standard error: lines, and on a terminal a bar for a backfill."""
     out = error_console()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
-        console=out,
-        transient=True,
-        # In a log it would leave nothing but empty lines.
-        disable=not out.is_terminal,
-    ) as bars:
+    with work_bar(out, TextColumn("{task.fields[told]}", markup=False)) as bars:
         task = bars.add_task("", visible=False, total=None, told="")
 
         def report(text: str) -> None:

@@ -18,6 +18,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TaskProgressColumn,
@@ -42,6 +43,7 @@ __all__ = [
     "show_error",
     "show_table",
     "table",
+    "work_bar",
 ]
 
 # A pipe has no width; wide enough that nothing is cut in a log.
@@ -163,6 +165,21 @@ def download_bar(what: str) -> Iterator[Report]:
             bar.stop()
 
 
+def work_bar(out: Console, *columns: ProgressColumn) -> Progress:
+    """A bar for long work, with what else it shows; gone when the work is done."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        *columns,
+        console=out,
+        transient=True,
+        # In a log it would leave nothing but empty lines.
+        disable=not out.is_terminal,
+    )
+
+
 class Reading:
     """How far a file has been read, and what came of it, as a bar on standard error."""
 
@@ -190,19 +207,8 @@ def reading(stream: BinaryIO, name: str, what: str) -> Iterator[Reading]:
         name: shown before the bar.
         what: is counted, such as ``events``.
     """
-    out = error_console()
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[done]} " + what),
-        TimeRemainingColumn(),
-        console=out,
-        transient=True,
-        # In a log it would leave nothing but empty lines.
-        disable=not out.is_terminal,
-    ) as progress:
+    columns = TextColumn("{task.fields[done]} " + what), TimeRemainingColumn()
+    with work_bar(error_console(), *columns) as progress:
         yield Reading(progress, progress.add_task(name, total=_size_of(stream), done="0"))
 
 

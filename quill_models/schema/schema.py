@@ -70,7 +70,7 @@ class Schema:
         encryption and tags. Safe to repeat, or to run twice at once. No item is changed or
         deleted.
 
-        Two requests where all is well (up to four on AWS); one more for each change, and one each
+        Four requests where all is well (up to six on AWS); some more for each change, and one each
         time it looks whether it is done.
 
         Args:
