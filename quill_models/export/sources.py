@@ -29,6 +29,8 @@ from quill_models.models import (
 )
 from quill_models.quill import Quill
 from quill_models.raw_item import RawItem
+from quill_models.schema.declared import declared_table, hash_first
+from quill_models.service_errors import other_schema
 from quill_models.table import Table
 
 __all__ = ["Days", "Progress", "Source", "counted", "days_of", "scan_of"]
@@ -132,8 +134,15 @@ def scan_of(table: Table, kinds: Collection[str], tell: Callable[[Progress], obj
     """Every item of some kinds, by a parallel scan, which pays for all items that there are.
 
     Eventually consistent, at half a read unit for each 4 KB. One request for `DescribeTable` now.
+
+    Raises:
+        SchemaMismatch: the table has other keys.
     """
-    total = int(table.request("describe_table")["Table"]["ItemCount"])
+    live = table.request("describe_table")["Table"]
+    if hash_first(live["KeySchema"]) != declared_table()["KeySchema"]:
+        # It would be exported as an empty one.
+        raise other_schema("its key schema is another", table.settings)
+    total = int(live["ItemCount"])
     described = {"kind": "scan", "table": table.name}
     return Source(_scanned(table, kinds, total, tell), described)
 
