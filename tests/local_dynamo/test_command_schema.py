@@ -130,6 +130,7 @@ class TestDoctor:
         assert "problem" not in shown
         for words in (quill.settings.table, str(quill.settings.endpoint), "fixed", "TTL", "clock"):
             assert words in shown
+        assert not [line for line in shown.splitlines() if line.endswith(" ")]
 
     @pytest.mark.usefixtures("quill")
     def test_no_secret_is_shown(self, run: Run) -> None:
