@@ -16,7 +16,7 @@ from quill_models import hubspot
 from quill_models.clock import system_clock
 from quill_models.command.failures import Failed, fail, interruptible
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import json_option, print_json, table
+from quill_models.command.output import json_option, limit_option, print_json, table
 from quill_models.command.overview import age, alone, present, shortened, watch_option
 from quill_models.errors import InvalidValue, QuillError
 from quill_models.json_form import to_json
@@ -42,13 +42,7 @@ _source = click.option("--source", default=hubspot.SOURCE, show_default=True, he
     help="Count the processed ones, too. Reads them all, which takes long and costs read units "
     "where they are many.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    help="How many dead ones to show at most.",
-)
+@limit_option(20, "How many dead ones to show at most.")
 @json_option
 @watch_option
 @click.pass_context

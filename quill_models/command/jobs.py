@@ -15,7 +15,7 @@ from rich.text import Text
 from quill_models.clock import system_clock
 from quill_models.command.failures import Failed
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import json_option, print_json, show, table
+from quill_models.command.output import json_option, limit_option, print_json, show, table
 from quill_models.command.overview import age, alone, present, shortened, watch_option
 from quill_models.json_form import to_json
 from quill_models.keys import time_text
@@ -27,13 +27,7 @@ __all__ = ["jobs"]
 
 @click.group(cls=CommandGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--job", help="The runs of this job, newest first.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    help="How many of each at most.",
-)
+@limit_option(20, "How many of each at most.")
 @json_option
 @watch_option
 @click.pass_context

@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from quill_models import hubspot
-from quill_models.clock import system_clock
+from quill_models.clock import aware_utc, system_clock
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import json_option, print_json, show_table
+from quill_models.command.output import json_option, limit_option, print_json, show_table
+from quill_models.errors import InvalidValue
 from quill_models.json_form import to_json
 from quill_models.models import AgentStatus, EventStatus, Grain, JobStatus, QuillModel
+from quill_models.models.metric import check_bucket, check_scope
 from quill_models.query import Query
 from quill_models.quill import connect
 
@@ -54,9 +56,7 @@ class _Day(click.ParamType[date]):
 
 DAY = _Day()
 
-_limit = click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
-)
+_limit = limit_option(50, "How many at most.")
 _since = click.option("--since", type=_Time(), help="From this time on.")
 _until = click.option("--until", type=_Time(), help="Before this time.")
 _newest = click.option("--newest-first", is_flag=True, help="Newest first.")
@@ -214,6 +214,14 @@ def metrics(
         raise click.UsageError("--name goes with --scope and --bucket, and not with --day.")
     if scope is None and (since is not None or until is not None):
         raise click.UsageError("--since and --until go with --scope.")
+    try:
+        # Else a slip would look as if there were no metrics.
+        if scope is not None:
+            check_scope(scope)
+        if bucket is not None:
+            check_bucket(Grain(grain), aware_utc(bucket, "bucket_start"))
+    except InvalidValue as wrong:
+        raise click.UsageError(f"{wrong}.") from wrong
     with connect() as quill:
         if day is not None:
             query = quill.metrics.list_by_day(day, newest_first=newest_first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TextIO
@@ -36,6 +36,7 @@ __all__ = [
     "download_bar",
     "error_console",
     "json_option",
+    "limit_option",
     "print_json",
     "reading",
     "show",
@@ -66,6 +67,18 @@ def _remember(context: click.Context, _: click.Parameter, value: bool) -> bool: 
 json_option = click.option(
     "--json", "as_json", is_flag=True, callback=_remember, help="Print one JSON document."
 )
+
+
+def limit_option(default: int, says: str) -> Callable[[Any], Any]:
+    """The option ``--limit``: how many to show at most."""
+    return click.option(
+        "--limit",
+        # More would be meant for quill export.
+        type=click.IntRange(1, 1_000_000),
+        default=default,
+        show_default=True,
+        help=says,
+    )
 
 
 def wants_json(context: click.Context) -> bool:
