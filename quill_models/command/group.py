@@ -52,5 +52,6 @@ class Root(CommandGroup):
             return super().invoke(ctx)
         except QuillError as error:
             fail(error, as_json=wants_json(ctx))
-        except KeyboardInterrupt:
+        # The latter from a question.
+        except (KeyboardInterrupt, click.Abort):
             fail(Interrupted("Interrupted."), as_json=wants_json(ctx))

@@ -192,12 +192,12 @@ def _confirm(quill: Quill, delete_indexes: tuple[str, ...]) -> None:
     named = ", ".join(delete_indexes)
     if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(f"To delete {named} without being asked, give --yes.")
-    click.confirm(
+    question = (
         f"Delete {named} of the table {quill.settings.table!r} at {_where(quill)}? Reads that use "
-        "it fail until it is there again.",
-        abort=True,
-        err=True,
+        "it fail until it is there again."
     )
+    if not click.confirm(question, err=True):
+        raise QuillError("Nothing was changed, as the answer was no.")
 
 
 @contextmanager
