@@ -6,8 +6,8 @@ get: typed models, plain values, or DynamoDB's wire format. Rounds take turns, e
 of its own, so that its CPU time and its peak memory are its own, too. Making the client is not
 timed; the first item is, with all that follows.
 
-With ``--to-parquet`` there is a second table, of writing the same to Parquet: this package exports the
-table, the others write a file of what they read.
+With ``--to-parquet`` there is a second table, of writing the same to Parquet: this package exports
+the table, the others write a file of what they read.
 
 Exit status 1 where a contender reads another number of items, 2 where a library is missing.
 """
