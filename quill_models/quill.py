@@ -36,6 +36,11 @@ class Quill:
     tables, do not disturb each other. Inside its ``with`` block PynamoDB's own calls on the
     models (``Agent.query``, ``agent.save()``) go to its table.
 
+    What any request may raise, and no call says again: `TableNotFound`, `AccessDenied`,
+    `RequestRejected`, and when it was sent again until the deadline of the settings in vain,
+    `ServerUnreachable`, `Throttled` or `AnswerLost`; see `quill_models.errors`. Beside the requests
+    that a call names, one read unit a minute tells the number of shards.
+
     Attributes:
         settings: what it was made from.
         schema: makes and checks the table.

@@ -180,7 +180,7 @@ class Settings:
     def given_endpoint(
         env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
     ) -> str | None:
-        """What ``DYNAMODB_ENDPOINT`` says, where it says anything. Arguments as `load`."""
+        """What ``DYNAMODB_ENDPOINT`` says, where it says anything. As `load` reads it."""
         for layer in _layers(env_file, environ):
             if "DYNAMODB_ENDPOINT" in layer:
                 return layer["DYNAMODB_ENDPOINT"].strip() or None

@@ -247,6 +247,15 @@ class QuillModel(Model):
     ) -> dict[str, Any]:
         """PynamoDB's unconditional put. The repositories' calls are the ones to prefer.
 
+        One request.
+
+        Args:
+            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
+            add_version_condition: has no effect, as no model has a version attribute.
+
+        Returns:
+            What DynamoDB answered.
+
         Raises:
             InvalidValue: it has external ids, which only a repository can claim.
         """
@@ -255,7 +264,11 @@ class QuillModel(Model):
         return super().save(condition, add_version_condition=add_version_condition)
 
     def update(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: an update of some attributes would leave the composed keys as they were."""
+        """Refused: an update of some attributes would leave the composed keys as they were.
+
+        Raises:
+            InvalidValue: always. No request.
+        """
         raise InvalidValue(
             f"{type(self).__name__} cannot be updated attribute by attribute, as its keys would "
             "no longer say what it is. Set the fields and save() it, or use the repository's put."
@@ -278,7 +291,14 @@ class QuillModel(Model):
     def delete(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> Any:
-        """PynamoDB's delete.
+        """PynamoDB's delete. One request.
+
+        Args:
+            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
+            add_version_condition: has no effect, as no model has a version attribute.
+
+        Returns:
+            What DynamoDB answered.
 
         Raises:
             InvalidValue: it has external ids, which only a repository can free.
@@ -307,7 +327,10 @@ class QuillModel(Model):
 
     @classmethod
     def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
-        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``."""
+        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``.
+
+        A request for each 25 items; with ``auto_commit`` also before the block ends.
+        """
         return _StampingBatch(cls, auto_commit)
 
     def prepare_save(self) -> None:
