@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import simplejson
 from pynamodb.attributes import Attribute, TTLAttribute
@@ -27,6 +27,7 @@ __all__ = [
     "Expiry",
     "Instant",
     "Number",
+    "StrictAttribute",
     "Text",
     "TextMap",
     "Whole",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+G = TypeVar("G")
 E = TypeVar("E", bound=StrEnum)
 
 # DynamoDB numbers have 38 digits and exponents from -130 to 125:
@@ -45,16 +47,15 @@ _INEXACT = (Inexact, Overflow, InvalidOperation, Subnormal)
 _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[*_INEXACT])
 
 
-def optional(attribute: Attribute[T]) -> Attribute[T | None]:
-    """The same attribute, which may be absent; absent reads as ``None``."""
-    attribute.null = True
-    return cast("Attribute[T | None]", attribute)
+class StrictAttribute(Attribute[T], Generic[T, G]):
+    """Checks and canonicalises on assignment: takes a ``G`` and reads as a ``T``."""
 
-
-class _Strict(Attribute[T]):
-    """Checks and canonicalises on assignment."""
-
-    def __set__(self, instance: Any, value: Any) -> None:
+    # PynamoDB takes None for every attribute, and nothing but what it gives back.
+    def __set__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        instance: Any,
+        value: G,
+    ) -> None:
         if value is None and not self.null:
             raise InvalidValue(f"{type(instance).__name__} needs {self.attr_name}")
         super().__set__(instance, None if value is None else self.check(value))
@@ -64,13 +65,19 @@ class _Strict(Attribute[T]):
         raise NotImplementedError
 
 
-class Text(_Strict[str]):
+def optional(attribute: StrictAttribute[T, G]) -> StrictAttribute[T | None, G | None]:
+    """The same attribute, which may be absent; absent reads as ``None``."""
+    attribute.null = True
+    return cast("StrictAttribute[T | None, G | None]", attribute)
+
+
+class Text(StrictAttribute[str, str]):
     """Text of at least one character that UTF-8 can encode."""
 
     attr_type = STRING
 
     def check(self, value: Any) -> str:
-        """See `_Strict.check`."""
+        """See `StrictAttribute.check`."""
         if not isinstance(value, str):
             raise InvalidValue(f"{self.attr_name} must be text, not {_described(value)}")
         if not value:
@@ -85,13 +92,13 @@ class Text(_Strict[str]):
         return str.__str__(value)
 
 
-class Instant(_Strict[datetime]):
+class Instant(StrictAttribute[datetime, datetime]):
     """An aware time, kept as UTC with microseconds, stored as text that sorts."""
 
     attr_type = STRING
 
     def check(self, value: Any) -> datetime:
-        """See `_Strict.check`."""
+        """See `StrictAttribute.check`."""
         return aware_utc(value, self.attr_name)
 
     def serialize(self, value: datetime) -> str:
@@ -103,13 +110,13 @@ class Instant(_Strict[datetime]):
         return parse_time(value)
 
 
-class Number(_Strict[Decimal]):
+class Number(StrictAttribute[Decimal, Decimal | float]):
     """An exact decimal of up to 38 digits. A float is taken as the text Python shows of it."""
 
     attr_type = NUMBER
 
     def check(self, value: Any) -> Decimal:
-        """See `_Strict.check`."""
+        """See `StrictAttribute.check`."""
         return exact_decimal(value, self.attr_name)
 
     def serialize(self, value: Decimal) -> str:
@@ -121,17 +128,18 @@ class Number(_Strict[Decimal]):
         return Decimal(value)
 
 
-class Whole(IntegerAttribute):
+class Whole(StrictAttribute[int, int], IntegerAttribute):
     """A whole number."""
 
-    def __set__(self, instance: Any, value: Any) -> None:
+    def check(self, value: Any) -> int:
+        """See `StrictAttribute.check`."""
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidValue(f"{self.attr_name} must be a whole number, not {_described(value)}")
         exact_decimal(value, self.attr_name)
-        super().__set__(instance, value)
+        return value
 
 
-class Choice(UnicodeEnumAttribute[E]):
+class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
     """One of the values of an enumeration, given as the member or as its text."""
 
     def __init__(self, enum_type: type[E], **options: Any) -> None:
@@ -143,21 +151,18 @@ class Choice(UnicodeEnumAttribute[E]):
         """The member of a text."""
         return self._members[value]
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        if value is None and not self.null:
-            raise InvalidValue(f"{type(instance).__name__} needs {self.attr_name}")
-        if value is not None:
-            value = choice(self.enum_type, value, self.attr_name)
-        super().__set__(instance, value)
+    def check(self, value: Any) -> E:
+        """See `StrictAttribute.check`."""
+        return choice(self.enum_type, value, self.attr_name)
 
 
-class TextMap(_Strict[dict[str, str]]):
+class TextMap(StrictAttribute[dict[str, str], Mapping[str, str]]):
     """Names and texts, stored as a DynamoDB map. Copied when set."""
 
     attr_type = MAP
 
     def check(self, value: Any) -> dict[str, str]:
-        """See `_Strict.check`."""
+        """See `StrictAttribute.check`."""
         if not isinstance(value, Mapping):
             raise InvalidValue(f"{self.attr_name} must be a mapping, not {_described(value)}")
         for name, text in value.items():
@@ -182,7 +187,7 @@ class TextMap(_Strict[dict[str, str]]):
         return {name: text["S"] for name, text in value.items()}
 
 
-class Document(_Strict[dict[str, Any]]):
+class Document(StrictAttribute[dict[str, Any], Mapping[str, Any]]):
     """A document of any JSON shape, stored as canonical JSON text.
 
     Text rather than a DynamoDB map, so that whatever a source sends survives unchanged: numbers
@@ -193,7 +198,7 @@ class Document(_Strict[dict[str, Any]]):
     attr_type = STRING
 
     def check(self, value: Any) -> dict[str, Any]:
-        """See `_Strict.check`."""
+        """See `StrictAttribute.check`."""
         if not isinstance(value, Mapping):
             raise InvalidValue(f"{self.attr_name} must be a mapping, not {_described(value)}")
         # Read back from its own text: a copy that the caller cannot change, equal to what a
@@ -214,17 +219,16 @@ class Document(_Strict[dict[str, Any]]):
         return cast("dict[str, Any]", _DECODER.decode(value))
 
 
-class Expiry(TTLAttribute):
+class Expiry(StrictAttribute[datetime, datetime], TTLAttribute):
     """When DynamoDB may delete the item, in whole epoch seconds; absent means never."""
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        if value is not None:
-            seconds = epoch_seconds(aware_utc(value, self.attr_name))
-            try:
-                value = datetime.fromtimestamp(seconds, UTC)
-            except (ValueError, OverflowError):
-                raise InvalidValue(f"{self.attr_name} is beyond the year 9999") from None
-        super().__set__(instance, value)  # type: ignore[no-untyped-call]
+    def check(self, value: Any) -> datetime:
+        """See `StrictAttribute.check`."""
+        seconds = epoch_seconds(aware_utc(value, self.attr_name))
+        try:
+            return datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError):
+            raise InvalidValue(f"{self.attr_name} is beyond the year 9999") from None
 
     def serialize(self, value: datetime) -> str:
         """As whole seconds since 1970."""
@@ -303,7 +307,7 @@ def _encoder(*, ascii_only: bool) -> simplejson.JSONEncoder:
         use_decimal=True,
         allow_nan=False,
         # Bytes are no text.
-        encoding=None,  # type: ignore[arg-type]
+        encoding=None,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         default=_plain,
         sort_keys=True,
         separators=(",", ":"),

@@ -233,7 +233,7 @@ def _connect(settings: Settings) -> BaseClient:
         # A corporate proxy in the environment must not be asked for localhost.
         proxies={} if local else None,
         # DYNAMODB_ENDPOINT alone says where to, not AWS_ENDPOINT_URL of another tool.
-        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     )
     session = _session(settings)
     session.register_component("data_loader", _service_descriptions())

@@ -59,23 +59,30 @@ class DataStore(Protocol):
         if_not_exists: bool = False,
         ttl: datetime | timedelta | None = None,
     ) -> bool:
-        """Store an item; ``True`` where written, ``False`` where the condition kept it out."""
+        """Store an ``item`` under a ``key``, until its ``ttl`` where one is given.
+
+        With ``if_not_exists`` only where there is none. ``True`` where written, ``False`` where
+        the condition kept it out.
+        """
         ...
 
     def get(self, key: Key) -> dict[str, Any] | None:
-        """The item under a key, or ``None``."""
+        """The item under a ``key``, or ``None``."""
         ...
 
     def query(self, pk: str, sk_prefix: str | None = None) -> Iterator[dict[str, Any]]:
-        """The items of a partition in sort-key order, fetched page by page."""
+        """The items of a partition ``pk`` in sort-key order, fetched page by page.
+
+        With ``sk_prefix`` only those whose sort key begins so.
+        """
         ...
 
     def delete(self, key: Key) -> None:
-        """Delete an item; deleting what is not there is no error."""
+        """Delete the item under a ``key``; deleting what is not there is no error."""
         ...
 
     def check_and_mark(self, key: Key, ttl: datetime | timedelta) -> bool:
-        """``True`` for exactly one caller per key until the mark expires."""
+        """``True`` for exactly one caller per ``key`` until its mark expires, by its ``ttl``."""
         ...
 
 
@@ -155,7 +162,7 @@ class DynamoDataStore:
         return map(_read, self._table.query_all(condition))
 
     def delete(self, key: Key) -> None:
-        """Delete an item; deleting what is not there is no error. One request.
+        """Delete the item under a key; deleting what is not there is no error. One request.
 
         Without a condition, so that a request that is sent again because its answer was lost also
         deletes what another put there in between.
@@ -167,7 +174,15 @@ class DynamoDataStore:
         """Whether this caller is the one that marks the key. One request.
 
         ``True`` for exactly one caller per key until the mark expires, in any number of
-        processes, also when answers are lost and requests repeated.
+        processes, also when answers are lost and requests repeated. Where the key is marked, that
+        is a write unit, too.
+
+        Args:
+            key: what is marked.
+            ttl: when the mark expires, as an aware time or as a time from now.
+
+        Raises:
+            InvalidValue: a key that DynamoDB cannot store, or a naive time.
         """
         return self.put(key, {}, if_not_exists=True, ttl=ttl)
 

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    # What an error carries, for type checkers alone: everything else builds on this module.
+    from quill_models.models import JobRun
+    from quill_models.results import WriteResult
+
 __all__ = [
     "AccessDenied",
     "AlreadyRunning",
@@ -176,7 +180,7 @@ class PartialWriteError(QuillError):
     """
 
     def __init__(self, message: str, *, results: Sequence[Any], pending: Sequence[Any]) -> None:
-        self.results = results
+        self.results: Sequence[WriteResult[Any]] = results
         self.pending = pending
         super().__init__(message)
 
@@ -188,7 +192,7 @@ class AlreadyRunning(QuillError):
         run: the `JobRun` that holds it.
     """
 
-    def __init__(self, message: str, *, run: Any) -> None:
+    def __init__(self, message: str, *, run: JobRun) -> None:
         self.run = run
         super().__init__(message)
 
@@ -200,7 +204,7 @@ class AlreadySucceeded(QuillError):
         run: the `JobRun` that succeeded.
     """
 
-    def __init__(self, message: str, *, run: Any) -> None:
+    def __init__(self, message: str, *, run: JobRun) -> None:
         self.run = run
         super().__init__(message)
 
@@ -212,7 +216,7 @@ class TransactionRefused(QuillError):
         result: the `WriteResult` that is one; its ``item`` is what stands in the way.
     """
 
-    def __init__(self, message: str, *, result: Any) -> None:
+    def __init__(self, message: str, *, result: WriteResult[Any]) -> None:
         self.result = result
         super().__init__(message)
 

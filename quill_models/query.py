@@ -87,21 +87,22 @@ class Query(Generic[M]):
             yield self._model.from_item(item)
 
     def raw_items(self) -> Iterator[RawItem]:
-        """The same items, lazily too, as DynamoDB's wire format has them."""
+        """The same items, lazily too, as DynamoDB's wire format has them; at the same requests."""
         for _, item in self._merged(self._places(None), limit=None):
             yield item
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
         """Up to ``limit`` items, and where to go on.
 
-        A page has fewer items only at the end, whatever has expired in between.
+        A page has fewer items only at the end, whatever has expired in between. One request for
+        each shard, of one item more than asked for; another where much has expired.
 
         Args:
-            limit: 1 or more.
+            limit: how many items, 1 or more.
             cursor: of the page before, from the same query.
 
         Raises:
-            ValueError: ``limit`` is less than 1.
+            InvalidValue: ``limit`` is less than 1.
             InvalidCursor: the cursor was altered, or is of another query.
         """
         if limit < 1:
@@ -124,7 +125,7 @@ class Query(Generic[M]):
         return None
 
     def count(self) -> int:
-        """How many there are now. Costs as many read units as reading them."""
+        """How many there are now. As many requests and read units as reading them."""
 
         def count_one(partition: str) -> int:
             return self._table.count(self._condition(partition), index=self._index)

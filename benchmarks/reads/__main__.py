@@ -156,7 +156,7 @@ def _profile(name: str, settings: Settings) -> None:
     profile.disable()
     found = pstats.Stats(profile)
     # (file, line, function): (calls, …, own seconds, …)
-    entries = sorted(found.stats.items(), key=lambda entry: -entry[1][2])  # type: ignore[attr-defined]
+    entries = sorted(found.stats.items(), key=lambda entry: -entry[1][2])  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     print(f"\n{CONTENDERS[name].label}: own time in microseconds for each of {items:,} items")
     for (file, _, function), (_, calls, own, *_) in entries[:_SHOWN]:
         where = f"{Path(file).name}:{function}" if file != "~" else function

@@ -79,7 +79,8 @@ def _units(operation: str, body: dict[str, Any]) -> Units:
             )
         case "DescribeTable":
             return Units()
-    raise ValueError(f"what {operation} costs is not known here")
+        case _:
+            raise ValueError(f"what {operation} costs is not known here")
 
 
 def _only(holder: dict[str, Any]) -> dict[str, Any]:

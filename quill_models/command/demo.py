@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.resources import as_file, files
@@ -193,7 +193,7 @@ def _show_storage(screen: _Screen, quill: Quill) -> None:
         quill.job_runs.list_by_job("ingest-hubspot").first(),
         quill.webhook_events.list_by_status(hubspot.SOURCE, EventStatus.PENDING).first(),
     ]
-    rows: list[list[object]] = []
+    rows: list[Sequence[object]] = []
     for model in shown:
         stored = None if model is None else quill.table.get(model.key())
         if stored is None:

@@ -39,9 +39,11 @@ class View(Protocol):
 
     def document(self) -> dict[str, Any]:
         """For programs."""
+        ...
 
     def shown(self) -> RenderableType:
         """For people."""
+        ...
 
 
 def present(read: Callable[[Quill], View], *, as_json: bool, watch: int | None) -> None:

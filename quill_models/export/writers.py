@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def writer(file_format: Format) -> Write:
     if file_format is Format.JSONL:
         return _write_jsonl
     try:
-        import pyarrow.parquet  # noqa: F401, PLC0415 -- heavy, and of the extra `export`
+        import_module("pyarrow.parquet")  # heavy, and of the extra `export`
     except ImportError as error:
         raise ExportFailed(
             f"Parquet needs pyarrow, which cannot be imported ({error}). Install it with "
@@ -107,8 +108,8 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
             # It gives back what it no longer needs; Arrow's own pool keeps it.
             memory_pool=pa.system_memory_pool(),
             # Of documents neither the least one nor how often one comes tells a reader anything.
-            use_dictionary=[each.name for each in table.columns if each.type is Type.TEXT],
-            write_statistics=[each.name for each in table.columns if each.type != Type.DOCUMENT],
+            use_dictionary=[each.name for each in table.columns if each.type is Type.TEXT],  # pyright: ignore[reportArgumentType]
+            write_statistics=[each.name for each in table.columns if each.type != Type.DOCUMENT],  # pyright: ignore[reportArgumentType]
         ) as parquet:
             for batch in batches:
                 arrays = [

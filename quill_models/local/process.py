@@ -298,6 +298,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _launched(line: bytes, log: Path) -> JavaProcess:
+    said: dict[str, Any]
     try:
         said = json.loads(line)
     except ValueError:

@@ -67,7 +67,7 @@ class Progress:
 
     @classmethod
     def of(cls, place: Place, total: int, *, begun_with: int, seconds: float) -> Progress:
-        """What a place says, after so many seconds that began with so many items seen."""
+        """What a ``place`` says after ``seconds``, with ``begun_with`` items seen before."""
         seen = place.seen
         rate = (seen - begun_with) / seconds if seconds > 0 else 0.0
         if all(segment.ended for segment in place.segments):

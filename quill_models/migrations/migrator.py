@@ -117,6 +117,9 @@ class Migrations:
         background; that of a dead migrator passes on when it ends, within half a minute. Each
         migration is recorded when it is done, on the condition that the lock is still held.
 
+        One request where nothing is pending; else some for the lock, a transaction for each
+        migration, and what the migrations themselves cost, see `Step`.
+
         Args:
             to: the last number; by default the last there is.
             wait: for another migrator to end; else `AlreadyRunning` is raised.
@@ -164,7 +167,10 @@ class Migrations:
         return []
 
     def record_created(self) -> None:
-        """Record all migrations for a table that was just created with what they bring."""
+        """Record all migrations for a table that was just created with what they bring.
+
+        One transaction.
+        """
         now, owner = self._table.clock(), f"{socket.gethostname()}:{os.getpid()}"
         self._history.record_created(
             [

@@ -83,11 +83,15 @@ class Step:
 
         Sent again until the settings' deadline while the table throttles it or fails, so that it
         may be done twice: write what can be repeated.
+
+        Args:
+            operation: by botocore's name.
+            parameters: as the API has them; the table's name is added.
         """
         return self._table.request(operation, **parameters)
 
     def report(self, text: str) -> None:
-        """Say to whoever migrates what is done."""
+        """Say to whoever migrates what is done, as a ``text`` of one line. No request."""
         self._listener.report(text)
 
     def backfill(
@@ -121,6 +125,7 @@ class Step:
 
         Raises:
             LeaseLost: another migrator took over.
+            InvalidValue: no such number of segments or units, or there is no table yet.
             QuillError: an item could not be changed; names its key.
         """
         if self._run is None:

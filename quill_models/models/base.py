@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from datetime import datetime
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Never, NoReturn, Self, TypeVar, overload
 
-from pynamodb.attributes import UnicodeAttribute
+from pynamodb.attributes import Attribute
 from pynamodb.connection.table import TableConnection
+from pynamodb.constants import STRING
 from pynamodb.expressions.condition import Condition
 from pynamodb.models import BatchWrite, Model
 
@@ -23,16 +24,29 @@ from quill_models.table import RawItem, Table, new_token
 
 __all__ = ["QuillModel"]
 
+T = TypeVar("T")
 
-class _ComposedKey(UnicodeAttribute):
+
+class _ComposedKey(Attribute[T]):
     """A key attribute: always composed from the fields, so that it cannot go stale."""
 
+    attr_type = STRING
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> T: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
             return self
         return instance.composed_keys(known_shards()).get(self.attr_name)
 
-    def __set__(self, instance: Any, value: Any) -> None:
+    # Nothing may be set, which type checkers tell, too.
+    def __set__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        instance: Any,
+        value: Never,
+    ) -> None:
         raise InvalidValue(
             f"{self.attr_name} is composed from the fields of {type(instance).__name__}; "
             "set those instead"
@@ -42,20 +56,21 @@ class _ComposedKey(UnicodeAttribute):
 class QuillModel(Model):
     """The base of the models. Not stored itself."""
 
-    class Meta(metaclass=CurrentMeta):
+    # PynamoDB's own names every setting, and takes any that is left out from its defaults.
+    class Meta(metaclass=CurrentMeta):  # pyright: ignore[reportIncompatibleVariableOverride]
         billing_mode = "PAY_PER_REQUEST"
         stream_view_type = "NEW_AND_OLD_IMAGES"
 
     KIND: ClassVar[str]
 
-    pk = _ComposedKey(hash_key=True)
-    sk = _ComposedKey(range_key=True)
-    gsi1pk = _ComposedKey(null=True)
-    gsi1sk = _ComposedKey(null=True)
-    gsi2pk = _ComposedKey(null=True)
-    gsi2sk = _ComposedKey(null=True)
-    gsi3pk = _ComposedKey(null=True)
-    gsi3sk = _ComposedKey(null=True)
+    pk = _ComposedKey[str](hash_key=True)
+    sk = _ComposedKey[str](range_key=True)
+    gsi1pk = _ComposedKey[str | None](null=True)
+    gsi1sk = _ComposedKey[str | None](null=True)
+    gsi2pk = _ComposedKey[str | None](null=True)
+    gsi2sk = _ComposedKey[str | None](null=True)
+    gsi3pk = _ComposedKey[str | None](null=True)
+    gsi3sk = _ComposedKey[str | None](null=True)
     kind = Text()
     created_at = optional(Instant())
     updated_at = optional(Instant())
@@ -234,6 +249,15 @@ class QuillModel(Model):
     ) -> dict[str, Any]:
         """PynamoDB's unconditional put. The repositories' calls are the ones to prefer.
 
+        One request.
+
+        Args:
+            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
+            add_version_condition: has no effect, as no model has a version attribute.
+
+        Returns:
+            What DynamoDB answered.
+
         Raises:
             InvalidValue: it has external ids, which only a repository can claim.
         """
@@ -242,7 +266,11 @@ class QuillModel(Model):
         return super().save(condition, add_version_condition=add_version_condition)
 
     def update(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: an update of some attributes would leave the composed keys as they were."""
+        """Refused: an update of some attributes would leave the composed keys as they were.
+
+        Raises:
+            InvalidValue: always. No request.
+        """
         raise InvalidValue(
             f"{type(self).__name__} cannot be updated attribute by attribute, as its keys would "
             "no longer say what it is. Set the fields and save() it, or use the repository's put."
@@ -265,7 +293,14 @@ class QuillModel(Model):
     def delete(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> Any:
-        """PynamoDB's delete.
+        """PynamoDB's delete. One request.
+
+        Args:
+            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
+            add_version_condition: has no effect, as no model has a version attribute.
+
+        Returns:
+            What DynamoDB answered.
 
         Raises:
             InvalidValue: it has external ids, which only a repository can free.
@@ -294,7 +329,10 @@ class QuillModel(Model):
 
     @classmethod
     def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
-        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``."""
+        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``.
+
+        A request for each 25 items; with ``auto_commit`` also before the block ends.
+        """
         return _StampingBatch(cls, auto_commit)
 
     def prepare_save(self) -> None:
@@ -314,7 +352,7 @@ class QuillModel(Model):
     def _compared(self) -> dict[str, Any]:
         return {name: _exact(value) for name, value in self.content().items()}
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
         shown = ", ".join(

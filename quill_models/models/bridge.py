@@ -46,7 +46,7 @@ def shared_connection(table: Table, schema: Callable[[], ModelSchema]) -> TableC
     if connection is None:
         connection = TableConnection(table.name)
         connection.connection = _SharedClient(table, _meta_table(table.name, schema()))
-        table.pynamodb_connection = connection  # type: ignore[attr-defined]
+        table.pynamodb_connection = connection  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     return connection
 
 

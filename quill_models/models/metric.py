@@ -26,7 +26,7 @@ class Grain(StrEnum):
     MONTH = "month"
 
     def floor(self, instant: datetime) -> datetime:
-        """The beginning of the bucket that an aware UTC time falls in."""
+        """The beginning of the bucket that an ``instant``, an aware UTC time, falls in."""
         hour = instant.replace(minute=0, second=0, microsecond=0)
         if self is Grain.HOUR:
             return hour

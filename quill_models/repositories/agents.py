@@ -22,13 +22,20 @@ __all__ = ["Agents"]
 
 
 class Agents:
-    """The agents of the table."""
+    """The agents of the table.
+
+    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
+    `Prefer`.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def put(self, agent: Agent) -> WriteResult[Agent]:
         """Create or update an agent, and move it between lists in the same write.
+
+        Args:
+            agent: the agent; it is not changed.
 
         One request where it is new or nothing changes, two where it changes. An agent with
         external ids is written in a transaction with the claims to them, at twice the write
@@ -43,7 +50,10 @@ class Agents:
     def put_many(
         self, agents: Iterable[Agent], *, prefer: Prefer | str = Prefer.SPEED
     ) -> list[WriteResult[Agent]]:
-        """As `put` for each, in input order, in few requests.
+        """As `put` for each, in input order.
+
+        For each hundred one transaction where all are new or all known, two for a mixture, at
+        twice the write units; see `Prefer`.
 
         Raises:
             PartialWriteError: the table stopped answering.
@@ -57,18 +67,25 @@ class Agents:
         return iter_many(self._table, PutLatest, agents, prefer)
 
     def delete(self, agent_id: str) -> None:
-        """Delete an agent and free its external ids. Two requests; none there is no error."""
+        """Delete an agent and free its external ids; none there is no error.
+
+        A read, and where there is one a second request; with external ids a transaction, at twice
+        the write units, one item for each id.
+        """
         item = self._table.get(key_schema.agent(agent_id))
         if item is not None:
             send(self._table, DeleteWithClaims(Agent.from_item(item)))
 
     def get(self, agent_id: str) -> Agent | None:
-        """A1: one strongly consistent request."""
+        """A1: the agent, or ``None``. One strongly consistent request, a read unit per 4 KB."""
         item = self._table.get(key_schema.agent(agent_id))
         return None if item is None else Agent.from_item(item)
 
     def get_by_external_id(self, source: str, external_id: str) -> Agent | None:
-        """A2: one strongly consistent request."""
+        """A2: the agent an id in a source belongs to, or ``None``.
+
+        One strongly consistent request, a read unit per 4 KB.
+        """
         claim = self._table.get(key_schema.agent_external_id(source, external_id))
         return None if claim is None else from_claim(Agent, claim)
 
@@ -79,6 +96,16 @@ class Agents:
 
         One eventually consistent request for both, as they lie in one item collection; another
         for each further megabyte.
+
+        Args:
+            agent_id: whose.
+            limit: the most interactions, 1 or more.
+
+        Returns:
+            The agent, or ``None`` where there is none, and its interactions.
+
+        Raises:
+            InvalidValue: ``limit`` is less than 1.
         """
         if limit < 1:
             raise InvalidValue(f"limit must be 1 or more, not {limit}")
@@ -109,10 +136,14 @@ class Agents:
                 return agent, interactions[:limit]
 
     def list_by_team(self, team: str) -> Query[Agent]:
-        """A3: by name."""
+        """A3: the agents of a team by name. One request a page."""
         return Query(self._table, Agent, [key_schema.agents_of_team(team)], index="gsi2")
 
     def list_by_status(self, status: AgentStatus | str) -> Query[Agent]:
-        """A4: by name."""
+        """A4: the agents in a status by name. One request a page.
+
+        Raises:
+            InvalidValue: there is no such status.
+        """
         partition = key_schema.agents_of_status(choice(AgentStatus, status, "status"))
         return Query(self._table, Agent, [partition], index="gsi3")

@@ -29,7 +29,7 @@ class Attempt(JobRun):
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
         """See `QuillModel.from_item`."""
-        return JobRun.from_item({**item, "kind": {"S": JobRun.KIND}})  # type: ignore[return-value]
+        return JobRun.from_item({**item, "kind": {"S": JobRun.KIND}})  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
 class Start(Write[JobRun]):

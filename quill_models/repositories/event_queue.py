@@ -10,6 +10,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from quill_models import key_schema
 from quill_models.actions import Action, Put, Refusal
@@ -208,7 +209,9 @@ def _claim_into(
             for claim in send_many(table, lambda event: _Claim(table, event, lease), found):
                 _keep(claim, held)
         except PartialWriteError as error:
-            for claim in error.results:
+            # Of this bulk write they are claims.
+            claims: Sequence[Any] = error.results
+            for claim in claims:
                 _keep(claim, held)
             raise (error.__cause__ or error) from None
         if len(held) == limit or len(found) < wanted:

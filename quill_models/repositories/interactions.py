@@ -23,7 +23,13 @@ __all__ = ["Interactions"]
 
 
 class Interactions:
-    """The interactions of the table."""
+    """The interactions of the table.
+
+    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
+    `Prefer`.
+    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
+    be left out; ``newest_first`` turns them round.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -43,7 +49,10 @@ class Interactions:
     def record_many(
         self, interactions: Iterable[Interaction], *, prefer: Prefer | str = Prefer.SPEED
     ) -> list[WriteResult[Interaction]]:
-        """As `record` for each, in input order, in few requests.
+        """As `record` for each, in input order.
+
+        For each hundred one transaction where all are new or all known, two for a mixture, at
+        twice the write units; see `Prefer`.
 
         Raises:
             PartialWriteError: the table stopped answering.
@@ -59,7 +68,8 @@ class Interactions:
     def put(self, interaction: Interaction) -> WriteResult[Interaction]:
         """Create or update what its source edits; one request, or two where it changes.
 
-        An edited time, agent or contact moves it between lists in the same write.
+        An edited time, agent or contact moves the interaction between lists in the same write;
+        with an external id that is a transaction, at twice the write units.
 
         Returns:
             ``created``, ``updated``, ``unchanged``, ``stale`` (older ``source_updated_at`` than
@@ -70,7 +80,10 @@ class Interactions:
     def put_many(
         self, interactions: Iterable[Interaction], *, prefer: Prefer | str = Prefer.SPEED
     ) -> list[WriteResult[Interaction]]:
-        """As `put` for each, in input order, in few requests.
+        """As `put` for each, in input order.
+
+        For each hundred one transaction where all are new or all known, two for a mixture, at
+        twice the write units; see `Prefer`.
 
         Raises:
             PartialWriteError: the table stopped answering.
@@ -84,18 +97,25 @@ class Interactions:
         return iter_many(self._table, PutLatest, interactions, prefer)
 
     def delete(self, interaction_id: str) -> None:
-        """Delete an interaction and free its external id. Two requests; none there is no error."""
+        """Delete an interaction and free its external id; none there is no error.
+
+        A read, and where there is one a second request; with an external id a transaction, at
+        twice the write units.
+        """
         item = self._table.get(key_schema.interaction(interaction_id))
         if item is not None:
             send(self._table, DeleteWithClaims(Interaction.from_item(item)))
 
     def get(self, interaction_id: str) -> Interaction | None:
-        """I1: one strongly consistent request."""
+        """I1: the interaction, or ``None``. One strongly consistent request."""
         item = self._table.get(key_schema.interaction(interaction_id))
         return None if item is None else Interaction.from_item(item)
 
     def get_by_external_id(self, source: str, external_id: str) -> Interaction | None:
-        """I2: one strongly consistent request."""
+        """I2: the interaction an id in a source belongs to, or ``None``.
+
+        One strongly consistent request, a read unit per 4 KB.
+        """
         claim = self._table.get(key_schema.interaction_external_id(source, external_id))
         return None if claim is None else from_claim(Interaction, claim)
 
@@ -107,7 +127,11 @@ class Interactions:
         *,
         newest_first: bool = False,
     ) -> Query[Interaction]:
-        """I3: by start, from ``since`` (inclusive) to ``until`` (exclusive)."""
+        """I3: the interactions of an agent by start. One request a page.
+
+        Raises:
+            InvalidValue: a naive time.
+        """
         return Query(
             self._table,
             Interaction,
@@ -125,7 +149,11 @@ class Interactions:
         *,
         newest_first: bool = False,
     ) -> Query[Interaction]:
-        """I4: by start, from ``since`` (inclusive) to ``until`` (exclusive)."""
+        """I4: the interactions of a contact by start. One request a page.
+
+        Raises:
+            InvalidValue: a naive time.
+        """
         return Query(
             self._table,
             Interaction,
@@ -136,7 +164,11 @@ class Interactions:
         )
 
     def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Interaction]:
-        """I5: all interactions that start on one UTC day, by start. One request for each shard."""
+        """I5: all interactions that start on one UTC day, by start. One request for each shard.
+
+        Raises:
+            InvalidValue: ``day`` is no date, or a time.
+        """
         day = utc_day(day)
         return Query(
             self._table,

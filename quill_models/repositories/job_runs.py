@@ -23,7 +23,11 @@ _LEASE = timedelta(minutes=5)
 
 
 class JobRuns:
-    """The job runs of the table."""
+    """The job runs of the table.
+
+    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
+    be left out; ``newest_first`` turns them round.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -50,6 +54,7 @@ class JobRuns:
         Raises:
             AlreadyRunning: another holder's lease has not ended.
             AlreadySucceeded: the window is done, and ``force`` was not given.
+            InvalidValue: a lease of nothing, or a name too long for a key.
         """
         if lease <= timedelta(0):
             raise InvalidValue(f"lease must be longer than nothing, not {lease}")
@@ -75,12 +80,12 @@ class JobRuns:
         return send(self._table, Cancel(self._table, run))
 
     def get(self, job_name: str, window: str) -> JobRun | None:
-        """J1: one strongly consistent request."""
+        """J1: the latest attempt at a window, or ``None``. One strongly consistent request."""
         item = self._table.get(key_schema.job_run(job_name, window))
         return None if item is None else JobRun.from_item(item)
 
     def list_by_job(self, job_name: str) -> Query[JobRun]:
-        """J2: a job's runs, newest first."""
+        """J2: a job's runs, newest first. One request a page."""
         partition = key_schema.job_runs_of_job(job_name)
         return Query(self._table, JobRun, [partition], index="gsi1", newest_first=True)
 
@@ -94,7 +99,8 @@ class JobRuns:
     ) -> Query[JobRun]:
         """J4: the runs of every job in a status by start. One request for each shard.
 
-        From ``since`` (inclusive) to ``until`` (exclusive), where they are given.
+        Raises:
+            InvalidValue: a naive time, or there is no such status.
         """
         status = choice(JobStatus, status, "status")
         whole = since is None and until is None
@@ -121,12 +127,15 @@ class JobRuns:
         return sorted(found, key=lambda run: run.attempt)
 
     def last_success(self, job_name: str) -> JobRun | None:
-        """J3: one request that reads one item; also while the same window runs again."""
+        """J3: a job's latest success, also while its window runs again.
+
+        One request, for one item.
+        """
         partition = key_schema.job_runs_succeeded(job_name)
         return Query(self._table, Attempt, [partition], index="gsi2", newest_first=True).first()
 
     def stale(self) -> Query[JobRun]:
-        """J5: running runs whose lease has ended, the longest ended first."""
+        """J5: running runs whose lease has ended, the longest ended first. One request a page."""
         return Query(
             self._table,
             JobRun,

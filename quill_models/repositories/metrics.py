@@ -22,13 +22,19 @@ __all__ = ["Metrics"]
 
 
 class Metrics:
-    """The metrics of the table."""
+    """The metrics of the table.
+
+    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
+    `Prefer`.
+    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
+    be left out; ``newest_first`` turns them round.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def put(self, metric: Metric) -> WriteResult[Metric]:
-        """Set the value of a bucket. One request, or two where it changes.
+        """Set the value of a metric's bucket. One request, or two where it changes.
 
         Returns:
             ``created``, ``updated``, ``unchanged``, or ``stale`` (older ``computed_at`` than
@@ -39,7 +45,10 @@ class Metrics:
     def put_many(
         self, metrics: Iterable[Metric], *, prefer: Prefer | str = Prefer.SPEED
     ) -> list[WriteResult[Metric]]:
-        """As `put` for each, in input order, in few requests.
+        """As `put` for each, in input order.
+
+        For each hundred one transaction where all are new or all known, two for a mixture, at
+        twice the write units; see `Prefer`.
 
         Raises:
             PartialWriteError: the table stopped answering.
@@ -93,7 +102,11 @@ class Metrics:
         *,
         newest_first: bool = False,
     ) -> Query[Metric]:
-        """M1: one metric of one scope by time, ``since`` inclusive, ``until`` exclusive."""
+        """M1: one metric of one scope by time. One strongly consistent request a page.
+
+        Raises:
+            InvalidValue: a naive time, or there is no such grain.
+        """
         return Query(
             self._table,
             Metric,
@@ -103,7 +116,16 @@ class Metrics:
         )
 
     def across(self, name: str, grain: Grain | str, bucket_start: datetime) -> Query[Metric]:
-        """M2: every scope's value in one bucket, by scope. One request for each shard."""
+        """M2: every scope's value in one bucket, by scope. One request for each shard.
+
+        Args:
+            name: of the metric.
+            grain: of the bucket.
+            bucket_start: where the bucket begins, exactly; see `Grain.floor`.
+
+        Raises:
+            InvalidValue: a naive time, or there is no such grain.
+        """
         grain = choice(Grain, grain, "grain")
         return Query(
             self._table,
@@ -119,6 +141,9 @@ class Metrics:
         """M3: all metrics whose bucket starts on one UTC day, by start, then by identity.
 
         Of every scope, name and grain. One request for each shard.
+
+        Raises:
+            InvalidValue: ``day`` is no date, or a time.
         """
         day = utc_day(day)
         return Query(

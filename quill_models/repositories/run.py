@@ -148,7 +148,10 @@ class Run:
         )
 
     def lost(self, found: RawItem | None) -> LeaseLost:
-        """The error for one who no longer holds the window, and what stands there instead."""
+        """The error for one who no longer holds the window; ``found`` is what stands there instead.
+
+        No request.
+        """
         which = f"{self.job_name!r} for the window {self.window!r}"
         if found is None:
             return LeaseLost(f"The run of {which} was deleted; nothing was written.")

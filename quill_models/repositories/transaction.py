@@ -23,6 +23,7 @@ from quill_models.writes import Write, contended
 
 __all__ = ["Transaction"]
 
+Written = Agent | Interaction | Metric | Increment | WebhookEvent
 Gather = Callable[[Write[Any]], None]
 
 
@@ -36,7 +37,8 @@ class Transaction:
 
     Attributes:
         agents, interactions, metrics, webhook_events: the writes that can be gathered.
-        results: what each write did, in order, once the block has been left.
+        results: what each write did, in order, once the block has been left; ``complete`` and
+            ``fail`` are ``updated``.
     """
 
     def __init__(self, table: Table) -> None:
@@ -44,7 +46,7 @@ class Transaction:
         self._writes: list[Write[Any]] = []
         # None before its block.
         self._is_open: bool | None = None
-        self.results: list[Any] = []
+        self.results: list[WriteResult[Written]] = []
         self.agents = _Agents(table, self._gather)
         self.interactions = _Interactions(table, self._gather)
         self.metrics = _Metrics(table, self._gather)
@@ -96,14 +98,14 @@ class Transaction:
 
     def _commit(self) -> None:
         waiting = dict(enumerate(self._writes))
-        results: dict[int, Any] = {}
+        results: dict[int, WriteResult[Written]] = {}
         backoff = Backoff(self._table.settings.deadline)
         told = False
         while waiting:
             plan = self._plan(waiting)
             not_done = plan.send(self._table)
             if not_done is None:
-                results |= {at: write.done() for at, write in waiting.items()}
+                results |= {at: _result(write.done()) for at, write in waiting.items()}
                 break
             moved = False
             for at, write in list(waiting.items()):
@@ -112,7 +114,7 @@ class Transaction:
                     moved = True
                     result = write.refused(refusals)
                     if result is not None:
-                        results[at] = _not_in_the_way(result)
+                        results[at] = _not_in_the_way(_result(result))
                         del waiting[at]
             if moved and not told:
                 told = True
@@ -133,8 +135,13 @@ def _repeated(actions: Iterable[Action]) -> Key | None:
     return None
 
 
-def _not_in_the_way(result: Any) -> Any:
-    if isinstance(result, WriteResult) and result.outcome is Outcome.CONFLICT:
+def _result(done: WriteResult[Written] | WebhookEvent) -> WriteResult[Written]:
+    # Work on the queue gives the event as it is now.
+    return done if isinstance(done, WriteResult) else WriteResult(Outcome.UPDATED, done)
+
+
+def _not_in_the_way(result: WriteResult[Written]) -> WriteResult[Written]:
+    if result.outcome is Outcome.CONFLICT:
         raise TransactionRefused(
             f"{result.item!r} is stored with other content; nothing of the transaction was "
             "written.",

@@ -28,7 +28,13 @@ __all__ = ["WebhookEvents"]
 
 
 class WebhookEvents:
-    """The webhook events of the table."""
+    """The webhook events of the table.
+
+    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
+    `Prefer`.
+    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
+    be left out; ``newest_first`` turns them round.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -194,7 +200,7 @@ class WebhookEvents:
     # Reads.
 
     def get(self, source: str, event_key: str) -> WebhookEvent | None:
-        """W1: one strongly consistent request."""
+        """W1: the event, or ``None``. One strongly consistent request, a read unit per 4 KB."""
         item = self._table.get(key_schema.webhook_event(source, event_key))
         return None if item is None else WebhookEvent.from_item(item)
 
@@ -210,8 +216,10 @@ class WebhookEvents:
         """W2 and W3: the events of a source in a status. One request for each shard.
 
         Pending and processing events by the time they are due, failed, dead and processed ones by
-        the time they occurred; of that time, from ``since`` (inclusive) to ``until`` (exclusive),
-        where they are given.
+        the time they occurred; ``since`` and ``until`` are of that time.
+
+        Raises:
+            InvalidValue: a naive time, or there is no such status.
         """
         status = choice(EventStatus, status, "status")
         whole = since is None and until is None
@@ -230,7 +238,7 @@ class WebhookEvents:
     def list_by_object(
         self, source: str, object_type: str, object_id: str, *, newest_first: bool = False
     ) -> Query[WebhookEvent]:
-        """W4: the events about one object by the time they occurred."""
+        """W4: the events about one object by the time they occurred. One request a page."""
         return Query(
             self._table,
             WebhookEvent,

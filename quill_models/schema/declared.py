@@ -67,7 +67,7 @@ def declared_table() -> dict[str, Any]:
     return {
         "AttributeDefinitions": sorted(
             (dict(attribute) for attribute in schema["attribute_definitions"]),
-            key=lambda attribute: attribute["AttributeName"],
+            key=lambda attribute: str(attribute["AttributeName"]),
         ),
         "KeySchema": hash_first(schema["key_schema"]),
         "GlobalSecondaryIndexes": sorted(

@@ -133,6 +133,8 @@ class Schema:
     def delete_table(self) -> None:
         """Delete the table and everything in it; none there is no error.
 
+        One request, and one each time it looks whether the table is gone.
+
         Raises:
             RequestRejected: its deletion protection is on.
         """

@@ -168,20 +168,20 @@ def _from_the_line(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 def event(key: str = "e1", **fields: Any) -> WebhookEvent:
-    return WebhookEvent(
-        **{
-            "source": "hubspot",
-            "event_key": key,
-            "event_type": "contact.propertyChange",
-            "object_type": "contact",
-            "object_id": "77",
-            "occurred_at": NOON - HOUR,
-            "received_at": NOON,
-            "payload": {"eventId": 1, "value": "a"},
-            **fields,
-        }
-    )
+    given: dict[str, Any] = {
+        "source": "hubspot",
+        "event_key": key,
+        "event_type": "contact.propertyChange",
+        "object_type": "contact",
+        "object_id": "77",
+        "occurred_at": NOON - HOUR,
+        "received_at": NOON,
+        "payload": {"eventId": 1, "value": "a"},
+        **fields,
+    }
+    return WebhookEvent(**given)
 
 
 def interaction(key: str = "i1", **fields: Any) -> Interaction:
-    return Interaction(**{"interaction_id": key, "started_at": NOON, "channel": "call", **fields})
+    given: dict[str, Any] = {"interaction_id": key, "started_at": NOON, "channel": "call"}
+    return Interaction(**{**given, **fields})

@@ -6,6 +6,8 @@ few items that a test leaves takes a tenth of that, or less. A module gets it wi
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,8 @@ def emptied(shared: Quill) -> Iterator[Quill]:
 def empty(quill: Quill) -> None:
     """Make the table what a new one is: by deleting its items, else by making it anew."""
     request, table = quill.schema.client.request, quill.settings.table
-    try:
+    answer: dict[str, Any] = {"Items": [], "LastEvaluatedKey": None}
+    with suppress(TableNotFound):
         answer = request(
             "scan",
             TableName=table,
@@ -38,8 +41,6 @@ def empty(quill: Quill) -> None:
             ConsistentRead=True,
             Limit=MOST_TO_DELETE + 1,
         )
-    except TableNotFound:
-        answer = {"Items": [], "LastEvaluatedKey": None}
     found = {(item.pop("pk")["S"], item.pop("sk")["S"]): item for item in answer["Items"]}
     settings = found.pop(TABLE_SETTINGS, None)
     if "LastEvaluatedKey" in answer or settings != {"shards": {"N": str(DEFAULT_SHARDS)}}:

@@ -28,16 +28,15 @@ quill = tables.emptied
 
 
 def ada(**fields: Any) -> Agent:
-    return Agent(
-        **{
-            "agent_id": "ada",
-            "name": "Ada",
-            "team": "north",
-            "external_ids": {"hubspot": "1184062"},
-            "source_updated_at": NOON,
-            **fields,
-        }
-    )
+    given: dict[str, Any] = {
+        "agent_id": "ada",
+        "name": "Ada",
+        "team": "north",
+        "external_ids": {"hubspot": "1184062"},
+        "source_updated_at": NOON,
+        **fields,
+    }
+    return Agent(**given)
 
 
 def ids(agents: Any) -> list[str]:
@@ -301,9 +300,8 @@ class TestMany:
         ]
 
         def second(number: int) -> Agent:
-            return Agent(
-                **{"agent_id": str(number), "source_updated_at": NOON, **changes[number % 3]}
-            )
+            given: dict[str, Any] = {"agent_id": str(number), "source_updated_at": NOON}
+            return Agent(**{**given, **changes[number % 3]})
 
         results = quill.agents.put_many(second(number) for number in range(150))
         assert ids(result.item for result in results) == [str(number) for number in range(150)]

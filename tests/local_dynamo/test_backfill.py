@@ -64,7 +64,8 @@ def backfill(
     """One backfill under the migrator's lock, as that of a migration that is then done."""
     with quill.job_runs.start(JOB, WINDOW, lease, force=True) as run:
         step = Step(quill._table, identity, run, listener or Listener(), limit)
-        step.backfill(change, **{"kind": "plain", **options})
+        options.setdefault("kind", "plain")
+        step.backfill(change, **options)
         run.save_checkpoint({})
     return step
 

@@ -18,6 +18,7 @@ from quill_models import (
 from quill_models.results import WriteResult
 from tests.local_dynamo.support import NOON, SECOND, botocore_of, interaction
 
+A_RESULT = WriteResult(Outcome.CREATED, interaction("another"))
 SOURCES, IDS = ("h", "p"), ("1", "2", "3")
 
 
@@ -101,7 +102,7 @@ def test_what_came_before_an_input_that_is_no_model_is_written(quill: Quill) -> 
 
 def test_another_bulk_write_that_the_input_comes_from(quill: Quill) -> None:
     """Its results and its pending ones are models of another kind."""
-    error = PartialWriteError("the other one", results=["a result"], pending=["pending"])
+    error = PartialWriteError("the other one", results=[A_RESULT], pending=["pending"])
 
     def results_of_another() -> Any:
         yield interaction("1")
@@ -110,5 +111,5 @@ def test_another_bulk_write_that_the_input_comes_from(quill: Quill) -> None:
     with pytest.raises(PartialWriteError) as raised:
         quill.interactions.record_many(results_of_another())
     assert raised.value is error
-    assert (raised.value.results, raised.value.pending) == (["a result"], ["pending"])
+    assert (raised.value.results, raised.value.pending) == ([A_RESULT], ["pending"])
     assert quill.interactions.get("1") is not None

@@ -40,8 +40,8 @@ class TestRefused:
             Key("é" * 1025, "a"),
             Key("\ud800", "a"),
             Key("a", "\ud800"),
-            Key(1, "a"),  # type: ignore[arg-type]
-            Key("a", None),  # type: ignore[arg-type]
+            Key(1, "a"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            Key("a", None),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             ("a", "b"),
             "a",
             None,

@@ -289,6 +289,6 @@ def test_events(connected: list[tuple[Quill, HandClock]], soak: bool) -> None:
             stateful_step_count=50 if soak else 20,
             deadline=None,
             # Each example asks the server for what takes its time.
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
         ),
     )

@@ -36,12 +36,16 @@ ONE_DAY = timedelta(days=1)
 
 
 def metric(scope: str = "global", value: int = 1, **fields: Any) -> Metric:
-    given = {"name": "calls", "grain": "hour", "bucket_start": NOON, **fields}
+    given: dict[str, Any] = {"name": "calls", "grain": "hour", "bucket_start": NOON, **fields}
     return Metric(scope=scope, value=value, **given)
 
 
 def run_of(window: str, status: str = "succeeded", **fields: Any) -> JobRun:
-    given = {"started_at": NOON, "lease_expires_at": NOON + HOUR, "finished_at": NOON + MINUTE}
+    given: dict[str, Any] = {
+        "started_at": NOON,
+        "lease_expires_at": NOON + HOUR,
+        "finished_at": NOON + MINUTE,
+    }
     return JobRun(
         job_name="sync",
         window=window,
@@ -115,7 +119,9 @@ def test_a_scan_exports_all_kinds_and_nothing_else(clocked: Quill, tmp_path: Pat
     models = two_days(clocked)
     # Claims, attempts, increments, the settings of the table, and what has expired.
     clocked.interactions.record(interaction("claimed", source="s", external_id="1"))
-    models += [clocked.interactions.get("claimed")]  # type: ignore[list-item]
+    claimed = clocked.interactions.get("claimed")
+    assert claimed is not None
+    models += [claimed]
     (gone,) = put(clocked, event("gone"))
     store(clocked, {**gone.to_item(4), "ttl": {"N": f"{NOON.timestamp() - 1:.0f}"}})
     told: list[Progress] = []

@@ -129,7 +129,7 @@ def increments(size: int) -> list[Increment]:
 def assert_counted_once(quill: Quill, given: Iterable[Increment]) -> None:
     expected: Counter[Any] = Counter()
     for each in given:
-        expected[each.bucket_start] += each.amount  # type: ignore[assignment]
+        expected[each.bucket_start] += each.amount  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
     found = quill.metrics.series("agent:ada", "calls", "hour")
     assert {metric.bucket_start: metric.value for metric in found} == expected
 

@@ -17,17 +17,16 @@ CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 
 
 def call(event_key: str = "e1", **fields: Any) -> Increment:
-    return Increment(
-        **{
-            "scope": "agent:ada",
-            "name": "calls",
-            "grain": "hour",
-            "at": NOON,
-            "amount": 1,
-            "event_key": event_key,
-            **fields,
-        }
-    )
+    given: dict[str, Any] = {
+        "scope": "agent:ada",
+        "name": "calls",
+        "grain": "hour",
+        "at": NOON,
+        "amount": 1,
+        "event_key": event_key,
+        **fields,
+    }
+    return Increment(**given)
 
 
 def value(quill: Quill, **fields: Any) -> Decimal | None:

@@ -348,7 +348,7 @@ class TestLists:
         assert ids(by_day(midnight.date() - DAY)) == ["before"]
         for wrong in (NOON, "2031-05-17"):
             with pytest.raises(InvalidValue):
-                by_day(wrong)  # type: ignore[arg-type]
+                by_day(wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     def test_a_day_is_merged_from_its_shards(self, quill: Quill) -> None:
         many = [

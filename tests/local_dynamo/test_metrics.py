@@ -27,18 +27,17 @@ DAY_1 = datetime(2031, 5, 17, tzinfo=UTC)
 
 
 def calls(**fields: Any) -> Metric:
-    return Metric(
-        **{
-            "scope": "agent:ada",
-            "name": "calls",
-            "grain": "day",
-            "bucket_start": DAY_1,
-            "value": 1,
-            "unit": "calls",
-            "computed_at": DAY_1 + DAY,
-            **fields,
-        }
-    )
+    given: dict[str, Any] = {
+        "scope": "agent:ada",
+        "name": "calls",
+        "grain": "day",
+        "bucket_start": DAY_1,
+        "value": 1,
+        "unit": "calls",
+        "computed_at": DAY_1 + DAY,
+        **fields,
+    }
+    return Metric(**given)
 
 
 def starts(metrics: Any) -> list[int]:

@@ -382,7 +382,7 @@ class TestReadingAhead:
         with on_the_wire(shared) as sent:
             reading = iter(long_list)
             assert next(reading).interaction_id == "000"
-            reading.close()  # type: ignore[attr-defined]
+            reading.close()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
             time.sleep(0.5)
         assert sent == ["Query"]
 
@@ -396,7 +396,7 @@ class TestReadingAhead:
             wait_until(lambda: len(sent) == 2, within=10)
             time.sleep(0.5)
             assert sent == ["Query"] * 2
-            reading.close()  # type: ignore[attr-defined]
+            reading.close()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
             time.sleep(0.5)
             assert sent == ["Query"] * 2
 

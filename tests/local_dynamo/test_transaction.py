@@ -62,9 +62,9 @@ class TestAll:
         assert clocked.interactions.get_by_external_id("crm", "7") is not None
         assert clocked.agents.get("ada") is not None
         assert total(clocked) == 6
-        outcomes = [result.outcome for result in tx.results[:5]]
-        assert outcomes == [CREATED] * 5
-        assert tx.results[5].status is EventStatus.PROCESSED
+        outcomes = [result.outcome for result in tx.results]
+        assert outcomes == [CREATED] * 5 + [Outcome.UPDATED]
+        assert tx.results[5].item == held
 
     def test_nothing(self, clocked: Quill) -> None:
         with on_the_wire(clocked) as sent, clocked.transaction() as tx:

@@ -398,7 +398,7 @@ def test_an_answer_is_what_json_says() -> None:
 def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
     client = Client(Settings())
     Wire(client, always({"Item": {"b": {"B": "aGk="}}}))
-    found = client.botocore.get_item(TableName="mine", Key=KEY)  # type: ignore[attr-defined]
+    found = client.botocore.get_item(TableName="mine", Key=KEY)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     assert found["Item"] == {"b": {"B": b"hi"}}
 
 

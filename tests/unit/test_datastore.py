@@ -78,7 +78,7 @@ def test_what_is_read_has_its_key_and_expiry_beside_it() -> None:
     [
         (Key("", "BODY"), "pk must be text of at least one character"),
         (Key("NOTE#1", ""), "sk must be text of at least one character"),
-        (Key(7, "BODY"), "pk must be text"),  # type: ignore[arg-type]
+        (Key(7, "BODY"), "pk must be text"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         (Key("\ud800", "BODY"), "pk is no valid Unicode text"),
         (Key("x" * 2049, "BODY"), "pk has 2049 bytes; DynamoDB allows 2048"),
         (Key("ü" * 1025, "BODY"), "pk has 2050 bytes; DynamoDB allows 2048"),

@@ -14,7 +14,9 @@ from quill_models.errors import (
     PartialWriteError,
     QuillError,
     RequestRejected,
+    TransactionRefused,
 )
+from quill_models.results import Outcome, WriteResult
 
 from .examples import agent, job_run
 
@@ -105,8 +107,10 @@ def test_errors_carry_what_is_needed_to_go_on() -> None:
     assert AlreadyRunning("running", run=run).run is run
     assert AlreadySucceeded("done", run=run).run is run
     assert RequestRejected("no", code="ValidationException").code == "ValidationException"
-    partial = PartialWriteError("stopped", results=[None], pending=[agent()])
-    assert (partial.results, partial.pending) == ([None], [agent()])
+    result = WriteResult(Outcome.CREATED, agent())
+    partial = PartialWriteError("stopped", results=[result], pending=[agent()])
+    assert (partial.results, partial.pending) == ([result], [agent()])
+    assert TransactionRefused("refused", result=result).result is result
 
 
 @pytest.mark.parametrize(
@@ -114,9 +118,10 @@ def test_errors_carry_what_is_needed_to_go_on() -> None:
     [
         InvalidPayload("no occurredAt", position="event 3", source="a.json"),
         RequestRejected("no", code="ValidationException"),
-        PartialWriteError("stopped", results=[None], pending=["a"]),
-        AlreadyRunning("running", run="the run"),
-        AlreadySucceeded("done", run="the run"),
+        PartialWriteError("stopped", results=[], pending=[agent()]),
+        AlreadyRunning("running", run=job_run()),
+        AlreadySucceeded("done", run=job_run()),
+        TransactionRefused("refused", result=WriteResult(Outcome.CONFLICT, agent())),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -74,10 +74,25 @@ TREES = {
 }
 
 
+# An error carries what it is about, which stands above it: for type checkers, and never loaded.
+CARRIERS = {f"{PACKAGE}.errors"}
+
+
+def _run_part(tree: ast.Module) -> ast.Module:
+    """A module without what only type checkers see."""
+
+    def is_of_types(node: ast.stmt) -> bool:
+        test = node.test if isinstance(node, ast.If) else None
+        return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
+
+    return ast.Module([node for node in tree.body if not is_of_types(node)], [])
+
+
 def _imports(module: str) -> Iterator[str]:
     """What a module imports, wherever in it: the whole names, those of types included."""
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(TREES[module]):
+    tree = _run_part(TREES[module]) if module in CARRIERS else TREES[module]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

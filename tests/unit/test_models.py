@@ -42,7 +42,7 @@ def test_constructors_take_only_names(kind: str) -> None:
     assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
     assert all(parameter.annotation is not parameter.empty for parameter in parameters)
     with pytest.raises(TypeError, match="positional"):
-        model("7")  # type: ignore[call-arg]
+        model("7")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 @KINDS

@@ -156,7 +156,7 @@ def test_what_is_kept_for_ever_has_no_ttl(model: QuillModel, retention: dict[str
 def test_an_expiry_that_is_no_time_is_refused_when_it_is_set() -> None:
     for value in (1_936_000_000, "tomorrow", NOON.replace(tzinfo=None)):
         with pytest.raises(InvalidValue, match="ttl"):
-            agent().ttl = value  # type: ignore[assignment]
+            agent().ttl = value  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_an_expiry_at_the_end_of_time_is_refused_by_name() -> None:

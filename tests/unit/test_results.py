@@ -37,4 +37,4 @@ def test_a_result_is_a_value() -> None:
     assert result == WriteResult(Outcome.CREATED, agent())
     assert result != WriteResult(Outcome.UPDATED, agent())
     with pytest.raises(dataclasses.FrozenInstanceError):
-        result.outcome = Outcome.STALE  # type: ignore[misc]
+        result.outcome = Outcome.STALE  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

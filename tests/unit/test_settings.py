@@ -213,7 +213,7 @@ def test_settings_made_by_hand_are_checked_too(field: str, value: Any, variable:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings().table = "other"  # type: ignore[misc]
+        Settings().table = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @given(st.integers(1, 36_500))
@@ -243,7 +243,7 @@ def test_the_named_endpoint() -> None:
 
 
 def _credentials(client: Client) -> tuple[str, ...] | None:
-    signer: Any = client.botocore._request_signer  # type: ignore[attr-defined]
+    signer: Any = client.botocore._request_signer  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     found = signer._credentials
     if found is None:
         return None

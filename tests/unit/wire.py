@@ -25,7 +25,7 @@ def answer(document: dict[str, Any] | bytes, status: int = 200) -> AWSResponse:
     """What a server says: a JSON document, or bytes that are none."""
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     kind = "text/html" if isinstance(document, bytes) else "application/x-amz-json-1.0"
-    return AWSResponse("http://localhost", status, {"Content-Type": kind}, _Body(content))  # type: ignore[arg-type]
+    return AWSResponse("http://localhost", status, {"Content-Type": kind}, _Body(content))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def refusal(code: str, status: int = 400, **more: Any) -> AWSResponse:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -44,11 +45,15 @@ class TestEmbedded:
     def test_a_given_folder_stays(
         self, local_home: Path, java_home: Path | None, tmp_path: Path, temporary: Path
     ) -> None:
-        where = {"folder": tmp_path / "mine", "local_home": local_home, "java_home": java_home}
-        with embedded(in_memory=False, **where) as server:  # type: ignore[arg-type]
+        where: dict[str, Any] = {
+            "folder": tmp_path / "mine",
+            "local_home": local_home,
+            "java_home": java_home,
+        }
+        with embedded(in_memory=False, **where) as server:
             put(server.endpoint, "x")
             assert server.data_dir == tmp_path / "mine" / "data"
-        with embedded(in_memory=False, **where) as server:  # type: ignore[arg-type]
+        with embedded(in_memory=False, **where) as server:
             assert has(server.endpoint, "x")
 
         assert list(temporary.iterdir()) == []

@@ -414,6 +414,6 @@ def run(machine: type[TableMachine], bench: Bench, *, examples: int, steps: int)
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
         ),
     )

@@ -12,10 +12,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 import pytest
+from pyarrow import csv, parquet
+from pyarrow import json as arrow_json
 
 from quill_models.attributes import canonical_json
 from quill_models.export import TABLES, Format, StarTable, Type
@@ -129,13 +128,13 @@ def by_pyarrow(path: Path, table: StarTable) -> Rows:
         [(column.name, types.get(column.type, pa.string())) for column in table.columns]
     )
     if path.suffix == ".parquet":
-        found = pa.parquet.read_table(path)
+        found = parquet.read_table(path)
         assert found.schema == schema
     elif path.suffix == ".csv":
-        found = pa.csv.read_csv(
+        found = csv.read_csv(
             path,
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
                 column_types=schema, null_values=[""], strings_can_be_null=True
             ),
         )
@@ -150,9 +149,9 @@ def by_pyarrow(path: Path, table: StarTable) -> Rows:
                 for field in schema
             ]
         )
-        options = pa.json.ParseOptions(explicit_schema=texts, unexpected_field_behavior="error")
-        read = pa.json.ReadOptions(block_size=2**24)
-        found = pa.json.read_json(path, read_options=read, parse_options=options).cast(schema)
+        options = arrow_json.ParseOptions(explicit_schema=texts, unexpected_field_behavior="error")
+        read = arrow_json.ReadOptions(block_size=2**24)
+        found = arrow_json.read_json(path, read_options=read, parse_options=options).cast(schema)
     rows: Rows = found.to_pylist()
     return rows
 

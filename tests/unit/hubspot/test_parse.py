@@ -194,7 +194,7 @@ def test_what_is_no_array_of_json_is_refused(text: bytes | str, message: str) ->
 
 def test_a_parsed_body_is_refused() -> None:
     with pytest.raises(InvalidValue, match="the raw body of the request, bytes or text, not list"):
-        hubspot.parse([CHANGE])  # type: ignore[arg-type]
+        hubspot.parse([CHANGE])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 # Events.

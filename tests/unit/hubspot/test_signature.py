@@ -150,7 +150,8 @@ def test_the_future_is_refused() -> None:
 
 
 def test_a_whole_number_will_do_as_timestamp() -> None:
-    verify_signature(**signed() | {"timestamp": int(STAMP)}, now=NOW)
+    given: dict[str, Any] = {**signed(), "timestamp": int(STAMP)}
+    verify_signature(**given, now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,10 @@ def test_the_wheel_has_them_and_nothing_else_of_their_folder(installed: Path) ->
     assert not (installed / "migrations").exists()
 
 
+def test_the_wheel_tells_type_checkers_that_it_is_typed(installed: Path) -> None:
+    assert (installed / "quill_models" / "py.typed").is_file()
+
+
 def test_they_are_found_where_the_wheel_is_installed(installed: Path, tmp_path: Path) -> None:
     # Another package's folder beside it, as there may be one.
     in_order(installed / "migrations", 1)

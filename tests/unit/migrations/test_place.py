@@ -64,4 +64,4 @@ def test_segments_begin_at_the_beginning() -> None:
     place = Place.beginning("gsi1", 3)
     assert place.segments == [Segment(None, ended=False, seen=0, changed=0)] * 3
     with pytest.raises(AttributeError):
-        place.segments[0].seen = 1  # type: ignore[misc]
+        place.segments[0].seen = 1  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,197 @@
+"""What users read in an editor says what a call means, takes, raises and costs."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+import quill_models
+from quill_models import errors, export, hubspot, local, migrations, models, pytest_plugin, schema
+from quill_models.migrations.step import Step
+from quill_models.models import QuillModel
+from quill_models.repositories import (
+    Agents,
+    Interactions,
+    JobRuns,
+    Metrics,
+    WebhookEvents,
+    processing,
+    transaction,
+)
+
+# What asks the server, in whole or in part.
+ASKING: tuple[type, ...] = (
+    Agents,
+    Interactions,
+    Metrics,
+    JobRuns,
+    WebhookEvents,
+    quill_models.DynamoDataStore,
+    quill_models.Query,
+    quill_models.Quill,
+    quill_models.Run,
+    quill_models.Watermark,
+    schema.Schema,
+    migrations.Migrations,
+    Step,
+)
+GATHERING: tuple[type, ...] = (
+    transaction._Agents,
+    transaction._Interactions,
+    transaction._Metrics,
+    transaction._WebhookEvents,
+)
+MODULES = (quill_models, errors, export, hubspot, local, migrations, models, pytest_plugin, schema)
+NAMES = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in MODULES
+    for name in module.__all__
+}
+TYPES = {value for value in NAMES.values() if inspect.isclass(value)} | {
+    *ASKING,
+    *GATHERING,
+    processing.Processed,
+}
+
+
+def _function(value: Any) -> Callable[..., Any] | None:
+    """What is called, or read as a property."""
+    if isinstance(value, property):
+        return value.fget
+    if isinstance(value, cached_property):
+        return value.func
+    if isinstance(value, (classmethod, staticmethod)):
+        value = value.__func__
+    value = inspect.unwrap(value) if callable(value) else value
+    return value if inspect.isfunction(value) else None
+
+
+# What of the base of the models is its users' to call; the rest is between it and PynamoDB.
+OF_MODELS = {"save", "delete", "update", "batch_write"}
+
+
+def _callables() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name, value in NAMES.items():
+        if inspect.isfunction(value):
+            yield name.removeprefix("quill_models."), inspect.unwrap(value)
+    for owner in TYPES:
+        for name, value in vars(owner).items():
+            function = _function(value)
+            if function is None or name.startswith("_"):
+                continue
+            if issubclass(owner, QuillModel) and name not in OF_MODELS:
+                continue
+            if function.__module__.startswith("quill_models"):
+                yield f"{owner.__name__}.{name}", function
+
+
+CALLABLES = dict(_callables())
+# The fields of the models are what `Attributes` of the model says.
+FIELDS = {
+    name
+    for model in models.__dict__.values()
+    if isinstance(model, type) and issubclass(model, QuillModel) and model is not QuillModel
+    for name in model.field_names()
+}
+
+
+def _doc(function: Callable[..., Any]) -> str:
+    return inspect.cleandoc(function.__doc__ or "")
+
+
+def _with_references(name: str) -> str:
+    """A docstring together with those of the calls that it says it is like."""
+    text = _doc(CALLABLES[name])
+    owner = name.rpartition(".")[0]
+    for other in re.findall(r"(?:As|See) `([\w.]+)`", text):
+        found = CALLABLES.get(other) or CALLABLES.get(f"{owner}.{other}")
+        assert found is not None, f"{name} refers to {other}, which is not there"
+        text += _doc(found)
+    return text
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_name_says_what_it_is(name: str) -> None:
+    value = NAMES[name]
+    if inspect.isclass(value) or inspect.isfunction(value) or inspect.ismodule(value):
+        assert (value.__doc__ or "").strip()
+        assert (
+            value.__doc__ != getattr(value.__mro__[1], "__doc__", None)
+            if inspect.isclass(value)
+            else True
+        )
+
+
+@pytest.mark.parametrize("name", sorted(CALLABLES))
+def test_every_call_says_what_it_means(name: str) -> None:
+    assert re.match(r"[A-Z`].*?[.:;]", _doc(CALLABLES[name]), re.DOTALL)
+
+
+@pytest.mark.parametrize("name", sorted(CALLABLES))
+def test_every_parameter_is_told_of(name: str) -> None:
+    """In ``Args``, in the text, in that of the class for what its calls share, or as a field."""
+    owner = next((each for each in TYPES if each.__name__ == name.partition(".")[0]), None)
+    text = f"{_with_references(name)} {owner.__doc__ if owner else ''}"
+    for parameter in inspect.signature(CALLABLES[name]).parameters:
+        if parameter in {"self", "cls"} | FIELDS or parameter.startswith("_"):
+            continue
+        words = re.escape(parameter).replace("_", "[ _]")
+        assert re.search(rf"\b{words}s?\b", text), parameter
+
+
+def _raised_by(function: Callable[..., Any]) -> set[str]:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return {
+        node.exc.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in errors.__all__
+    }
+
+
+@pytest.mark.parametrize("name", sorted(CALLABLES))
+def test_every_error_that_a_call_raises_itself_is_told_of(name: str) -> None:
+    text = _with_references(name)
+    assert {each for each in _raised_by(CALLABLES[name]) if each not in text} == set()
+
+
+@pytest.mark.parametrize("name", sorted(CALLABLES))
+def test_every_error_that_is_told_of_is_one(name: str) -> None:
+    section = re.search(r"^Raises:\n((?:    .*\n?)+)", _doc(CALLABLES[name]), re.MULTILINE)
+    for line in re.findall(r"^    (\S[^:]*):", section[1] if section else "", re.MULTILINE):
+        for each in line.split(", "):
+            assert each in errors.__all__ or each in {"Exception", "ValueError"}
+
+
+COST = re.compile(r"\b(requests?|units?|transactions?)\b")
+# Attributes ask for nothing, but for the one that is a question.
+ASKED = [
+    "Watermark.value",
+    *(
+        f"{owner.__name__}.{name}"
+        for owner in (*ASKING, *GATHERING, QuillModel)
+        for name, value in vars(owner).items()
+        if f"{owner.__name__}.{name}" in CALLABLES
+        and not isinstance(value, (property, cached_property))
+    ),
+]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_call_to_the_table_says_what_it_costs(name: str) -> None:
+    assert COST.search(_with_references(name))
+
+
+def test_what_any_request_may_raise_is_told_of_once() -> None:
+    told = quill_models.Quill.__doc__ or ""
+    for error in ("TableNotFound", "AccessDenied", "ServerUnreachable", "Throttled", "AnswerLost"):
+        assert error in told

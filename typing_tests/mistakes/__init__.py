@@ -1,0 +1,1 @@
+"""Mistakes that type checkers find before the program runs."""
