@@ -166,7 +166,7 @@ class TestAnOldTable:
         assert states(old.migrations.status()) == ["applied", "applied", "pending"]
         assert old.migrations.up(to=1) == []
         assert [each.number for each in old.migrations.up()] == [3]
-        with pytest.raises(InvalidValue, match="write units"):
+        with pytest.raises(InvalidValue, match="units a second"):
             old.migrations.up(write_units=0)
         for number in (0, 4):
             with pytest.raises(InvalidValue, match=f"no migration {number}"):
