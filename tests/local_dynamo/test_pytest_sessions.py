@@ -169,7 +169,7 @@ class TestServer:
             test_other=(
                 "import sys\n"
                 "def test_other():\n"
-                "    assert 'quill_models' not in sys.modules\n"
+                "    assert 'quill_models.quill' not in sys.modules\n"
                 "    assert 'pynamodb' not in sys.modules\n"
             )
         )

@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # The package itself, which only gathers names.
     ("",),
     ("command", "testing"),
+    ("pytest_plugin",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Of one layer, but of no use to each other.
@@ -210,14 +211,16 @@ def test_the_time_is_asked_for_in_one_place() -> None:
 
 def test_nothing_is_imported_from_tests() -> None:
     tools = ("pytest", "hypothesis", "freezegun")
-    assert _users_of("tests", *tools) == set()
+    assert _users_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
+    assert _users_of("tests") == set()
 
 
 def test_the_pytest_plugin_imports_nothing_of_the_package_when_it_is_loaded() -> None:
     # Every run of pytest loads it, also where no test asks for a fixture of it.
-    loaded = _loads("_quill_models_pytest")
-    assert "pytest" in loaded
-    assert not {each for each in loaded if each.partition(".")[0] in {PACKAGE, "pynamodb"}}
+    loaded = _loads(f"{PACKAGE}.pytest_plugin")
+    ours = {each for each in loaded if each.partition(".")[0] == PACKAGE}
+    assert ours == {PACKAGE, f"{PACKAGE}.pytest_plugin"}
+    assert not loaded & {"botocore", "pynamodb", "psutil", "secrets"}
 
 
 def _loads(module: str) -> set[str]:

@@ -5,8 +5,8 @@ of ``DYNAMODB_ENDPOINT`` where that is set, else on a DynamoDB Local that is sta
 test asks for it, once for the session and all its processes. Never on AWS, whatever
 ``DATA_BACKEND`` says. A server that cannot be started fails the tests that need it.
 
-Every run of pytest in an environment with quill-models loads this module. So it stands beside the
-package rather than in it: importing anything of the package would import PynamoDB.
+Every run of pytest in an environment with quill-models loads this module. So it imports nothing
+that costs time before a test asks for a fixture.
 """
 
 from __future__ import annotations
