@@ -47,6 +47,8 @@ napoleon_attr_annotations = False
 # What is not ours is named and not linked: no other site is asked when this one is built.
 nitpick_ignore_regex = [
     ("py:class", r"(collections|datetime|decimal|enum|pathlib|threading|typing)\..*"),
+    # One of the aliases above, beside `None`.
+    ("py:class", "TypeAliasForwardRef"),
     # Type variables.
     ("py:(class|obj)", r"quill_models\.(query|results)\.M"),
 ]
