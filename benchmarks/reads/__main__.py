@@ -6,6 +6,13 @@ get: typed models, plain values, or DynamoDB's wire format. Rounds take turns, e
 of its own, so that its CPU time and its peak memory are its own, too. Making the client is not
 timed; the first item is, with all that follows.
 
+With ``--to-parquet`` there is a second table, of writing the same to Parquet: this package exports
+the table, the others write a file of what they read.
+
+Without a limit DynamoDB Local goes through all the rest of a list for each page. So whoever can
+sets a page size; PynamoDB is also shown as it is. Without one, which pydynantic does not have,
+100,000 items take minutes.
+
 Exit status 1 where a contender reads another number of items, 2 where a library is missing.
 """
 
@@ -25,9 +32,11 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.reads.contenders import CONTENDERS
+from benchmarks.reads.files import ROWS_OF, exported, written
 from benchmarks.writes.bare_http import put_blindly
 from benchmarks.writes.machine import Machine
 from benchmarks.writes.results import Spread, shown
@@ -40,6 +49,7 @@ _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
 _AT_ONCE = 10_000
 _SHOWN = 10
+_WARM_UP = 5
 _AGENT, _TIMES = "ada", "-times"
 _FIRST = datetime(2031, 5, 17, tzinfo=UTC)
 
@@ -50,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     chosen = _parser().parse_args(arguments)
     if chosen.run is not None:
-        print(json.dumps(_one(chosen.run, chosen.endpoint, chosen.table)))
+        run = _one(chosen.run, chosen.endpoint, chosen.table, to_parquet=chosen.to_parquet)
+        print(json.dumps(run))
         return 0
     named = [chosen.profile] if chosen.profile else chosen.only or CONTENDERS
     contenders = [CONTENDERS[name] for name in named]
@@ -60,16 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = Settings.given_endpoint()
     with (new_server if given is None else given_server(given))() as server:
         print(Machine.this(server.name).text())
+        is_warm = False
         for size in chosen.items:
             with _tables(server.endpoint, size) as settings:
                 if chosen.profile is not None:
                     _profile(chosen.profile, settings)
                     continue
-                runs = _rounds(settings, [each.name for each in contenders], chosen.rounds)
-            if wrong := {name for name in runs for run in runs[name] if run["items"] != size}:
-                print(f"{', '.join(wrong)} did not read {size} items", file=sys.stderr)
-                return 1
-            _report(size, runs, chosen.rounds)
+                names = [each.name for each in contenders]
+                for to_parquet in (False, True) if chosen.to_parquet else (False,):
+                    if not is_warm:
+                        # Java compiles what it needs.
+                        _rounds(settings, [_CEILING], _WARM_UP, to_parquet=False)
+                        is_warm = True
+                    runs = _rounds(settings, names, chosen.rounds, to_parquet=to_parquet)
+                    if wrong := {name for name in runs if _items(runs[name]) != {size}}:
+                        print(f"{', '.join(wrong)} did not read {size} items", file=sys.stderr)
+                        return 1
+                    _report(size, runs, chosen.rounds, to_parquet=to_parquet)
     return 0
 
 
@@ -83,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", choices=list(CONTENDERS), help="print where one spends its time, and no more"
     )
+    parser.add_argument("--to-parquet", action="store_true", help="measure writing files, too")
     for hidden in ("--run", "--endpoint", "--table"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     return parser
@@ -114,12 +133,18 @@ def _reading(name: str, endpoint: str | None, table: str) -> Iterator[Any]:
     return read(_AGENT)
 
 
-def _one(name: str, endpoint: str, table: str) -> dict[str, float]:
+def _one(name: str, endpoint: str, table: str, *, to_parquet: bool) -> dict[str, float]:
     """One run, in the process that is made for it."""
     reading = _reading(name, endpoint, table)
-    begun, cpu = time.perf_counter(), time.process_time()
-    items = sum(1 for _ in reading)
-    seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    with TemporaryDirectory(prefix="quill-benchmark-") as folder:
+        begun, cpu = time.perf_counter(), time.process_time()
+        if not to_parquet:
+            items = sum(1 for _ in reading)
+        elif name == _OURS:
+            items = exported(Settings(endpoint=endpoint, table=table), Path(folder) / "out")
+        else:
+            items = written(ROWS_OF[name](reading), Path(folder) / "out.parquet")
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return {"items": items, "seconds": seconds, "cpu": cpu, "peak": _peak()}
 
 
@@ -147,26 +172,25 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _rounds(settings: Settings, names: Sequence[str], rounds: int) -> Runs:
+def _rounds(settings: Settings, names: Sequence[str], rounds: int, *, to_parquet: bool) -> Runs:
     runs: Runs = {name: [] for name in names}
-    for number in range(rounds + 1):
+    for number in range(rounds):
         at = number % len(names)
         for name in [*names[at:], *names[:at]]:
             found = subprocess.run(  # noqa: S603
                 [
                     *(sys.executable, "-m", "benchmarks.reads", "--run", name),
                     *("--endpoint", str(settings.endpoint), "--table", settings.table),
+                    *(["--to-parquet"] if to_parquet else []),
                 ],
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
             )
-            # The first round is for Java to compile what it needs.
-            if number:
-                run = json.loads(found.stdout)
-                runs[name].append(run)
-                rate = run["items"] / run["seconds"]
-                print(f"round {number}: {name} {rate:,.0f} items/s", file=sys.stderr)
+            run = json.loads(found.stdout)
+            runs[name].append(run)
+            rate = run["items"] / run["seconds"]
+            print(f"round {number + 1}: {name} {rate:,.0f} items/s", file=sys.stderr)
     return runs
 
 
@@ -201,8 +225,9 @@ def _fill(settings: Settings, size: int, *, own_times: bool) -> None:
         put_blindly(settings, [item(n) for n in range(start, min(start + _AT_ONCE, size))])
 
 
-def _report(size: int, runs: Runs, rounds: int) -> None:
-    print(f"\nMeasured on {date.today().isoformat()}: {size:,} items; the median of {rounds} ")  # noqa: DTZ011
+def _report(size: int, runs: Runs, rounds: int, *, to_parquet: bool) -> None:
+    what = "items to Parquet" if to_parquet else "items"
+    print(f"\nMeasured on {date.today().isoformat()}: {size:,} {what}; the median of {rounds} ")  # noqa: DTZ011
     print("rounds, with the least and the most.\n")
     print("| | items/s | to PynamoDB | to bare HTTP | CPU µs an item | peak MB |")
     print("|---|---:|---:|---:|---:|---:|")
@@ -214,9 +239,16 @@ def _report(size: int, runs: Runs, rounds: int) -> None:
             f"{median(run['cpu'] / run['items'] for run in each) * 1e6:.0f}",
             f"{median(run['peak'] for run in each) / 2**20:.0f}",
         )
-        print(f"| {CONTENDERS[name].label} | {' | '.join(cells)} |")
+        label = "quill export_files" if to_parquet and name == _OURS else CONTENDERS[name].label
+        print(f"| {label} | {' | '.join(cells)} |")
+    if to_parquet:
+        return
     _target("at least 3 times as fast as PynamoDB's query of an equal model", runs, _PEER, 3)
     _target("at least 0.7 of bare HTTP", runs, _CEILING, 0.7)
+
+
+def _items(runs: Iterable[dict[str, float]]) -> set[float]:
+    return {run["items"] for run in runs}
 
 
 def _rates(runs: Iterable[dict[str, float]]) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ SECRET_KEY = "fakeSecretAccessKey"  # noqa: S105
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 BATCH = 25
+_CONNECTIONS = 4
 
 
 class BareHttp:
@@ -71,11 +73,16 @@ def check_blind(status: int, answer: bytes) -> None:
 
 
 def put_blindly(settings: Settings, items: Sequence[RawItem]) -> None:
-    """Store items, whatever is there."""
-    connection = BareHttp(settings)
-    for batch in batches(items, BATCH):
-        check_blind(*connection.send("BatchWriteItem", blind_body(settings.table, batch)))
-    connection.close()
+    """Store items, whatever is there, over a few connections."""
+
+    def put(part: int) -> None:
+        connection = BareHttp(settings)
+        for batch in batches(items[part::_CONNECTIONS], BATCH):
+            check_blind(*connection.send("BatchWriteItem", blind_body(settings.table, batch)))
+        connection.close()
+
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        list(pool.map(put, range(_CONNECTIONS)))
 
 
 def stored_items(settings: Settings) -> Iterator[RawItem]:

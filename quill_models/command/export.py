@@ -11,13 +11,24 @@ from typing import Any
 import click
 from rich.progress import TextColumn
 
+from quill_models.command.failures import interruptible
 from quill_models.command.listing import DAY
 from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
-from quill_models.export import TABLES, Exported, Format, export_files, export_from_s3
+from quill_models.export import (
+    DEFAULT_SEGMENTS,
+    TABLES,
+    Exported,
+    Format,
+    export_files,
+    export_from_s3,
+)
 from quill_models.export import Progress as Read
 from quill_models.quill import connect
 
 __all__ = ["export"]
+
+
+_WHOLE = "Interrupted. What was in the folder before is whole; run the same command again."
 
 
 class _Kind(click.Choice[str]):
@@ -41,6 +52,7 @@ class _Kind(click.Choice[str]):
     type=click.Choice([each.value for each in Format]),
     default=Format.PARQUET.value,
     show_default=True,
+    help="Of the files; all in a folder have the same.",
 )
 @click.option(
     "--kind",
@@ -59,6 +71,19 @@ class _Kind(click.Choice[str]):
     "for sources that are not in the folder yet; hubspot where it has none.",
 )
 @click.option(
+    "--segments",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_SEGMENTS,
+    show_default=True,
+    help="How many parts of the whole table are read at the same time.",
+)
+@click.option(
+    "--read-units",
+    metavar="N",
+    type=click.FloatRange(0, min_open=True),
+    help="Take at most so many read units a second from the table; by default as many as come.",
+)
+@click.option(
     "--from-s3-export",
     "s3_export",
     metavar="FOLDER",
@@ -74,20 +99,23 @@ def export(
     since: date | None,
     until: date | None,
     sources: Sequence[str],
+    segments: int,
+    read_units: float | None,
     s3_export: Path | None,
     as_json: bool,
 ) -> None:
-    """Export the table as files for Power BI: a star schema, one file a day.
-
-    \b
-      quill export --out powerbi
-      quill export --out powerbi --since 2026-11-20
-      quill export --out powerbi --since 2026-11-20 --until 2026-11-22 --kind metric
-      quill export --out powerbi --from-s3-export s3/AWSDynamoDB/01795341600000-a1b2c3d4
+    """Export the table for Power BI: a star schema, one file a day.
 
     With --since only those days are read and replaced. What is in the folder stays whole until
     the new files are put in its place; if that was cut off, the next export finishes it. For a
     large table let DynamoDB export to S3 and read that: docs/how-to/power-bi.md says how.
+
+    \b
+    Examples:
+      quill export --out powerbi
+      quill export --out powerbi --since 2026-11-20
+      quill export --out powerbi --since 2026-11-20 --until 2026-11-22 --kind metric
+      quill export --out powerbi --from-s3-export s3/AWSDynamoDB/01795341600000-a1b2c3d4
     """  # noqa: D301 -- click's mark for "keep these lines"
     if until is not None and (since is None or until <= since):
         raise click.UsageError("--until needs an earlier --since.")
@@ -95,7 +123,9 @@ def export(
         raise click.UsageError("--source goes with --since; without it all sources are exported.")
     if s3_export is not None and since is not None:
         raise click.UsageError("Give --from-s3-export or --since, not both.")
-    with _bar() as report:
+    if (segments != DEFAULT_SEGMENTS or read_units is not None) and (since or s3_export):
+        raise click.UsageError("--segments and --read-units are for reading the whole table.")
+    with interruptible(_WHOLE), _bar() as report:
         if s3_export is not None:
             done = export_from_s3(
                 s3_export, out, format=file_format, kinds=kinds or None, report=report
@@ -110,6 +140,8 @@ def export(
                     since=since,
                     until=until,
                     sources=sources,
+                    segments=segments,
+                    read_units=read_units,
                     report=report,
                 )
     if as_json:

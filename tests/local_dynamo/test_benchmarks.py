@@ -55,6 +55,13 @@ class TestReads:
             assert label in printed
         assert printed.count("list_by_agent is") == 2
 
+    def test_it_writes_files(self, capsys: pytest.CaptureFixture[str]) -> None:
+        only = ["quill", "pynamodb", "bare-http"]
+        assert reads(["--items", "60", "--rounds", "1", "--to-parquet", "--only", *only]) == 0
+        printed = capsys.readouterr().out
+        assert "60 items to Parquet" in printed
+        assert "quill export_files" in printed
+
     def test_it_shows_where_time_goes(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert reads(["--items", "60", "--profile", "quill"]) == 0
         printed = capsys.readouterr().out
