@@ -95,13 +95,14 @@ class TestApply:
         assert ttl_of(bare) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
         assert bare.schema.apply() == []
 
-    def test_ttl_turned_off_again_is_mended_again(self, quill: Quill) -> None:
-        botocore_of(quill).update_time_to_live(
-            TableName=quill.settings.table,
+    def test_ttl_turned_off_again_is_mended_again(self, bare: Quill) -> None:
+        bare.schema.apply()
+        botocore_of(bare).update_time_to_live(
+            TableName=bare.settings.table,
             TimeToLiveSpecification={"Enabled": False, "AttributeName": "ttl"},
         )
-        assert any("TTL" in step for step in quill.schema.apply())
-        assert ttl_of(quill)["TimeToLiveStatus"] == "ENABLED"
+        assert any("TTL" in step for step in bare.schema.apply())
+        assert ttl_of(bare)["TimeToLiveStatus"] == "ENABLED"
 
 
 class TestMismatch:
