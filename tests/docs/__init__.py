@@ -1,0 +1,1 @@
+"""Reads the pages of the documentation as sessions and runs what they show."""
