@@ -1,4 +1,4 @@
-"""The picture of the item collections in ``data-model.md``, drawn from the models.
+"""The picture of the item collections in ``explanation/data-model.md``, drawn from the models.
 
 ``python docs/picture.py`` draws it anew; a test sees to it that it is the one the models give.
 """
@@ -21,7 +21,7 @@ from quill_models.models import (
 )
 from quill_models.repositories.claims import put_claims
 
-PAGE = Path(__file__).parent / "data-model.md"
+PAGE = Path(__file__).parent / "explanation" / "data-model.md"
 BEGIN, END = "<!-- drawn by docs/picture.py -->\n", "<!-- end of the drawing -->\n"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SHARDS = 4

@@ -1,4 +1,4 @@
-"""The pictures in ``power-bi.md``, drawn from the declaration of the columns.
+"""The pictures in ``reference/export-files.md``, drawn from the declaration of the columns.
 
 ``python docs/star_picture.py`` draws them anew; a test sees to it that they are what is declared.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quill_models.export import TABLES, StarTable
 
-PAGE = Path(__file__).parent / "power-bi.md"
+PAGE = Path(__file__).parent / "reference" / "export-files.md"
 BEGIN, END = "<!-- drawn by docs/star_picture.py -->\n", "<!-- end of the drawing -->\n"
 
 

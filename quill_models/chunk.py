@@ -32,7 +32,7 @@ class Prefer(StrEnum):
     """What a bulk write is to save where it cannot save both."""
 
     SPEED = "speed"
-    """Transactions of up to a hundred items: the fewest requests, twice the table's write units."""
+    """In transactions of up to a hundred items, the fewest requests, at twice the write units."""
     COST = "cost"
     """Items that stand alone are written outside transactions, at half of that, 25 in a request."""
 

@@ -126,7 +126,7 @@ class DynamoDataStore:
         """The item under a key. One strongly consistent request; one read unit per 4 KB.
 
         Returns:
-            What was put, with ``.key`` and ``.expires_at``: numbers are `Decimal`, times the text
+            What was put, with ``.key`` and ``.expires_at``. Numbers are ``Decimal``, times the text
             they are stored as, tuples lists. ``None`` where there is none, or it has expired.
         """
         _check_key(key)

@@ -2,7 +2,7 @@
 
 One root, `QuillError`. Each message says what happened, to which key, and what to do next.
 Errors that also are a built-in kind (`ValueError`, `TimeoutError`) subclass it too, so that
-ordinary `except` clauses keep working.
+ordinary ``except`` clauses keep working.
 """
 
 from __future__ import annotations

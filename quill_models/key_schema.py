@@ -1,8 +1,8 @@
 """The key schema: which item lies under which key of the table and of each index.
 
-Every key of the package is composed here and nowhere else. ``docs/data-model.md`` shows the same
-as a table. The first component names the item collection, so that no two kinds share one unless
-they are meant to (an agent and its interactions).
+Every key of the package is composed here and nowhere else; ``docs/explanation/data-model.md``
+shows the same as a table. The first component names the item collection, so that no two kinds share
+one unless they are meant to (an agent and its interactions).
 
 Index keys that would gather a whole day, status or work list under one partition are spread over
 shards; the number of shards is stored with the table.

@@ -35,7 +35,11 @@ class Quill:
         settings: what it was made from.
         schema: makes and checks the table.
         store: plain items under plain keys.
-        agents, interactions, metrics, job_runs, webhook_events: the repositories.
+        agents: the repository of agents.
+        interactions: the repository of interactions.
+        metrics: the repository of metrics.
+        job_runs: the repository of job runs.
+        webhook_events: the repository of webhook events.
         migrations: brings a table that older versions made up to date.
     """
 
@@ -92,7 +96,7 @@ def connect(settings: Settings | None = None, *, clock: Clock = system_clock) ->
 
     Args:
         settings: see `Settings`.
-        clock: what tells the time for expiry, leases and stamps, as an aware UTC `datetime`.
+        clock: what tells the time for expiry, leases and stamps, as an aware UTC ``datetime``.
 
     Raises:
         ConfigurationError: a setting is wrong.

@@ -34,7 +34,7 @@ class WriteResult(Generic[M]):
 
     Attributes:
         outcome: see `Outcome`.
-        item: the model as it is stored now. For a `conflict` over an id that belongs to
+        item: the model as it is stored now. For a ``conflict`` over an id that belongs to
             another item, that other item.
     """
 

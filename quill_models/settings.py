@@ -45,30 +45,37 @@ class Settings:
     """What a connection needs to know.
 
     Attributes:
-        backend: ``DATA_BACKEND``, ``dynamodb-local`` (default) or ``aws``.
-        endpoint: ``DYNAMODB_ENDPOINT``. On ``dynamodb-local`` it defaults to
-            ``http://localhost:8000``; on ``aws`` it is ``None``, AWS's own, unless set.
-        table: ``QUILL_TABLE``, default ``quill``.
-        region: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``. On ``dynamodb-local`` it defaults to
-            ``us-west-2``; on ``aws`` ``None`` leaves it to the standard AWS chain (profile,
-            instance metadata).
-        webhook_retention: ``QUILL_WEBHOOK_RETENTION_DAYS`` (30), how long a webhook event is
-            remembered; ``None`` (0 days) for ever.
-        job_retention: ``QUILL_JOB_RETENTION_DAYS`` (90), likewise for job runs.
-        increment_retention: ``QUILL_INCREMENT_RETENTION_DAYS`` (0, for ever), how long it is
-            remembered that an increment was added to a metric.
-        max_attempts: ``QUILL_MAX_ATTEMPTS`` (5), after so many failed attempts a webhook event is
-            ``dead``.
-        deadline: ``QUILL_DEADLINE_SECONDS`` (15), how long each request is sent again while the
+        backend: ``DATA_BACKEND``: ``dynamodb-local`` or ``aws``. Default: ``dynamodb-local``.
+        endpoint: ``DYNAMODB_ENDPOINT``: where the server is; on ``aws`` only for a VPC endpoint
+            or another engine that is compatible. Default: ``http://localhost:8000``; on ``aws``
+            AWS's own (``None``).
+        table: ``QUILL_TABLE``: the name of the table. Default: ``quill``.
+        region: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``: the region. Default: ``us-west-2``; on
+            ``aws`` what the AWS profile or the machine says (``None``).
+        webhook_retention: ``QUILL_WEBHOOK_RETENTION_DAYS``: how many days webhook events are
+            remembered; 0 for ever (``None``). Default: ``30``.
+        job_retention: ``QUILL_JOB_RETENTION_DAYS``: how many days job runs are kept; 0 for ever
+            (``None``). Default: ``90``.
+        increment_retention: ``QUILL_INCREMENT_RETENTION_DAYS``: how many days it is known that an
+            increment was added to a metric; 0 for ever (``None``). One that comes again later
+            counts again. Default: ``0``.
+        max_attempts: ``QUILL_MAX_ATTEMPTS``: after so many failed attempts a webhook event is
+            ``dead``. Default: ``5``.
+        deadline: ``QUILL_DEADLINE_SECONDS``: how many seconds each request is sent again while the
             table throttles it, fails or does not answer. No try begins later, but for the second
-            and third, however long those before them took; 0 is one try.
-        protect_table: ``QUILL_PROTECT_TABLE``, ``true`` or ``false``: whether `Schema.apply` turns
-            on point-in-time recovery and deletion protection; by default on ``aws`` only.
-        kms_key: ``QUILL_KMS_KEY``, what `Schema.apply` encrypts the table with: the id or ARN of a
-            KMS key, or ``aws-managed`` for AWS's own in the account; by default whatever it is.
-        tags: ``QUILL_TAGS``, as in ``team=data,stage=live``, that `Schema.apply` gives the table.
-        local_home: ``DYNAMODB_LOCAL_HOME``, a folder that holds ``DynamoDBLocal.jar``.
-        java_home: ``JAVA_HOME``, where ``quill local start`` looks for Java first.
+            and third, however long those before them took; 0 is one try. Default: ``15``.
+        protect_table: ``QUILL_PROTECT_TABLE``: whether ``quill schema apply`` turns on
+            point-in-time recovery and deletion protection, ``true`` or ``false``. Default:
+            ``false``; on ``aws`` ``true`` (``None``).
+        kms_key: ``QUILL_KMS_KEY``: what ``quill schema apply`` encrypts the table with: the id or
+            ARN of a KMS key, or ``aws-managed`` for AWS's own in the account. Default: as it is
+            (``None``).
+        tags: ``QUILL_TAGS``: tags that ``quill schema apply`` gives the table, as in
+            ``team=data,stage=live``. Default: none.
+        local_home: ``DYNAMODB_LOCAL_HOME``: a folder that holds ``DynamoDBLocal.jar``. Default:
+            fetched once (``None``).
+        java_home: ``JAVA_HOME``: where ``quill local start`` looks for Java first. Default: the
+            path, then the extra ``local`` (``None``).
 
     Raises:
         ConfigurationError: a value that is not allowed; the message names the variable.

@@ -17,7 +17,7 @@ from quill_models.raw_item import RawItem
 
 __all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "ShardCount", "Shards"]
 
-# Enough for a thousand events a second; see docs/scaling.md.
+# Enough for a thousand events a second; see docs/explanation/scaling.md.
 DEFAULT_SHARDS = 4
 MOST_SHARDS = 1000
 # How old a process's knowledge may be, and how long writers wait for all readers to know.

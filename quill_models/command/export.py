@@ -87,7 +87,7 @@ def export(
 
     With --since only those days are read and replaced. What is in the folder stays whole until
     the new files are put in its place; if that was cut off, the next export finishes it. For a
-    large table let DynamoDB export to S3 and read that: docs/power-bi.md says how.
+    large table let DynamoDB export to S3 and read that: docs/how-to/power-bi.md says how.
     """  # noqa: D301 -- click's mark for "keep these lines"
     if until is not None and (since is None or until <= since):
         raise click.UsageError("--until needs an earlier --since.")

@@ -1,6 +1,6 @@
 """One HubSpot event: which of its fields identify it, and the model it becomes.
 
-Why these fields, and why ``eventId`` alone will not do: ``docs/idempotency.md``.
+Why these fields, and why ``eventId`` alone will not do: ``docs/explanation/idempotency.md``.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Progress:
     """How far a backfill is.
 
     Attributes:
-        seen, changed: items that were walked past, and those of them that were changed, also by
-            earlier attempts.
+        seen: items that were walked past, also by earlier attempts.
+        changed: those of them that were changed.
         total: about how many there are, as ``DescribeTable`` says; on AWS hours old.
         rate: items a second that this attempt walks past.
         left: about how many seconds are left; ``None`` where that cannot be told yet.

@@ -26,13 +26,17 @@ class Applied:
     """What the table knows of a migration.
 
     Attributes:
-        number, name, description: of its file.
+        number: of its file.
+        name: of its file.
+        description: of its file.
         checksum: of the file as it was run.
         applied_at: when it was done.
         seconds: how long it took, the last attempt alone.
-        owner, fencing_token: of the migrator's run. No token where the table was created with all
-            that the migration brings.
-        seen, changed: how many items its backfills walked past, and how many of them they changed.
+        owner: of the migrator's run.
+        fencing_token: of the migrator's run; ``None`` where the table was created with all that the
+            migration brings.
+        seen: how many items its backfills walked past.
+        changed: how many of them they changed.
     """
 
     number: int

@@ -50,7 +50,9 @@ class Standing:
     """One migration, as its file and the table have it.
 
     Attributes:
-        number, name, description: of the file; where there is none, of the history.
+        number: of the file; where there is none, of the history.
+        name: likewise.
+        description: likewise.
         state: ``applied``; ``pending``; ``changed`` where the file is not the one that was
             applied; ``unknown`` where there is no such file.
         checksum: of the file.

@@ -18,7 +18,8 @@ class Segment:
     Attributes:
         start: the key after which the next page begins; ``None`` for the beginning.
         ended: whether there is no next page.
-        seen, changed: how many items it was walked past, and how many of them were changed.
+        seen: how many items it was walked past.
+        changed: how many of them were changed.
     """
 
     start: RawItem | None = None

@@ -25,7 +25,9 @@ class Increment:
     The event and the bucket are its identity: another amount for both is no other increment.
 
     Attributes:
-        scope, name, grain: of the metric, see `Metric`.
+        scope: of the metric, as `Metric.scope`.
+        name: of the metric.
+        grain: of the metric, as `Metric.grain`.
         at: when it happened; falls into the bucket to add to.
         amount: how much to add; up to 38 digits, below zero to take away.
         event_key: of the event that brings it about. Unique across sources: put the source into

@@ -43,13 +43,17 @@ class Interaction(QuillModel):
 
     Attributes:
         interaction_id: the identity.
-        source, external_id: where it comes from and its id there; the pair is unique. Both or
-            neither.
-        agent_id, contact_id: who took part, where known.
-        channel, direction: see `Channel` and `Direction`.
-        started_at, ended_at: aware times.
+        source: where it comes from; with ``external_id``, or neither.
+        external_id: its id there. The pair is unique.
+        agent_id: who of the agents took part, where known.
+        contact_id: which contact took part, where known.
+        channel: a `Channel`.
+        direction: a `Direction`.
+        started_at: an aware time.
+        ended_at: an aware time.
         duration_seconds: as the source gives it; not computed.
-        outcome, subject: free text.
+        outcome: free text.
+        subject: free text.
         attributes: whatever else the source has, any JSON.
         source_updated_at: when the source changed it.
     """

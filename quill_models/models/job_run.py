@@ -29,13 +29,17 @@ class JobRun(QuillModel):
     """The state of one job for one window.
 
     Attributes:
-        job_name, window: the identity.
+        job_name: the identity, together with ``window``.
+        window: the slice of work, in the ETL's own words.
         run_id: of the present attempt.
         status: ``running``, ``succeeded``, ``failed`` or ``cancelled``.
         attempt: counted from 1.
         owner: the host and process of the present attempt.
         fencing_token: grows with each attempt; a holder with a smaller one can write nothing.
-        started_at, heartbeat_at, lease_expires_at, finished_at: of the present attempt.
+        started_at: when the present attempt began.
+        heartbeat_at: when it last wrote.
+        lease_expires_at: from when on another may take over.
+        finished_at: when it ended.
         checkpoint: what the job saved to go on from, any JSON.
         stats: what the job counted, any JSON.
         error: of a failed attempt: ``type``, ``message``, ``traceback``.

@@ -36,9 +36,11 @@ class WebhookEvent(QuillModel):
     """One event of a source.
 
     Attributes:
-        source, event_key: the identity: what a redelivery keeps and two events never share.
+        source: the identity, together with ``event_key``.
+        event_key: what a redelivery keeps and two events of a source never share.
         event_type: such as ``contact.propertyChange``.
-        object_type, object_id: what it is about, where it is about one object.
+        object_type: of what it is about, where it is about one object.
+        object_id: its id.
         occurred_at: when it happened, by the source's clock.
         received_at: when it first came in.
         payload: as received, any JSON.

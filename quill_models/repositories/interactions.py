@@ -35,8 +35,8 @@ class Interactions:
         twice the write units.
 
         Returns:
-            ``created``, ``duplicate``, or ``conflict``: the identity is stored with other
-            content, or the external id belongs to the interaction in ``item``.
+            ``created``, ``duplicate``, or ``conflict`` (the identity is stored with other
+            content, or the external id belongs to the interaction in ``item``).
         """
         return send(self._table, RecordFact(self._table, interaction))
 

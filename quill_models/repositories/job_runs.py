@@ -66,7 +66,7 @@ class JobRuns:
         the window can be started again. Two requests.
 
         Returns:
-            The run as it is now: ``cancelled``, or as it ended before. ``None`` where there is
+            The run as it is now, ``cancelled`` or as it ended before; ``None`` where there is
             none.
         """
         run = self.get(job_name, window)

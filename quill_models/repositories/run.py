@@ -93,7 +93,7 @@ class Run:
 
     @property
     def is_sure(self) -> bool:
-        """Whether nobody else can have taken over: the lease was renewed, and has time left.
+        """Whether nobody else can have taken over, as the lease was renewed and has time left.
 
         Measured on this machine from before the last renewal was sent, whatever its clock does.
         Ask it, or call `check`, before a step that only one process may do.

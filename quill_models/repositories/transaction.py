@@ -30,12 +30,15 @@ class Transaction:
     """Gathers writes inside its ``with`` block and does all or none of them at its end.
 
     An exception in the block leaves everything as it was. What is stored already with the same
-    content (`duplicate`, `unchanged`), and what is older than what is stored (`stale`), does not
-    stand in the way of the rest. One request where nothing stands in the way, at twice the write
-    units; one more for each time that something does.
+    content (``duplicate``, ``unchanged``), and what is older than what is stored (``stale``), does
+    not stand in the way of the rest. One request where nothing stands in the way, at twice the
+    write units; one more for each time that something does.
 
     Attributes:
-        agents, interactions, metrics, webhook_events: the writes that can be gathered.
+        agents: ``put``, as `Agents.put`.
+        interactions: ``record`` and ``put``, as those of `Interactions`.
+        metrics: ``put`` and ``add``, as those of `Metrics`.
+        webhook_events: ``record``, ``complete`` and ``fail``, as those of `WebhookEvents`.
         results: what each write did, in order, once the block has been left.
     """
 

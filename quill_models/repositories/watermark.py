@@ -27,7 +27,8 @@ class Watermark:
     """How far a job has come in a source: a time, a number or a text that only grows.
 
     Attributes:
-        job_name, source: whose.
+        job_name: whose.
+        source: in which source.
     """
 
     def __init__(self, table: Table, job_name: str, source: str) -> None:

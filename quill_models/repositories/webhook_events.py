@@ -121,7 +121,7 @@ class WebhookEvents:
                 attempt, up to an hour.
 
         Returns:
-            The event: ``failed``, or ``dead`` after as many attempts as the settings allow.
+            The event, ``failed``, or ``dead`` after as many attempts as the settings allow.
 
         Raises:
             LeaseLost: the event is not held, or no longer; nothing was written.

@@ -1,4 +1,4 @@
-"""Every question of ``docs/data-model.md``: its answer, its order and its price.
+"""Every question of ``docs/explanation/data-model.md``: its answer, its order and its price.
 
 On a table that holds items of every kind, hundreds of them of no concern to the question, and
 identities that are easily taken for one another. What is expected is worked out in plain Python

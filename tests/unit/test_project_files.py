@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import runpy
 import tomllib
@@ -12,9 +13,10 @@ import pytest
 import yaml
 
 import quill_models
-from quill_models.settings import Settings
+from quill_models.settings import Backend, Settings
 
 ROOT = Path(__file__).parents[2]
+settings_table = runpy.run_path(str(ROOT / "docs" / "settings_table.py"))
 
 
 def project() -> dict[str, Any]:
@@ -41,15 +43,55 @@ def test_env_example_is_read_and_gives_the_defaults() -> None:
     assert Settings.load(ROOT / ".env.example", environ={}) == Settings()
 
 
-def test_env_example_and_readme_name_every_variable_that_is_read() -> None:
-    source = (ROOT / "quill_models" / "settings.py").read_text()
-    read = set(re.findall(r'value\("([A-Z_]+)"', source)) | {"DYNAMODB_ENDPOINT"}
+class Asked(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        self.names.add(str(name))
+        return super().__contains__(name)
+
+
+def test_every_variable_that_is_read_is_documented_and_no_other() -> None:
+    environ = Asked()
+    Settings.load(env_file=None, environ=environ)
+    documented = {name for each in settings_table["settings"]() for name in each.variables}
+    assert documented == environ.names
     # The fallbacks of AWS and Java are named after their owners' documentation.
-    read -= {"AWS_DEFAULT_REGION", "JAVA_HOME"}
-    assert len(read) >= 7
-    for name in (".env.example", "README.md"):
-        text = (ROOT / name).read_text()
-        assert not [variable for variable in read if variable not in text], name
+    example = (ROOT / ".env.example").read_text()
+    for name in documented - {"AWS_DEFAULT_REGION", "JAVA_HOME"}:
+        assert name in example
+
+
+def test_every_field_of_the_settings_is_documented_in_its_order() -> None:
+    documented = [each.field for each in settings_table["settings"]()]
+    assert documented == [each.name for each in dataclasses.fields(Settings)]
+
+
+def test_documented_defaults_of_the_settings_are_what_they_are_without() -> None:
+    given = {
+        each.variables[0]: literal[1]
+        for each in settings_table["settings"]()
+        if (literal := re.match("`([^`]+)`", each.default))
+    }
+    assert len(given) >= 8
+    # Left out, it stands for `false` here and `true` on AWS.
+    assert given.pop("QUILL_PROTECT_TABLE") == "false"
+    assert Settings.load(None, environ=given) == Settings()
+    assert not Settings().protected
+    assert Settings(backend=Backend.AWS).protected
+
+
+def test_tables_of_the_settings_are_what_their_class_says() -> None:
+    for page, table in (
+        ("README.md", "for_readme"),
+        ("docs/reference/settings.md", "for_reference"),
+    ):
+        text = (ROOT / page).read_text()
+        assert settings_table[table]() in text, "run python docs/settings_table.py"
 
 
 def test_every_dependency_has_a_pin_and_no_pin_has_an_address() -> None:
@@ -73,7 +115,11 @@ def test_changelog_has_what_is_not_released_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "name"), [("picture.py", "data-model.md"), ("star_picture.py", "power-bi.md")]
+    ("script", "name"),
+    [
+        ("picture.py", "explanation/data-model.md"),
+        ("star_picture.py", "reference/export-files.md"),
+    ],
 )
 def test_the_pictures_are_what_the_package_declares(script: str, name: str) -> None:
     drawing = runpy.run_path(str(ROOT / "docs" / script))
@@ -83,8 +129,8 @@ def test_the_pictures_are_what_the_package_declares(script: str, name: str) -> N
 
 
 def test_relative_links_of_the_docs_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert len(pages) >= 4
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    assert len(pages) >= 20
     for page in pages:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,96 @@
+"""How the site is built: ``sphinx-build -W -n docs build/docs``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docutils import nodes
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+from sphinx.domains.python import PyXRefRole
+from sphinx.environment import BuildEnvironment
+
+from quill_models import __version__
+
+project = "quill-models"
+release = __version__
+copyright = "the authors of quill-models"  # noqa: A001 -- the name that Sphinx reads
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+
+html_theme = "furo"
+html_title = project
+html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False
+
+myst_heading_anchors = 4
+highlight_language = "none"
+
+# Docstrings name things of Python in single backticks, as short as a reader of the code needs.
+default_role = "py:named"
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+autodoc_preserve_defaults = True
+# Named as what they are, and not as what they are made of.
+autodoc_type_aliases = {
+    "Clock": "quill_models.clock.Clock",
+    "Mark": "quill_models.repositories.watermark.Mark",
+    "Handler": "quill_models.repositories.processing.Handler",
+}
+python_maximum_signature_line_length = 100
+napoleon_numpy_docstring = False
+napoleon_attr_annotations = False
+
+# What is not ours is named and not linked: no other site is asked when this one is built.
+nitpick_ignore_regex = [
+    ("py:class", r"(collections|datetime|decimal|enum|pathlib|threading|typing)\..*"),
+    # Type variables.
+    ("py:(class|obj)", r"quill_models\.(query|results)\.M"),
+]
+
+
+class _Named(PyXRefRole):
+    """A thing of this package by the end of its name, from wherever it is named."""
+
+    def process_link(
+        self,
+        env: BuildEnvironment,
+        refnode: nodes.Element,
+        has_explicit_title: bool,  # noqa: FBT001 -- Sphinx's
+        title: str,
+        target: str,
+    ) -> tuple[str, str]:
+        title, target = super().process_link(env, refnode, has_explicit_title, title, target)
+        refnode["reftype"], refnode["refspecific"] = "obj", True
+        return title, target
+
+
+def _without_wiring(
+    _app: Sphinx,
+    what: str,
+    _name: str,
+    _obj: Any,
+    _options: Any,
+    signature: str | None,
+    _returns: str | None,
+) -> tuple[str, str] | None:
+    """No constructor's parameters where a `Quill` makes the object, and not its user."""
+    if what == "class" and (signature or "").startswith("(table:"):
+        return "", ""
+    return None
+
+
+def _as_it_stands(_app: Sphinx, _context: Any, lines: list[str]) -> None:
+    """The help of a command is plain text: a `*` in it is no markup."""
+    lines[:] = [line.replace("*", r"\*").replace("`", r"\`") for line in lines]
+
+
+def setup(app: Sphinx) -> None:
+    """What the settings above cannot say."""
+    app.add_role_to_domain("py", "named", _Named())
+    app.add_lexer("powerquery", TextLexer)
+    app.connect("autodoc-process-signature", _without_wiring)
+    app.connect("sphinx-click-process-description", _as_it_stands)
