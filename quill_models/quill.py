@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from quill_models.clock import Clock, system_clock
 from quill_models.current import enter, leave
-from quill_models.datastore import DynamoDataStore
-from quill_models.migrations import Migrations
-from quill_models.repositories import (
-    Agents,
-    Interactions,
-    JobRuns,
-    Metrics,
-    Transaction,
-    WebhookEvents,
-)
-from quill_models.schema import Schema
 from quill_models.settings import Settings
 from quill_models.table import Table
+
+if TYPE_CHECKING:
+    # Each is loaded when it is first used: a function that records events and nothing else does
+    # not wait for migrations to be imported.
+    from quill_models.datastore import DynamoDataStore
+    from quill_models.migrations import Migrations
+    from quill_models.repositories import (
+        Agents,
+        Interactions,
+        JobRuns,
+        Metrics,
+        Transaction,
+        WebhookEvents,
+    )
+    from quill_models.schema import Schema
 
 __all__ = ["Quill", "connect"]
 
@@ -46,15 +51,66 @@ class Quill:
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self._table = Table(settings, clock)
-        self.store = DynamoDataStore(self._table)
-        self.agents = Agents(self._table)
-        self.interactions = Interactions(self._table)
-        self.metrics = Metrics(self._table)
-        self.job_runs = JobRuns(self._table)
-        self.webhook_events = WebhookEvents(self._table)
-        self.migrations = Migrations(self._table, self.job_runs)
-        # A new table needs none of them.
-        self.schema = Schema(self._table, created=self.migrations.record_created)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Makes the table, compares it with what the models declare, brings it up to date."""
+        from quill_models.schema import Schema
+
+        def created() -> None:
+            # A new table needs no migration.
+            self.migrations.record_created()
+
+        return Schema(self._table, created=created)
+
+    @cached_property
+    def store(self) -> DynamoDataStore:
+        """Plain items under plain keys."""
+        from quill_models.datastore import DynamoDataStore
+
+        return DynamoDataStore(self._table)
+
+    @cached_property
+    def agents(self) -> Agents:
+        """Those who handle interactions."""
+        from quill_models.repositories import Agents
+
+        return Agents(self._table)
+
+    @cached_property
+    def interactions(self) -> Interactions:
+        """Calls, emails, chats … between an agent and a contact."""
+        from quill_models.repositories import Interactions
+
+        return Interactions(self._table)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Numbers by scope, name and bucket of time."""
+        from quill_models.repositories import Metrics
+
+        return Metrics(self._table)
+
+    @cached_property
+    def job_runs(self) -> JobRuns:
+        """Runs of jobs, their leases, and how far they have come."""
+        from quill_models.repositories import JobRuns
+
+        return JobRuns(self._table)
+
+    @cached_property
+    def webhook_events(self) -> WebhookEvents:
+        """Events of sources, remembered once, and the queue of those to work on."""
+        from quill_models.repositories import WebhookEvents
+
+        return WebhookEvents(self._table)
+
+    @cached_property
+    def migrations(self) -> Migrations:
+        """Bring a table that an older version made up to date."""
+        from quill_models.migrations import Migrations
+
+        return Migrations(self._table, self.job_runs)
 
     @property
     def table(self) -> Table:
@@ -64,6 +120,8 @@ class Quill:
     def transaction(self) -> Transaction:
         """Writes of several repositories that are done all or not at all; see `Transaction`.
 
+        No request before the end of its block.
+
         .. code-block:: python
 
             with quill.transaction() as tx:
@@ -71,10 +129,12 @@ class Quill:
                 tx.metrics.add(increment)
                 tx.webhook_events.complete(event)
         """
+        from quill_models.repositories import Transaction
+
         return Transaction(self._table)
 
     def close(self) -> None:
-        """Close the connections. A later call opens new ones."""
+        """Close the connections. A later call opens new ones. No request."""
         self._table.close()
 
     def __enter__(self) -> Self:
@@ -97,6 +157,9 @@ def connect(settings: Settings | None = None, *, clock: Clock = system_clock) ->
     Args:
         settings: see `Settings`.
         clock: what tells the time for expiry, leases and stamps, as an aware UTC ``datetime``.
+
+    Returns:
+        The connection, which opens nothing before its first use.
 
     Raises:
         ConfigurationError: a setting is wrong.

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
 from quill_models.errors import ConfigurationError
 
 __all__ = ["Backend", "Settings"]
@@ -208,6 +206,11 @@ def _layers(
 
 def _read_env_file(path: Path) -> dict[str, str]:
     try:
+        if not path.exists():
+            return {}
+        # Only where there is something to read, as in production there mostly is not.
+        from dotenv import dotenv_values  # noqa: PLC0415
+
         # No interpolation: a `$` in a value is a `$`, and no second reader of the environment.
         found = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:

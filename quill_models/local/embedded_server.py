@@ -7,12 +7,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from quill_models.errors import LocalServerError
 from quill_models.local.distribution import find_or_fetch
@@ -27,11 +27,13 @@ from quill_models.local.process import (
 )
 from quill_models.local.sources import Report
 
-__all__ = ["EmbeddedServer", "embedded"]
+__all__ = ["EmbeddedServer", "embedded", "on_a_free_port"]
+
+T = TypeVar("T")
 
 _ATTEMPTS: Final = 5
-_START_LIMIT: Final = timedelta(seconds=60)
-_END_PATIENCE: Final = timedelta(seconds=15)
+START_LIMIT: Final = timedelta(seconds=60)
+END_PATIENCE: Final = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,22 +107,34 @@ class _Running:
             with suppress(OSError):
                 self.watcher.stdin.close()
         try:
-            self.watcher.wait(_END_PATIENCE.total_seconds())
+            self.watcher.wait(END_PATIENCE.total_seconds())
         except subprocess.TimeoutExpired:
             self.watcher.kill()
             self.watcher.wait()
         # What follows is for a watcher that was killed.
-        self.process.end(_END_PATIENCE)
+        self.process.end(END_PATIENCE)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _start(
     java: Path, distribution: Path, *, in_memory: bool, folder: Path | None
 ) -> tuple[EmbeddedServer, _Running]:
+    def start(port: int) -> tuple[EmbeddedServer, _Running]:
+        with _folders(folder) as (home, scratch):
+            return _start_at(port, java, distribution, home, scratch, in_memory=in_memory)
+
+    return on_a_free_port(start)
+
+
+def on_a_free_port(start: Callable[[int], T]) -> T:
+    """Start a server at a port that is free, and at another one where it was taken meanwhile.
+
+    Raises:
+        LocalServerError: it cannot be started.
+    """
     for _ in range(_ATTEMPTS):
         try:
-            with _folders(folder) as (home, scratch):
-                return _start_once(java, distribution, home, scratch, in_memory=in_memory)
+            return start(_free_port())
         except PortLostError:
             continue
         except OSError as error:
@@ -141,17 +155,17 @@ def _folders(given: Path | None) -> Iterator[tuple[Path, Path]]:
         raise
 
 
-def _start_once(
-    java: Path, distribution: Path, home: Path, scratch: Path, *, in_memory: bool
+def _start_at(
+    port: int, java: Path, distribution: Path, home: Path, scratch: Path, *, in_memory: bool
 ) -> tuple[EmbeddedServer, _Running]:
     data_dir = None if in_memory else home / "data"
     (data_dir or home).mkdir(parents=True, exist_ok=True)
-    log, port = home / "server.log", _free_port()
+    log = home / "server.log"
     command = command_line(java, port=port, data_dir=data_dir, temporary=scratch)
     watcher, process = launch_watched(command, distribution=distribution, log=log, scratch=scratch)
     running = _Running(process=process, watcher=watcher, scratch=scratch, owner=os.getpid())
     try:
-        wait_until_ready(process, port=port, log=log, limit=_START_LIMIT)
+        wait_until_ready(process, port=port, log=log, limit=START_LIMIT)
     except BaseException:
         running.end()
         raise

@@ -8,10 +8,13 @@ killed. Nothing in that process can do this after a SIGKILL. Linux's "signal me 
 dies" follows the parent's thread rather than the process, and would have to be set up between
 fork and exec, which is not safe beside other threads.
 
+``held`` starts a process that stays Java's parent and ends it when whoever holds a lock lets go of
+it, ends or is killed; the process that asked for it may end long before that.
+
 Run with Python's ``-I -S``, hence the standard library only. Arguments: the mode, the folder to
 run in, the log file, a folder to remove at the end (or an empty text), the pid of the process that
-asks, then the command. On standard output comes one line of JSON, ``{"pid": …}`` or
-``{"error": …}``.
+asks or the file of the lock, then the command. On standard output comes one line of JSON,
+``{"pid": …}`` or ``{"error": …}``.
 """
 
 import json
@@ -21,7 +24,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOOK_AFTER_PARENT_SECONDS = 0.5
 END_SECONDS = 10
@@ -49,23 +57,73 @@ def launch(folder: str, log: str, command: list[str]) -> "subprocess.Popen[bytes
 
 def watch(process: "subprocess.Popen[bytes]", parent: int) -> None:
     """Return when it is time to end: told so, or the parent is gone."""
+    # The pipe alone is not enough: children that the parent forked hold its other end open too.
+    # On standard input comes a byte, or the end of the pipe.
+    wait(
+        process,
+        until=lambda: os.read(sys.stdin.fileno(), 1),
+        or_not=lambda: os.name != "posix" or os.getppid() == parent,
+    )
+
+
+def wait(
+    process: "subprocess.Popen[bytes]",
+    *,
+    until: "Callable[[], object]",
+    or_not: "Callable[[], bool]" = lambda: True,
+) -> None:
+    """Return when one function returns, the other is no longer true, or a signal comes."""
     over = threading.Event()
 
     def wait_for_word() -> None:
-        # A byte, or the end of the pipe.
-        os.read(sys.stdin.fileno(), 1)
+        until()
         over.set()
 
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: over.set())
     threading.Thread(target=wait_for_word, daemon=True).start()
-    # The pipe alone is not enough: children that the parent forked hold its other end open too.
-    while os.name != "posix" or os.getppid() == parent:
+    while or_not():
         if over.wait(LOOK_AFTER_PARENT_SECONDS):
             return
         # Asked after, a dead process goes; its log stays until the parent has read it.
         process.poll()
+
+
+def released(lock: str) -> None:
+    """Return when nobody holds the lock any more, or its file is gone."""
+    try:
+        with Path(lock).open("r+b") as file:
+            if sys.platform == "win32":
+                import msvcrt  # noqa: PLC0415
+
+                while True:
+                    try:
+                        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                    except OSError:
+                        time.sleep(LOOK_AFTER_PARENT_SECONDS)
+                    else:
+                        return
+            import fcntl  # noqa: PLC0415
+
+            fcntl.lockf(file, fcntl.LOCK_EX)
+    except OSError:
+        return
+
+
+def hand_over(arguments: list[str]) -> int:
+    """Go on in a process that is no child of whoever asked, and pass on its one line."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", __file__, "holding", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),
+    )
+    line = process.stdout.readline() if process.stdout is not None else b""
+    print(line.decode(), end="", flush=True)  # noqa: T201
+    return 0 if b"pid" in line else 1
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -78,12 +136,17 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def main(mode: str, folder: str, log: str, scratch: str, parent: str, *command: str) -> int:
+def main(mode: str, folder: str, log: str, scratch: str, owner: str, *command: str) -> int:
     """Do what the arguments ask for; the exit status."""
+    if mode == "held":
+        return hand_over([folder, log, scratch, owner, *command])
     process = launch(folder, log, list(command))
-    if process is not None and mode == "watched":
+    if process is not None and mode != "detached":
         try:
-            watch(process, int(parent))
+            if mode == "watched":
+                watch(process, int(owner))
+            else:
+                wait(process, until=lambda: released(owner))
         finally:
             end(process)
     if scratch:

@@ -25,6 +25,7 @@ __all__ = [
     "command_line",
     "find_by_argument",
     "launch_detached",
+    "launch_held",
     "launch_watched",
     "require_psutil",
     "wait_until_ready",
@@ -134,11 +135,12 @@ class JavaProcess:
                 return
             with _translated(), suppress(psutil.NoSuchProcess):
                 getattr(found, signal)()
-            if self._ends_within(patience):
+            if self.ends_within(patience):
                 return
         raise LocalServerError(f"DynamoDB Local, process {self.pid}, does not end.")
 
-    def _ends_within(self, patience: timedelta) -> bool:
+    def ends_within(self, patience: timedelta) -> bool:
+        """Wait for its end, so long at most; whether it came."""
         # Not by way of psutil's own wait: where nobody asks after dead processes, as in a
         # container whose first process is no init, that one waits for ever.
         deadline = time.monotonic() + patience.total_seconds()
@@ -227,18 +229,25 @@ def launch_detached(command: list[str], *, distribution: Path, log: Path) -> Jav
     Raises:
         LocalServerError: it could not be started.
     """
-    try:
-        done = subprocess.run(  # noqa: S603
-            _launcher("detached", distribution, log, None, command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_LAUNCH_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
-    return _launched(done.stdout, log)
+    return _started(_launcher("detached", distribution, log, None, command, owner=os.getpid()), log)
+
+
+def launch_held(
+    command: list[str], *, distribution: Path, log: Path, scratch: Path, lock: Path
+) -> JavaProcess:
+    """Start a server that outlives this process, and ends with whoever holds a lock.
+
+    Args:
+        command: from `command_line`.
+        distribution: the folder to run it in.
+        log: the file for its output.
+        scratch: a folder to remove when the server has ended.
+        lock: a file that another process has locked (by ``fcntl.lockf`` where there is such).
+
+    Raises:
+        LocalServerError: it could not be started.
+    """
+    return _started(_launcher("held", distribution, log, scratch, command, owner=lock), log)
 
 
 def launch_watched(
@@ -261,7 +270,7 @@ def launch_watched(
     """
     try:
         watcher = subprocess.Popen(  # noqa: S603
-            _launcher("watched", distribution, log, scratch, command),
+            _launcher("watched", distribution, log, scratch, command, owner=os.getpid()),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -279,12 +288,33 @@ def launch_watched(
         raise
 
 
+def _started(launcher: list[str], log: Path) -> JavaProcess:
+    try:
+        done = subprocess.run(  # noqa: S603
+            launcher,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_LAUNCH_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
+    return _launched(done.stdout, log)
+
+
 def _launcher(
-    mode: str, distribution: Path, log: Path, scratch: Path | None, command: list[str]
+    mode: str,
+    distribution: Path,
+    log: Path,
+    scratch: Path | None,
+    command: list[str],
+    *,
+    owner: int | Path,
 ) -> list[str]:
     python = [sys.executable, "-I", "-S", str(_LAUNCHER)]
     paths = [str(distribution), str(log), str(scratch or "")]
-    return [*python, mode, *paths, str(os.getpid()), *command]
+    return [*python, mode, *paths, str(owner), *command]
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

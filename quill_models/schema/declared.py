@@ -20,7 +20,7 @@ class Declared:
     Attributes:
         table: as `declared_table`.
         stream: whether a stream is wanted; without it none is made, and none is turned off.
-        ttl: the attribute of TTL.
+        ttl: the attribute of TTL; ``None`` leaves it as it is.
         protected: whether point-in-time recovery and deletion protection shall be on; where they
             need not be, they are left as they are.
         kms_key: what encrypts it, as `Settings.kms_key`; ``None`` leaves it as it is.
@@ -29,18 +29,18 @@ class Declared:
 
     table: Mapping[str, Any]
     stream: bool
-    ttl: str
+    ttl: str | None
     protected: bool
     kms_key: str | None
     tags: Mapping[str, str]
 
     @classmethod
-    def of(cls, settings: Settings, *, stream: bool = True) -> Declared:
+    def of(cls, settings: Settings, *, stream: bool = True, ttl: bool = True) -> Declared:
         """What the models declare and the settings add."""
         return cls(
             table=declared_table(),
             stream=stream,
-            ttl=TTL,
+            ttl=TTL if ttl else None,
             protected=settings.protected,
             kms_key=settings.kms_key,
             tags=settings.tags,

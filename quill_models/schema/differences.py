@@ -209,6 +209,8 @@ def _stream(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
 
 
 def _ttl(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
+    if declared.ttl is None:
+        return
     on = live.ttl["TimeToLiveStatus"] in {"ENABLED", "ENABLING"}
     attribute = live.ttl.get("AttributeName")
     if on and attribute == declared.ttl:

@@ -26,7 +26,7 @@ class Live:
 
     Attributes:
         table: as ``DescribeTable`` has it.
-        ttl: as ``DescribeTimeToLive`` has it.
+        ttl: as ``DescribeTimeToLive`` has it; empty where it does not matter.
         point_in_time_recovery: whether it is on; ``None`` where it does not matter, or the server
             has none.
         tags: ``None`` where they do not matter, or the server has none.
@@ -57,7 +57,10 @@ def is_local(live: Mapping[str, Any]) -> bool:
 
 
 def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live:
-    """The rest of what is to be known of a described table. One request, up to three on AWS."""
+    """The rest of what is to be known of a described table. One request, up to three on AWS.
+
+    None where TTL does not matter, and it is not to be protected or tagged.
+    """
     missing: list[str] = []
 
     def if_known(what: str, read: Callable[[], T]) -> T | None:
@@ -81,7 +84,7 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
     return Live(
         encrypts=encrypts,
         table=live,
-        ttl=table.request("describe_time_to_live")["TimeToLiveDescription"],
+        ttl=_ttl(table) if declared.ttl is not None else {},
         point_in_time_recovery=recovery,
         tags=tags,
         missing=tuple(missing),
@@ -106,6 +109,11 @@ def indexes_of(live: Mapping[str, Any]) -> list[dict[str, Any]]:
 def billing_mode_of(live: Mapping[str, Any]) -> str:
     """A table that was never on demand says nothing of it."""
     return str(live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"))
+
+
+def _ttl(table: Table) -> dict[str, Any]:
+    found: dict[str, Any] = table.request("describe_time_to_live")["TimeToLiveDescription"]
+    return found
 
 
 def _recovery(table: Table) -> bool:

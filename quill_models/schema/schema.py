@@ -59,6 +59,7 @@ class Schema:
         report: Report | None = None,
         *,
         stream: bool = True,
+        ttl: bool = True,
         delete_indexes: Collection[str] = (),
         progress: Report | None = None,
     ) -> list[str]:
@@ -78,6 +79,8 @@ class Schema:
             stream: without it no stream is made, and none is turned off. For tests that read none:
                 DynamoDB Local keeps the stream records of deleted tables for a day, and goes
                 through all of them with each write to the tables made after.
+            ttl: without it TTL is not turned on, and not off. For tests at times in the past: what
+                they store with a ``ttl`` has long expired by the server's clock, which deletes it.
             delete_indexes: the names of indexes that may be deleted: one that the models declare
                 in another way is created anew afterwards. No other index is ever deleted.
             progress: called with what is being waited for, whenever that changes.
@@ -91,7 +94,7 @@ class Schema:
         """
         application = Application(
             self._table,
-            Declared.of(self._table.settings, stream=stream),
+            Declared.of(self._table.settings, stream=stream, ttl=ttl),
             done=report or _silent,
             progress=progress or _silent,
         )

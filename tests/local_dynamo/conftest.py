@@ -8,8 +8,9 @@ import pytest
 
 from quill_models import Quill, Settings, connect
 from quill_models.local import embedded
+from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
-from tests.local_dynamo.support import HandClock
+from tests.local_dynamo.support import NOON
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def shared(quill_endpoint: str) -> Iterator[Quill]:
     """One table for the tests of a module that leave nothing in it, as each table takes time."""
     settings = Settings(endpoint=quill_endpoint, table=f"quill-test-{secrets.token_hex(8)}")
     with connect(settings) as connected:
-        connected.schema.apply(stream=False)
+        connected.schema.apply(stream=False, ttl=False)
         yield connected
         connected.schema.delete_table()
 
@@ -41,15 +42,9 @@ def index_settings(index_server: str, quill_settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def clocked(quill: Quill, clock: HandClock) -> Iterator[Quill]:
-    """A `Quill` on the same table as ``quill``, whose time is ``clock``'s."""
-    with connect(quill.settings, clock=clock) as connected:
-        yield connected
+def quill_clock() -> FrozenClock:
+    """The plugin's, at the noon that these tests write out."""
+    return FrozenClock(NOON)
 
 
 @pytest.fixture

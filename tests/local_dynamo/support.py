@@ -1,4 +1,4 @@
-"""What these tests share: a clock to set, the requests on the wire, races between processes."""
+"""What these tests share: times, the requests on the wire, races between processes."""
 
 import multiprocessing
 import os
@@ -27,19 +27,6 @@ SECOND, MINUTE, HOUR, DAY = (
 
 # Where the processes of a race wait for each other.
 _start_line: list[Barrier] = []
-
-
-class HandClock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, by: timedelta) -> None:
-        self.now += by
 
 
 def botocore_of(quill: Quill) -> Any:

@@ -6,10 +6,11 @@ few items that a test leaves takes a tenth of that, or less. A module gets it wi
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from quill_models import Quill
+from quill_models import Quill, connect
 from quill_models.errors import TableNotFound
 from quill_models.key_schema import TABLE_SETTINGS
 from quill_models.shards import DEFAULT_SHARDS
@@ -20,10 +21,15 @@ MOST_TO_DELETE = 100
 
 
 @pytest.fixture
-def emptied(shared: Quill) -> Iterator[Quill]:
+def emptied(shared: Quill, request: pytest.FixtureRequest) -> Iterator[Quill]:
     # A new connection has yet to ask for the number of shards; tests count requests.
     shared._table._shards.forget()
-    yield shared
+    with ExitStack() as opened:
+        quill = shared
+        if "quill_clock" in request.fixturenames:
+            clock = request.getfixturevalue("quill_clock")
+            quill = opened.enter_context(connect(shared.settings, clock=clock))
+        yield quill
     empty(shared)
 
 
@@ -44,7 +50,7 @@ def empty(quill: Quill) -> None:
     settings = found.pop(TABLE_SETTINGS, None)
     if "LastEvaluatedKey" in answer or settings != {"shards": {"N": str(DEFAULT_SHARDS)}}:
         quill.schema.delete_table()
-        quill.schema.apply(stream=False)
+        quill.schema.apply(stream=False, ttl=False)
         return
     deletes = [{"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}} for pk, sk in found]
     for start in range(0, len(deletes), MOST_IN_A_BATCH):

@@ -7,6 +7,7 @@ import pytest
 
 from quill_models import Agent, Outcome, Quill
 from quill_models.errors import InvalidPayload, InvalidValue, PartialWriteError
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
@@ -14,7 +15,6 @@ from tests.local_dynamo.support import (
     HOUR,
     NOON,
     SECOND,
-    HandClock,
     is_as_stored,
     on_the_wire,
     store,
@@ -45,44 +45,46 @@ def ids(agents: Any) -> list[str]:
 
 
 class TestPut:
-    def test_created(self, clocked: Quill) -> None:
-        result = clocked.agents.put(ada())
+    @pytest.mark.usefixtures("quill_clock")
+    def test_created(self, quill: Quill) -> None:
+        result = quill.agents.put(ada())
         assert (result.outcome, result.created) == (CREATED, True)
         assert result.item == ada()
         assert (result.item.created_at, result.item.updated_at) == (NOON, NOON)
         assert result.item.ttl is None
-        assert is_as_stored(clocked, result.item)
-        assert clocked.agents.get("ada") == ada()
+        assert is_as_stored(quill, result.item)
+        assert quill.agents.get("ada") == ada()
 
-    def test_unchanged_writes_nothing(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.agents.put(ada())
-        before = stored(clocked, ada().key())
-        clock.advance(SECOND)
-        with on_the_wire(clocked) as sent:
-            result = clocked.agents.put(ada())
+    def test_unchanged_writes_nothing(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.agents.put(ada())
+        before = stored(quill, ada().key())
+        quill_clock.tick(SECOND)
+        with on_the_wire(quill) as sent:
+            result = quill.agents.put(ada())
         assert (result.outcome, result.created) == (UNCHANGED, False)
         assert result.item.updated_at == NOON
-        assert stored(clocked, ada().key()) == before
-        assert is_as_stored(clocked, result.item)
+        assert stored(quill, ada().key()) == before
+        assert is_as_stored(quill, result.item)
         assert sent == ["TransactWriteItems"]
 
-    def test_updated(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.agents.put(ada())
-        clock.advance(HOUR)
+    def test_updated(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.agents.put(ada())
+        quill_clock.tick(HOUR)
         newer = ada(name="Ada L.", source_updated_at=NOON + HOUR)
-        result = clocked.agents.put(newer)
+        result = quill.agents.put(newer)
         assert result.outcome is UPDATED
         assert result.item == newer
         assert (result.item.created_at, result.item.updated_at) == (NOON, NOON + HOUR)
-        assert is_as_stored(clocked, result.item)
+        assert is_as_stored(quill, result.item)
 
-    def test_stale(self, clocked: Quill) -> None:
-        clocked.agents.put(ada())
-        result = clocked.agents.put(ada(name="before", source_updated_at=NOON - HOUR))
+    @pytest.mark.usefixtures("quill_clock")
+    def test_stale(self, quill: Quill) -> None:
+        quill.agents.put(ada())
+        result = quill.agents.put(ada(name="before", source_updated_at=NOON - HOUR))
         assert result.outcome is STALE
         assert result.item == ada()
-        assert is_as_stored(clocked, result.item)
-        assert clocked.agents.get("ada") == ada()
+        assert is_as_stored(quill, result.item)
+        assert quill.agents.get("ada") == ada()
 
     @pytest.mark.parametrize(("first", "second"), [(None, NOON), (NOON, None), (NOON, NOON)])
     def test_what_is_not_known_to_be_older_is_newer(

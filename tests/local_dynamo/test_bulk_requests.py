@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import pytest
 
 from quill_models import Increment, Outcome, Prefer, Quill, WebhookEvent
-from tests.local_dynamo.support import DAY, HOUR, NOON, HandClock, event, interaction, on_the_wire
+from quill_models.testing import FrozenClock
+from tests.local_dynamo.support import DAY, HOUR, NOON, event, interaction, on_the_wire
 
 CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 TRANSACTION, READ, INSERTS, PUT = (
@@ -98,12 +99,13 @@ class TestForCost:
             assert outcomes(quill, numbered(range(300)), "cost") == {DUPLICATE: 300}
         assert sent == [INSERTS] * 4 + [READ] * 3
 
-    def test_the_items_are_the_same(self, clocked: Quill) -> None:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_the_items_are_the_same(self, quill: Quill) -> None:
         fast, cheap = (
-            clocked.webhook_events.record_many([event(prefer)], prefer=prefer)[0].item
+            quill.webhook_events.record_many([event(prefer)], prefer=prefer)[0].item
             for prefer in Prefer
         )
-        stored = clocked.webhook_events.get("hubspot", "cost")
+        stored = quill.webhook_events.get("hubspot", "cost")
         assert stored is not None
         assert stored.write_token == cheap.write_token
         different = {"pk", "gsi3pk", "gsi2pk", "event_key", "write_token"}
@@ -111,13 +113,13 @@ class TestForCost:
         assert one.keys() == other.keys()
         assert {name for name in one if one[name] != other[name]} <= different
 
-    def test_what_has_expired_is_replaced(self, clocked: Quill, clock: HandClock) -> None:
-        outcomes(clocked, numbered(range(10)))
-        clock.advance(31 * DAY)
-        with on_the_wire(clocked) as sent:
-            assert outcomes(clocked, numbered(range(20)), "cost") == {CREATED: 20}
+    def test_what_has_expired_is_replaced(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        outcomes(quill, numbered(range(10)))
+        quill_clock.tick(31 * DAY)
+        with on_the_wire(quill) as sent:
+            assert outcomes(quill, numbered(range(20)), "cost") == {CREATED: 20}
         assert sent.count(PUT) == 10
-        assert outcomes(clocked, numbered(range(20)), "cost") == {DUPLICATE: 20}
+        assert outcomes(quill, numbered(range(20)), "cost") == {DUPLICATE: 20}
 
     def test_what_has_claims_needs_transactions_all_the_same(self, quill: Quill) -> None:
         calls = [interaction(str(n), source="crm", external_id=str(n)) for n in range(20)]

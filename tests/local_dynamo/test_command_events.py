@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from quill_models import Quill, connect
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables, test_command
-from tests.local_dynamo.support import DAY, HandClock, event
+from tests.local_dynamo.support import DAY, event
 from tests.local_dynamo.test_command import Run, document, succeeded
 
 quill = tables.emptied
@@ -19,7 +20,7 @@ def test_an_event_that_nobody_claims(
     quill: Quill, run: Run, waited: timedelta, warns: bool
 ) -> None:
     came = datetime.now(UTC) - waited
-    with connect(quill.settings, clock=HandClock(came)) as then:
+    with connect(quill.settings, clock=FrozenClock(came)) as then:
         expires = then.webhook_events.record(event("old", received_at=came)).item.ttl
     quill.webhook_events.record(event("new", received_at=datetime.now(UTC)))
     assert expires is not None

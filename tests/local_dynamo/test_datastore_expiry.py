@@ -11,6 +11,7 @@ from freezegun import freeze_time
 from quill_models import Key, Quill, Settings, connect
 from quill_models.local import embedded
 from quill_models.schema import declared_table
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.support import (
     DAY,
@@ -18,7 +19,6 @@ from tests.local_dynamo.support import (
     MINUTE,
     NOON,
     SECOND,
-    HandClock,
     botocore_of,
     race,
     stored,
@@ -68,78 +68,80 @@ class TestExpiry:
     """What has expired is absent, whether or not the server has deleted it."""
 
     def test_absent_to_every_call_while_the_server_still_has_it(
-        self, clocked: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         other = Key(KEY.pk, "kept")
-        clocked.store.put(KEY, {"n": 1}, ttl=HOUR)
-        clocked.store.put(other, {"n": 2})
-        clock.advance(HOUR - SECOND)
-        assert clocked.store.get(KEY) == {"n": 1}
-        assert clocked.store.put(KEY, {"n": 3}, if_not_exists=True) is False
-        assert clocked.store.check_and_mark(KEY, HOUR) is False
+        quill.store.put(KEY, {"n": 1}, ttl=HOUR)
+        quill.store.put(other, {"n": 2})
+        quill_clock.tick(HOUR - SECOND)
+        assert quill.store.get(KEY) == {"n": 1}
+        assert quill.store.put(KEY, {"n": 3}, if_not_exists=True) is False
+        assert quill.store.check_and_mark(KEY, HOUR) is False
 
-        clock.advance(SECOND)
-        assert stored(clocked, KEY) is not None
-        assert clocked.store.get(KEY) is None
-        assert sort_keys(clocked, KEY.pk) == ["kept"]
-        assert sort_keys(clocked, KEY.pk, "STA") == []
-        clocked.store.delete(KEY)
+        quill_clock.tick(SECOND)
+        assert stored(quill, KEY) is not None
+        assert quill.store.get(KEY) is None
+        assert sort_keys(quill, KEY.pk) == ["kept"]
+        assert sort_keys(quill, KEY.pk, "STA") == []
+        quill.store.delete(KEY)
 
-    def test_a_conditional_put_replaces_it(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.store.put(KEY, {"n": 1, "old": True}, ttl=HOUR)
-        clock.advance(HOUR)
-        assert stored(clocked, KEY) is not None
-        assert clocked.store.put(KEY, {"n": 2}, if_not_exists=True) is True
-        assert clocked.store.get(KEY) == {"n": 2}
-        clock.advance(365 * DAY)
-        assert clocked.store.get(KEY) == {"n": 2}
+    def test_a_conditional_put_replaces_it(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.store.put(KEY, {"n": 1, "old": True}, ttl=HOUR)
+        quill_clock.tick(HOUR)
+        assert stored(quill, KEY) is not None
+        assert quill.store.put(KEY, {"n": 2}, if_not_exists=True) is True
+        assert quill.store.get(KEY) == {"n": 2}
+        quill_clock.tick(365 * DAY)
+        assert quill.store.get(KEY) == {"n": 2}
 
-    def test_a_mark_can_be_set_again(self, clocked: Quill, clock: HandClock) -> None:
-        assert clocked.store.check_and_mark(KEY, MINUTE) is True
-        assert clocked.store.check_and_mark(KEY, MINUTE) is False
-        clock.advance(MINUTE)
-        assert stored(clocked, KEY) is not None
-        assert clocked.store.check_and_mark(KEY, MINUTE) is True
-        assert clocked.store.check_and_mark(KEY, MINUTE) is False
+    def test_a_mark_can_be_set_again(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        assert quill.store.check_and_mark(KEY, MINUTE) is True
+        assert quill.store.check_and_mark(KEY, MINUTE) is False
+        quill_clock.tick(MINUTE)
+        assert stored(quill, KEY) is not None
+        assert quill.store.check_and_mark(KEY, MINUTE) is True
+        assert quill.store.check_and_mark(KEY, MINUTE) is False
 
-    def test_as_timedelta_and_as_datetime(self, clocked: Quill) -> None:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_as_timedelta_and_as_datetime(self, quill: Quill) -> None:
         expected = int((NOON + HOUR).timestamp())
-        clocked.store.put(Key("P", "1"), {}, ttl=HOUR)
-        clocked.store.put(Key("P", "2"), {}, ttl=NOON + HOUR)
+        quill.store.put(Key("P", "1"), {}, ttl=HOUR)
+        quill.store.put(Key("P", "2"), {}, ttl=NOON + HOUR)
         elsewhere = (NOON + HOUR).astimezone(datetime.now().astimezone().tzinfo)
-        clocked.store.put(Key("P", "3"), {}, ttl=elsewhere)
-        assert [item.expires_at for item in clocked.store.query("P")] == [expected] * 3
-        raw = stored(clocked, Key("P", "1"))
+        quill.store.put(Key("P", "3"), {}, ttl=elsewhere)
+        assert [item.expires_at for item in quill.store.query("P")] == [expected] * 3
+        raw = stored(quill, Key("P", "1"))
         assert raw is not None
         assert raw["ttl"] == {"N": str(expected)}
 
-    def test_a_part_of_a_second_is_rounded_up(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.store.put(KEY, {}, ttl=timedelta(milliseconds=1500))
-        clock.advance(timedelta(milliseconds=1999))
-        assert clocked.store.get(KEY) is not None
-        clock.advance(timedelta(milliseconds=1))
-        assert clocked.store.get(KEY) is None
+    def test_a_part_of_a_second_is_rounded_up(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.store.put(KEY, {}, ttl=timedelta(milliseconds=1500))
+        quill_clock.tick(timedelta(milliseconds=1999))
+        assert quill.store.get(KEY) is not None
+        quill_clock.tick(timedelta(milliseconds=1))
+        assert quill.store.get(KEY) is None
 
-    def test_a_time_that_has_passed(self, clocked: Quill) -> None:
-        assert clocked.store.put(KEY, {}, ttl=NOON - HOUR) is True
-        assert clocked.store.get(KEY) is None
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_time_that_has_passed(self, quill: Quill) -> None:
+        assert quill.store.put(KEY, {}, ttl=NOON - HOUR) is True
+        assert quill.store.get(KEY) is None
 
     def test_an_unconditional_put_without_ttl_takes_the_expiry_away(
-        self, clocked: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
-        clocked.store.put(KEY, {}, ttl=HOUR)
-        clocked.store.put(KEY, {"n": 1})
-        clock.advance(DAY)
-        assert clocked.store.get(KEY) == {"n": 1}
+        quill.store.put(KEY, {}, ttl=HOUR)
+        quill.store.put(KEY, {"n": 1})
+        quill_clock.tick(DAY)
+        assert quill.store.get(KEY) == {"n": 1}
 
     def test_a_page_of_expired_items_does_not_end_a_query(
-        self, clocked: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         for number in range(8):
-            clocked.store.put(Key("P", f"{number}"), {"text": "x" * 300_000}, ttl=HOUR)
-        clocked.store.put(Key("P", "9"), {})
-        clock.advance(HOUR)
-        assert sort_keys(clocked, "P") == ["9"]
+            quill.store.put(Key("P", f"{number}"), {"text": "x" * 300_000}, ttl=HOUR)
+        quill.store.put(Key("P", "9"), {})
+        quill_clock.tick(HOUR)
+        assert sort_keys(quill, "P") == ["9"]
 
     def test_time_frozen_by_freezegun(self, quill: Quill) -> None:
         with freeze_time(NOON) as frozen:
@@ -187,13 +189,15 @@ class TestCheckAndMark:
         won = race(mark, [(quill.settings, 25, 4)] * 3)
         assert sorted(number for each in won for number in each) == list(range(25))
 
-    def test_exactly_one_takes_over_an_expired_mark(self, clocked: Quill, clock: HandClock) -> None:
-        assert clocked.store.check_and_mark(KEY, MINUTE)
-        clock.advance(MINUTE)
+    def test_exactly_one_takes_over_an_expired_mark(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
+        assert quill.store.check_and_mark(KEY, MINUTE)
+        quill_clock.tick(MINUTE)
         won: list[bool] = []
 
         def try_it() -> None:
-            won.append(clocked.store.check_and_mark(KEY, MINUTE))
+            won.append(quill.store.check_and_mark(KEY, MINUTE))
 
         running = [threading.Thread(target=try_it) for _ in range(8)]
         for thread in running:

@@ -9,6 +9,7 @@ import pytest
 
 from quill_models import EventStatus, LeaseLost, Outcome, Quill, WebhookEvent, connect
 from quill_models.errors import InvalidValue, PartialWriteError, QuillError, ServerUnreachable
+from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
@@ -16,7 +17,6 @@ from tests.local_dynamo.support import (
     MINUTE,
     NOON,
     SECOND,
-    HandClock,
     event,
     is_as_stored,
     on_the_wire,
@@ -48,58 +48,64 @@ def claimed(quill: Quill, key: str = "1", **options: Any) -> WebhookEvent:
 
 
 class TestClaim:
-    def test_the_oldest_first(self, clocked: Quill) -> None:
-        recorded(clocked, 3, 1, 2, 5, 4)
-        assert keys(clocked.webhook_events.claim("hubspot", limit=2)) == ["1", "2"]
-        assert keys(clocked.webhook_events.claim("hubspot", limit=10)) == ["3", "4", "5"]
-        assert clocked.webhook_events.claim("hubspot") == []
+    @pytest.mark.usefixtures("quill_clock")
+    def test_the_oldest_first(self, quill: Quill) -> None:
+        recorded(quill, 3, 1, 2, 5, 4)
+        assert keys(quill.webhook_events.claim("hubspot", limit=2)) == ["1", "2"]
+        assert keys(quill.webhook_events.claim("hubspot", limit=10)) == ["3", "4", "5"]
+        assert quill.webhook_events.claim("hubspot") == []
 
-    def test_what_is_held(self, clocked: Quill) -> None:
-        held = claimed(clocked, lease=MINUTE)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_what_is_held(self, quill: Quill) -> None:
+        held = claimed(quill, lease=MINUTE)
         assert (held.status, held.attempts) == (EventStatus.PROCESSING, 1)
         assert held.due_at == NOON + MINUTE
-        assert is_as_stored(clocked, held)
-        assert of_status(clocked, "processing") == ["1"]
-        assert of_status(clocked, "pending") == []
+        assert is_as_stored(quill, held)
+        assert of_status(quill, "processing") == ["1"]
+        assert of_status(quill, "pending") == []
 
-    def test_the_source_is_its_own(self, clocked: Quill) -> None:
-        clocked.webhook_events.record(event("1", source="hub"))
-        assert clocked.webhook_events.claim("hubspot") == []
-        assert len(clocked.webhook_events.claim("hub")) == 1
+    @pytest.mark.usefixtures("quill_clock")
+    def test_the_source_is_its_own(self, quill: Quill) -> None:
+        quill.webhook_events.record(event("1", source="hub"))
+        assert quill.webhook_events.claim("hubspot") == []
+        assert len(quill.webhook_events.claim("hub")) == 1
 
-    def test_nothing_due_costs_one_request_a_shard(self, clocked: Quill) -> None:
-        claimed(clocked)
-        with on_the_wire(clocked) as sent:
-            assert clocked.webhook_events.claim("hubspot") == []
+    @pytest.mark.usefixtures("quill_clock")
+    def test_nothing_due_costs_one_request_a_shard(self, quill: Quill) -> None:
+        claimed(quill)
+        with on_the_wire(quill) as sent:
+            assert quill.webhook_events.claim("hubspot") == []
         assert sent == ["Query"] * SHARDS
 
-    def test_some_due_cost_one_transaction_more(self, clocked: Quill) -> None:
-        recorded(clocked, *range(50))
-        with on_the_wire(clocked) as sent:
-            assert len(clocked.webhook_events.claim("hubspot", limit=50)) == 50
+    @pytest.mark.usefixtures("quill_clock")
+    def test_some_due_cost_one_transaction_more(self, quill: Quill) -> None:
+        recorded(quill, *range(50))
+        with on_the_wire(quill) as sent:
+            assert len(quill.webhook_events.claim("hubspot", limit=50)) == 50
         assert Counter(sent) == {"Query": SHARDS, "TransactWriteItems": 1}
 
-    def test_what_is_not_due_yet_is_left(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.webhook_events.record(event("1", received_at=NOON + MINUTE))
-        assert clocked.webhook_events.claim("hubspot") == []
-        clock.advance(MINUTE)
-        assert keys(clocked.webhook_events.claim("hubspot")) == ["1"]
+    def test_what_is_not_due_yet_is_left(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.webhook_events.record(event("1", received_at=NOON + MINUTE))
+        assert quill.webhook_events.claim("hubspot") == []
+        quill_clock.tick(MINUTE)
+        assert keys(quill.webhook_events.claim("hubspot")) == ["1"]
 
-    def test_a_dead_workers_events_come_back(self, clocked: Quill, clock: HandClock) -> None:
-        held = claimed(clocked, lease=MINUTE)
-        clock.advance(MINUTE - SECOND)
-        assert clocked.webhook_events.claim("hubspot") == []
-        clock.advance(SECOND)
-        (again,) = clocked.webhook_events.claim("hubspot")
+    def test_a_dead_workers_events_come_back(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        held = claimed(quill, lease=MINUTE)
+        quill_clock.tick(MINUTE - SECOND)
+        assert quill.webhook_events.claim("hubspot") == []
+        quill_clock.tick(SECOND)
+        (again,) = quill.webhook_events.claim("hubspot")
         assert again.attempts == 2
         with pytest.raises(LeaseLost, match="no longer held"):
-            clocked.webhook_events.complete(held)
-        clocked.webhook_events.complete(again)
+            quill.webhook_events.complete(held)
+        quill.webhook_events.complete(again)
 
-    def test_a_redelivery_of_what_is_held_is_a_duplicate(self, clocked: Quill) -> None:
-        claimed(clocked)
-        assert clocked.webhook_events.record(event("1")).outcome is Outcome.DUPLICATE
-        assert of_status(clocked, "processing") == ["1"]
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_redelivery_of_what_is_held_is_a_duplicate(self, quill: Quill) -> None:
+        claimed(quill)
+        assert quill.webhook_events.record(event("1")).outcome is Outcome.DUPLICATE
+        assert of_status(quill, "processing") == ["1"]
 
     def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
         # Received long ago by any clock.
@@ -144,46 +150,48 @@ class TestClaim:
         assert not isinstance(raised.value, PartialWriteError)
 
     @pytest.mark.parametrize("options", [{"limit": 0}, {"lease": timedelta(0)}], ids=str)
-    def test_of_nothing(self, clocked: Quill, options: dict[str, Any]) -> None:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_of_nothing(self, quill: Quill, options: dict[str, Any]) -> None:
         with pytest.raises(InvalidValue):
-            clocked.webhook_events.claim("hubspot", **options)
+            quill.webhook_events.claim("hubspot", **options)
 
 
 class TestOutcomes:
-    def test_complete(self, clocked: Quill) -> None:
-        held = claimed(clocked)
-        done = clocked.webhook_events.complete(held)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_complete(self, quill: Quill) -> None:
+        held = claimed(quill)
+        done = quill.webhook_events.complete(held)
         assert done.status is held.status is EventStatus.PROCESSED
         assert (done.due_at, done.lease_id, done.attempts) == (None, None, 1)
-        assert is_as_stored(clocked, done)
-        assert of_status(clocked, "processed") == ["1"]
+        assert is_as_stored(quill, done)
+        assert of_status(quill, "processed") == ["1"]
         with pytest.raises(LeaseLost, match="not held"):
-            clocked.webhook_events.complete(held)
+            quill.webhook_events.complete(held)
 
-    def test_fail_and_try_again(self, clocked: Quill, clock: HandClock) -> None:
-        held = claimed(clocked)
-        failed = clocked.webhook_events.fail(held, ValueError("odd"), retry_in=MINUTE)
+    def test_fail_and_try_again(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        held = claimed(quill)
+        failed = quill.webhook_events.fail(held, ValueError("odd"), retry_in=MINUTE)
         assert (failed.status, failed.last_error) == (EventStatus.FAILED, "ValueError: odd")
-        assert clocked.webhook_events.claim("hubspot") == []
-        clock.advance(MINUTE)
-        (again,) = clocked.webhook_events.claim("hubspot")
+        assert quill.webhook_events.claim("hubspot") == []
+        quill_clock.tick(MINUTE)
+        (again,) = quill.webhook_events.claim("hubspot")
         assert (again.attempts, again.last_error) == (2, "ValueError: odd")
-        assert clocked.webhook_events.complete(again).last_error is None
+        assert quill.webhook_events.complete(again).last_error is None
 
-    def test_the_pause_grows(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.webhook_events.record(event("1"))
+    def test_the_pause_grows(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.webhook_events.record(event("1"))
         pauses = []
         for _ in range(4):
-            (held,) = clocked.webhook_events.claim("hubspot")
-            failed = clocked.webhook_events.fail(held, "no")
+            (held,) = quill.webhook_events.claim("hubspot")
+            failed = quill.webhook_events.fail(held, "no")
             assert failed.due_at is not None
-            pauses.append((failed.due_at - clock.now).total_seconds())
-            clock.now = failed.due_at
+            pauses.append((failed.due_at - quill_clock()).total_seconds())
+            quill_clock.move_to(failed.due_at)
         for pause, longest in zip(pauses, (10, 20, 40, 80), strict=True):
             assert longest / 2 <= pause <= longest
 
-    def test_dead_after_so_many_attempts(self, quill: Quill, clock: HandClock) -> None:
-        with connect(replace(quill.settings, max_attempts=3), clock=clock) as clocked:
+    def test_dead_after_so_many_attempts(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with connect(replace(quill.settings, max_attempts=3), clock=quill_clock) as clocked:
             clocked.webhook_events.record(event("1"))
             for attempt in (1, 2, 3):
                 (held,) = clocked.webhook_events.claim("hubspot")
@@ -194,12 +202,12 @@ class TestOutcomes:
             assert clocked.webhook_events.claim("hubspot") == []
             assert of_status(clocked, "dead") == ["1"]
 
-    def test_dead_where_every_worker_died(self, quill: Quill, clock: HandClock) -> None:
-        with connect(replace(quill.settings, max_attempts=2), clock=clock) as clocked:
+    def test_dead_where_every_worker_died(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with connect(replace(quill.settings, max_attempts=2), clock=quill_clock) as clocked:
             claimed(clocked, lease=MINUTE)
-            clock.advance(MINUTE)
+            quill_clock.tick(MINUTE)
             (held,) = clocked.webhook_events.claim("hubspot", lease=MINUTE)
-            clock.advance(MINUTE)
+            quill_clock.tick(MINUTE)
             assert clocked.webhook_events.claim("hubspot") == []
             dead = clocked.webhook_events.get("hubspot", "1")
             assert dead is not None
@@ -208,32 +216,33 @@ class TestOutcomes:
             with pytest.raises(LeaseLost, match="it is dead"):
                 clocked.webhook_events.complete(held)
 
-    def test_dead_where_fewer_attempts_are_allowed_by_now(self, clocked: Quill) -> None:
-        clocked.webhook_events.fail(claimed(clocked), "no", retry_in=timedelta(0))
-        fewer = replace(clocked.settings, max_attempts=1)
-        with connect(fewer, clock=clocked._table.clock) as other:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_dead_where_fewer_attempts_are_allowed_by_now(self, quill: Quill) -> None:
+        quill.webhook_events.fail(claimed(quill), "no", retry_in=timedelta(0))
+        fewer = replace(quill.settings, max_attempts=1)
+        with connect(fewer, clock=quill._table.clock) as other:
             assert other.webhook_events.claim("hubspot") == []
-        dead = clocked.webhook_events.get("hubspot", "1")
+        dead = quill.webhook_events.get("hubspot", "1")
         assert dead is not None
         assert (dead.status, dead.last_error) == (EventStatus.DEAD, "no")
 
     def test_a_pause_longer_than_events_are_remembered(
-        self, quill: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         settings = replace(quill.settings, webhook_retention=DAY)
-        with connect(settings, clock=clock) as clocked:
+        with connect(settings, clock=quill_clock) as clocked:
             failed = clocked.webhook_events.fail(claimed(clocked), "no", retry_in=3 * DAY)
             assert failed.ttl == NOON + 4 * DAY
-            clock.advance(3 * DAY)
+            quill_clock.tick(3 * DAY)
             (held,) = clocked.webhook_events.claim("hubspot", lease=3 * DAY)
-            clock.advance(2 * DAY)
-            assert clocked.webhook_events.complete(held).ttl == clock.now + DAY
+            quill_clock.tick(2 * DAY)
+            assert clocked.webhook_events.complete(held).ttl == quill_clock() + DAY
 
-    def test_replay(self, quill: Quill, clock: HandClock) -> None:
-        with connect(replace(quill.settings, max_attempts=1), clock=clock) as clocked:
+    def test_replay(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with connect(replace(quill.settings, max_attempts=1), clock=quill_clock) as clocked:
             dead = clocked.webhook_events.fail(claimed(clocked), "no")
             assert dead.status is EventStatus.DEAD
-            clock.advance(DAY)
+            quill_clock.tick(DAY)
             replayed = clocked.webhook_events.replay(dead)
             assert (replayed.status, replayed.attempts) == (EventStatus.PENDING, 0)
             assert replayed.last_error == "no"
@@ -242,39 +251,42 @@ class TestOutcomes:
             with pytest.raises(InvalidValue, match="cannot be replayed"):
                 clocked.webhook_events.replay(dead)
 
-    def test_renew(self, clocked: Quill, clock: HandClock) -> None:
-        held = claimed(clocked, lease=MINUTE)
-        clock.advance(50 * SECOND)
-        clocked.webhook_events.renew(held, lease=MINUTE)
-        clock.advance(50 * SECOND)
-        assert clocked.webhook_events.claim("hubspot") == []
-        clocked.webhook_events.complete(held)
+    def test_renew(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        held = claimed(quill, lease=MINUTE)
+        quill_clock.tick(50 * SECOND)
+        quill.webhook_events.renew(held, lease=MINUTE)
+        quill_clock.tick(50 * SECOND)
+        assert quill.webhook_events.claim("hubspot") == []
+        quill.webhook_events.complete(held)
 
-    def test_release(self, clocked: Quill) -> None:
-        recorded(clocked, 1, 2, 3)
-        first, _ = clocked.webhook_events.claim("hubspot", limit=2)
-        released = clocked.webhook_events.release(first)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_release(self, quill: Quill) -> None:
+        recorded(quill, 1, 2, 3)
+        first, _ = quill.webhook_events.claim("hubspot", limit=2)
+        released = quill.webhook_events.release(first)
         assert (released.status, released.attempts) == (EventStatus.PENDING, 0)
-        assert keys(clocked.webhook_events.claim("hubspot")) == ["1", "3"]
+        assert keys(quill.webhook_events.claim("hubspot")) == ["1", "3"]
 
     @pytest.mark.parametrize("call", ["complete", "release", "renew"])
-    def test_what_is_not_held(self, clocked: Quill, call: str) -> None:
-        clocked.webhook_events.record(event("1"))
-        found = clocked.webhook_events.get("hubspot", "1")
+    @pytest.mark.usefixtures("quill_clock")
+    def test_what_is_not_held(self, quill: Quill, call: str) -> None:
+        quill.webhook_events.record(event("1"))
+        found = quill.webhook_events.get("hubspot", "1")
         with pytest.raises(LeaseLost, match="claim it first"):
-            getattr(clocked.webhook_events, call)(found)
+            getattr(quill.webhook_events, call)(found)
 
-    def test_what_has_expired(self, clocked: Quill, clock: HandClock) -> None:
-        held = claimed(clocked)
-        clock.advance(31 * DAY)
+    def test_what_has_expired(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        held = claimed(quill)
+        quill_clock.tick(31 * DAY)
         with pytest.raises(LeaseLost, match="has expired"):
-            clocked.webhook_events.complete(held)
+            quill.webhook_events.complete(held)
 
-    def test_an_error_that_no_text_can_hold(self, clocked: Quill) -> None:
-        failed = clocked.webhook_events.fail(claimed(clocked), "\ud800" + "x" * 5000)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_an_error_that_no_text_can_hold(self, quill: Quill) -> None:
+        failed = quill.webhook_events.fail(claimed(quill), "\ud800" + "x" * 5000)
         assert failed.last_error is not None
         assert len(failed.last_error) == 1000
-        assert clocked.webhook_events.fail(claimed(clocked, "2"), "").last_error == "no message"
+        assert quill.webhook_events.fail(claimed(quill, "2"), "").last_error == "no message"
 
 
 def work(settings: Any, limit: int) -> list[str]:

@@ -26,8 +26,9 @@ from hypothesis.stateful import (
 
 from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
 from quill_models.errors import InvalidValue
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
-from tests.local_dynamo.support import HOUR, MINUTE, NOON, SECOND, HandClock, event
+from tests.local_dynamo.support import HOUR, MINUTE, NOON, SECOND, event
 from tests.local_dynamo.test_run_states import fates, losing
 
 pytestmark = pytest.mark.soak
@@ -80,16 +81,16 @@ def told(event: WebhookEvent) -> tuple[Any, ...]:
 
 
 class Events(RuleBasedStateMachine):
-    def __init__(self, connected: list[tuple[Quill, HandClock]]) -> None:
+    def __init__(self, connected: list[tuple[Quill, FrozenClock]]) -> None:
         super().__init__()
         self.connected = connected
         for _, clock in connected:
-            clock.now = NOON
+            clock.move_to(NOON)
         # The table is the same for all examples.
         self.source = secrets.token_hex(8)
         self.known: dict[str, Known] = {}
         # Every lease that was given, by number.
-        self.given: list[tuple[str, Quill, HandClock, WebhookEvent]] = []
+        self.given: list[tuple[str, Quill, FrozenClock, WebhookEvent]] = []
         self.counted = 0
 
     def stored(self, key: str) -> WebhookEvent:
@@ -103,16 +104,16 @@ class Events(RuleBasedStateMachine):
 
     @rule(client=clients, by=st.sampled_from([SECOND, MINUTE, HOUR]))
     def time_passes(self, client: int, by: timedelta) -> None:
-        self.connected[client][1].advance(by)
+        self.connected[client][1].tick(by)
 
     @rule(key=keys, client=clients)
     def record(self, key: str, client: int) -> None:
         quill, clock = self.connected[client]
-        given = event(key, source=self.source, received_at=clock.now)
+        given = event(key, source=self.source, received_at=clock())
         created = quill.webhook_events.record(given).created
         assert created is (key not in self.known)
         if created:
-            self.known[key] = Known(clock.now, clock.now)
+            self.known[key] = Known(clock(), clock())
 
     @rule(client=clients, limit=st.integers(1, 4), lease=st.sampled_from(LEASES), fate=fates)
     def claim(self, client: int, limit: int, lease: timedelta, fate: str) -> None:
@@ -120,7 +121,7 @@ class Events(RuleBasedStateMachine):
         due = {
             key: known
             for key, known in self.known.items()
-            if known.status in TO_WORK_ON and known.due_at <= clock.now
+            if known.status in TO_WORK_ON and known.due_at <= clock()
         }
         tired = {key for key, known in due.items() if known.attempts >= MOST_ATTEMPTS}
         held: list[WebhookEvent] = []
@@ -140,7 +141,7 @@ class Events(RuleBasedStateMachine):
                     continue
                 known.status, known.lease = EventStatus.PROCESSING, numbers.get(key)
                 known.attempts += 1
-                known.due_at = clock.now + lease
+                known.due_at = clock() + lease
             elif key in tired and self.stored(key).status is EventStatus.DEAD:
                 assert fate == "answered"
                 known.let_go(EventStatus.DEAD)
@@ -150,7 +151,7 @@ class Events(RuleBasedStateMachine):
         back: int,
         fate: str,
         write: Callable[[Quill, WebhookEvent], object],
-        effect: Callable[[Known, HandClock], object],
+        effect: Callable[[Known, FrozenClock], object],
     ) -> None:
         """One write of a worker: as the model has it, or refused without a trace."""
         number = len(self.given) - 1 - back % len(self.given)
@@ -170,8 +171,8 @@ class Events(RuleBasedStateMachine):
     @precondition(lambda self: self.given)
     @rule(back=leases_given, fate=fates, lease=st.sampled_from(LEASES))
     def renew(self, back: int, fate: str, lease: timedelta) -> None:
-        def effect(known: Known, clock: HandClock) -> None:
-            known.due_at = clock.now + lease
+        def effect(known: Known, clock: FrozenClock) -> None:
+            known.due_at = clock() + lease
 
         self.write(back, fate, lambda quill, held: quill.webhook_events.renew(held, lease), effect)
 
@@ -197,7 +198,7 @@ class Events(RuleBasedStateMachine):
                 )
                 tx.webhook_events.complete(held)
 
-        def effect(known: Known, _: HandClock) -> None:
+        def effect(known: Known, _: FrozenClock) -> None:
             known.let_go(EventStatus.PROCESSED)
             self.counted += 1
 
@@ -210,7 +211,7 @@ class Events(RuleBasedStateMachine):
             back,
             fate,
             lambda quill, held: quill.webhook_events.fail(held, "no", retry_in=rests),
-            lambda known, clock: known.fail(clock.now + rests),
+            lambda known, clock: known.fail(clock() + rests),
         )
 
     @precondition(lambda self: self.given)
@@ -238,7 +239,7 @@ class Events(RuleBasedStateMachine):
         with losing(quill, fate):
             quill.webhook_events.replay(found)
         if fate != "request lost":
-            known.let_go(EventStatus.PENDING, clock.now)
+            known.let_go(EventStatus.PENDING, clock())
             known.attempts = 0
 
     # What always holds.
@@ -270,14 +271,14 @@ class Events(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def connected(quill: Quill) -> Iterator[list[tuple[Quill, HandClock]]]:
-    clocks = HandClock(), HandClock()
+def connected(quill: Quill) -> Iterator[list[tuple[Quill, FrozenClock]]]:
+    clocks = FrozenClock(NOON), FrozenClock(NOON)
     given = replace(quill.settings, max_attempts=MOST_ATTEMPTS)
     with connect(given, clock=clocks[0]) as one, connect(given, clock=clocks[1]) as other:
         yield [(one, clocks[0]), (other, clocks[1])]
 
 
-def test_events(connected: list[tuple[Quill, HandClock]], soak: bool) -> None:
+def test_events(connected: list[tuple[Quill, FrozenClock]], soak: bool) -> None:
     class Connected(Events):
         def __init__(self) -> None:
             super().__init__(connected)

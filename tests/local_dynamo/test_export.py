@@ -12,6 +12,7 @@ from quill_models import Agent, JobRun, Metric, Quill, connect
 from quill_models.errors import ExportFailed, TableNotFound
 from quill_models.export import TABLES, Progress, export_files, sources
 from quill_models.models import QuillModel
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.support import (
     DAY,
@@ -19,7 +20,6 @@ from tests.local_dynamo.support import (
     MINUTE,
     NOON,
     SECOND,
-    HandClock,
     event,
     interaction,
     on_the_wire,
@@ -110,21 +110,22 @@ def rows_of(models: list[QuillModel], days: set[date] | None = None) -> dict[str
 # All of it.
 
 
-def test_a_scan_exports_all_kinds_and_nothing_else(clocked: Quill, tmp_path: Path) -> None:
-    models = two_days(clocked)
+@pytest.mark.usefixtures("quill_clock")
+def test_a_scan_exports_all_kinds_and_nothing_else(quill: Quill, tmp_path: Path) -> None:
+    models = two_days(quill)
     # Claims, attempts, increments, the settings of the table, and what has expired.
-    clocked.interactions.record(interaction("claimed", source="s", external_id="1"))
-    models += [clocked.interactions.get("claimed")]  # type: ignore[list-item]
-    (gone,) = put(clocked, event("gone"))
-    store(clocked, {**gone.to_item(4), "ttl": {"N": f"{NOON.timestamp() - 1:.0f}"}})
+    quill.interactions.record(interaction("claimed", source="s", external_id="1"))
+    models += [quill.interactions.get("claimed")]  # type: ignore[list-item]
+    (gone,) = put(quill, event("gone"))
+    store(quill, {**gone.to_item(4), "ttl": {"N": f"{NOON.timestamp() - 1:.0f}"}})
     told: list[Progress] = []
-    with on_the_wire(clocked) as sent:
-        done = export_files(clocked, tmp_path, report=told.append)
+    with on_the_wire(quill) as sent:
+        done = export_files(quill, tmp_path, report=told.append)
     assert rows(tmp_path) == rows_of(models)
     assert sorted(sent) == ["DescribeTable"] + ["Scan"] * 4
     # Besides them the claim, what has expired, the settings, and a history of migrations.
     assert told[-1].items == len(models) + 6
-    assert done.manifest["from"] == {"kind": "scan", "table": clocked.settings.table}
+    assert done.manifest["from"] == {"kind": "scan", "table": quill.settings.table}
 
 
 def test_a_scan_goes_on_from_page_to_page(
@@ -210,9 +211,10 @@ def test_a_day_that_lost_its_rows_loses_its_file(quill: Quill, tmp_path: Path) -
     }
 
 
-def test_until_today_by_default(clocked: Quill, tmp_path: Path) -> None:
-    models = two_days(clocked)
-    done = export_files(clocked, tmp_path, since=TODAY - ONE_DAY)
+@pytest.mark.usefixtures("quill_clock")
+def test_until_today_by_default(quill: Quill, tmp_path: Path) -> None:
+    models = two_days(quill)
+    done = export_files(quill, tmp_path, since=TODAY - ONE_DAY)
     assert done.manifest["range"]["until"] == f"{TODAY + ONE_DAY}"
     assert rows(tmp_path) == rows_of(models, {TODAY})
 
@@ -234,13 +236,14 @@ def test_sources_are_those_of_the_folder_and_those_given(quill: Quill, tmp_path:
     assert exported("all", **day) == ["hubspot", "phone"]
 
 
+@pytest.mark.usefixtures("quill_clock")
 def test_events_that_move_while_they_are_read_are_there_once(
-    clocked: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(clocked, *(event(f"{number}", received_at=NOON - DAY) for number in range(3)))
-    put(clocked, event("failed", status="failed", received_at=NOON - DAY))
-    read = type(clocked.webhook_events).list_by_status
-    with connect(clocked.settings, clock=HandClock(NOON + SECOND)) as other:
+    put(quill, *(event(f"{number}", received_at=NOON - DAY) for number in range(3)))
+    put(quill, event("failed", status="failed", received_at=NOON - DAY))
+    read = type(quill.webhook_events).list_by_status
+    with connect(quill.settings, clock=FrozenClock(NOON + SECOND)) as other:
 
         def moving(self: Any, source: str, status: Any, *between: Any) -> Any:
             # One goes on behind the reader's back, one comes back before its eyes.
@@ -250,31 +253,31 @@ def test_events_that_move_while_they_are_read_are_there_once(
                 other.webhook_events.release(second)
             return read(self, source, status, *between)
 
-        monkeypatch.setattr(type(clocked.webhook_events), "list_by_status", moving)
-        export_files(clocked, tmp_path, since=TODAY, kinds=["webhook_event"])
+        monkeypatch.setattr(type(quill.webhook_events), "list_by_status", moving)
+        export_files(quill, tmp_path, since=TODAY, kinds=["webhook_event"])
     monkeypatch.undo()
     found = {row["event_key"]: row["status"] for row in rows(tmp_path)["fact_webhook_event"]}
-    stored = {key: clocked.webhook_events.get("hubspot", key) for key in ("0", "1", "2", "failed")}
+    stored = {key: quill.webhook_events.get("hubspot", key) for key in ("0", "1", "2", "failed")}
     assert found == {key: each.status for key, each in stored.items() if each is not None}
     assert len(rows(tmp_path)["fact_webhook_event"]) == 4
 
 
 def test_a_run_that_begins_again_meanwhile_is_there_once(
-    clocked: Quill, clock: HandClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quill: Quill, quill_clock: FrozenClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ZeroDivisionError), clocked.job_runs.start("sync", "again"):
+    with pytest.raises(ZeroDivisionError), quill.job_runs.start("sync", "again"):
         raise ZeroDivisionError
-    read = type(clocked.job_runs).list_by_status
+    read = type(quill.job_runs).list_by_status
     begun: list[Any] = []
 
     def moving(self: Any, status: Any, *between: Any) -> Any:
         if status == "cancelled":
-            clock.advance(DAY)
-            begun.append(clocked.job_runs.start("sync", "again"))
+            quill_clock.tick(DAY)
+            begun.append(quill.job_runs.start("sync", "again"))
         return read(self, status, *between)
 
-    monkeypatch.setattr(type(clocked.job_runs), "list_by_status", moving)
-    export_files(clocked, tmp_path, since=TODAY, until=TODAY + 3 * ONE_DAY, kinds=["job_run"])
+    monkeypatch.setattr(type(quill.job_runs), "list_by_status", moving)
+    export_files(quill, tmp_path, since=TODAY, until=TODAY + 3 * ONE_DAY, kinds=["job_run"])
     monkeypatch.undo()
     (row,) = rows(tmp_path)["fact_job_run"]
     assert (row["status"], row["attempt"], row["date"]) == ("running", 2, TODAY + ONE_DAY)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from quill_models import Increment, Metric, Outcome, Quill, connect
 from quill_models.errors import InvalidValue
-from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, HandClock, on_the_wire
+from quill_models.testing import FrozenClock
+from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, on_the_wire
 
 CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 
@@ -88,36 +89,37 @@ class TestOnce:
         assert [result.outcome for result in results] == [CREATED] * 50
         assert value(quill) == 51
 
-    def test_for_as_long_as_is_asked_for(self, quill: Quill, clock: HandClock) -> None:
+    def test_for_as_long_as_is_asked_for(self, quill: Quill, quill_clock: FrozenClock) -> None:
         kept = replace(quill.settings, increment_retention=timedelta(days=10))
-        with connect(kept, clock=clock) as clocked:
+        with connect(kept, clock=quill_clock) as clocked:
             clocked.metrics.add(call())
-            clock.advance(9 * DAY)
+            quill_clock.tick(9 * DAY)
             assert clocked.metrics.add(call()).outcome is DUPLICATE
-            clock.advance(DAY)
+            quill_clock.tick(DAY)
             assert clocked.metrics.add(call()).created
         assert value(quill) == 2
 
-    def test_for_ever_else(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.metrics.add(call())
-        clock.advance(3650 * DAY)
-        assert clocked.metrics.add(call()).outcome is DUPLICATE
+    def test_for_ever_else(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.metrics.add(call())
+        quill_clock.tick(3650 * DAY)
+        assert quill.metrics.add(call()).outcome is DUPLICATE
 
 
 class TestTheMetric:
-    def test_is_as_if_it_had_been_put(self, clocked: Quill) -> None:
-        clocked.metrics.add_many([call("a", amount=Decimal("2.5")), call("b", amount=-1)])
-        (metric,) = clocked.metrics.series("agent:ada", "calls", "hour")
+    @pytest.mark.usefixtures("quill_clock")
+    def test_is_as_if_it_had_been_put(self, quill: Quill) -> None:
+        quill.metrics.add_many([call("a", amount=Decimal("2.5")), call("b", amount=-1)])
+        (metric,) = quill.metrics.series("agent:ada", "calls", "hour")
         assert metric == Metric(
             scope="agent:ada", name="calls", grain="hour", bucket_start=NOON, value=Decimal("1.5")
         )
         assert (metric.created_at, metric.updated_at) == (NOON, NOON)
-        assert list(clocked.metrics.across("calls", "hour", NOON)) == [metric]
-        assert list(clocked.metrics.list_by_day(NOON.date())) == [metric]
-        assert clocked.metrics.put(metric).outcome is Outcome.UNCHANGED
+        assert list(quill.metrics.across("calls", "hour", NOON)) == [metric]
+        assert list(quill.metrics.list_by_day(NOON.date())) == [metric]
+        assert quill.metrics.put(metric).outcome is Outcome.UNCHANGED
 
     def test_adds_to_what_was_put_and_leaves_the_rest(
-        self, clocked: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         put = Metric(
             scope="agent:ada",
@@ -129,10 +131,10 @@ class TestTheMetric:
             dimensions={"queue": "a"},
             computed_at=NOON,
         )
-        clocked.metrics.put(put)
-        clock.advance(HOUR)
-        clocked.metrics.add(call(amount=5))
-        (metric,) = clocked.metrics.series("agent:ada", "calls", "hour")
+        quill.metrics.put(put)
+        quill_clock.tick(HOUR)
+        quill.metrics.add(call(amount=5))
+        (metric,) = quill.metrics.series("agent:ada", "calls", "hour")
         assert (metric.value, metric.unit) == (Decimal(15), "calls")
         assert metric.dimensions == {"queue": "a"}
         assert (metric.computed_at, metric.created_at) == (NOON, NOON)

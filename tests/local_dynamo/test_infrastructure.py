@@ -13,7 +13,8 @@ import pytest
 from quill_models import Agent, Backend, Increment, Key, Metric, Quill, Settings, connect
 from quill_models.export import export_files
 from quill_models.infrastructure import export_schema
-from tests.local_dynamo.support import NOON, HandClock, botocore_of, event, interaction
+from quill_models.testing import FrozenClock
+from tests.local_dynamo.support import NOON, botocore_of, event, interaction
 from tests.local_dynamo.test_schema_mend import delete_index
 
 DAY = NOON.replace(hour=0)
@@ -104,14 +105,15 @@ def write_all(quill: Quill) -> None:
 
 
 @pytest.mark.parametrize(("role", "does"), [("reader", read_all), ("writer", write_all)])
+@pytest.mark.usefixtures("quill_clock")
 def test_a_role_may_do_what_it_does_and_no_more(
-    clocked: Quill, role: str, does: Callable[[Quill], None], tmp_path: Path
+    quill: Quill, role: str, does: Callable[[Quill], None], tmp_path: Path
 ) -> None:
-    with permissions_used(clocked) as used:
-        does(clocked)
-        export_files(clocked, tmp_path, format="jsonl")
-        clocked._table.get_many([Agent(agent_id="ada").key()])
-        clocked.schema.diff()
+    with permissions_used(quill) as used:
+        does(quill)
+        export_files(quill, tmp_path, format="jsonl")
+        quill._table.get_many([Agent(agent_id="ada").key()])
+        quill.schema.diff()
     # This server has neither backups nor tags; on AWS they are looked at as well.
     on_aws = {"DescribeContinuousBackups", "ListTagsOfResource"}
     assert used == allowed(role) - on_aws
@@ -119,7 +121,7 @@ def test_a_role_may_do_what_it_does_and_no_more(
 
 def test_a_migrator_may_do_what_it_does_and_no_more(index_settings: Settings) -> None:
     with (
-        connect(index_settings, clock=HandClock()) as quill,
+        connect(index_settings, clock=FrozenClock(NOON)) as quill,
         permissions_used(quill) as used,
     ):
         quill.schema.apply()

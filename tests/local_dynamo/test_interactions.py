@@ -9,6 +9,7 @@ import pytest
 
 from quill_models import Agent, Interaction, Outcome, Quill
 from quill_models.errors import InvalidPayload, InvalidValue
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
@@ -16,7 +17,6 @@ from tests.local_dynamo.support import (
     HOUR,
     NOON,
     SECOND,
-    HandClock,
     interaction,
     is_as_stored,
     on_the_wire,
@@ -52,21 +52,22 @@ def ids(interactions: Any) -> list[str]:
 
 
 class TestRecord:
-    def test_created(self, clocked: Quill) -> None:
-        result = clocked.interactions.record(call())
+    @pytest.mark.usefixtures("quill_clock")
+    def test_created(self, quill: Quill) -> None:
+        result = quill.interactions.record(call())
         assert (result.outcome, result.created) == (CREATED, True)
         assert result.item == call()
         assert (result.item.created_at, result.item.ttl) == (NOON, None)
-        assert is_as_stored(clocked, result.item)
-        assert clocked.interactions.get("i1") == call()
+        assert is_as_stored(quill, result.item)
+        assert quill.interactions.get("i1") == call()
 
-    def test_duplicate(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.interactions.record(call())
-        clock.advance(SECOND)
-        result = clocked.interactions.record(call())
+    def test_duplicate(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.interactions.record(call())
+        quill_clock.tick(SECOND)
+        result = quill.interactions.record(call())
         assert (result.outcome, result.created) == (DUPLICATE, False)
         assert result.item.created_at == NOON
-        assert is_as_stored(clocked, result.item)
+        assert is_as_stored(quill, result.item)
 
     def test_conflict_of_content(self, quill: Quill) -> None:
         quill.interactions.record(call())
@@ -144,23 +145,23 @@ class TestRecord:
 
 
 class TestPut:
-    def test_every_outcome(self, clocked: Quill, clock: HandClock) -> None:
-        put = clocked.interactions.put
+    def test_every_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        put = quill.interactions.put
         assert put(call()).outcome is CREATED
-        clock.advance(HOUR)
+        quill_clock.tick(HOUR)
         unchanged = put(call())
         assert unchanged.outcome is UNCHANGED
-        assert is_as_stored(clocked, unchanged.item)
+        assert is_as_stored(quill, unchanged.item)
         updated = put(call(subject="B", source_updated_at=NOON + HOUR))
         assert updated.outcome is UPDATED
         assert (updated.item.created_at, updated.item.updated_at) == (NOON, NOON + HOUR)
-        assert is_as_stored(clocked, updated.item)
+        assert is_as_stored(quill, updated.item)
         stale = put(call())
         assert (stale.outcome, stale.item) == (STALE, updated.item)
-        assert is_as_stored(clocked, stale.item)
+        assert is_as_stored(quill, stale.item)
         conflict = put(call("i2", external_id="x-i1"))
         assert (conflict.outcome, conflict.item) == (CONFLICT, updated.item)
-        assert clocked.interactions.get("i1") == updated.item
+        assert quill.interactions.get("i1") == updated.item
 
     def test_many(self, quill: Quill) -> None:
         quill.interactions.put_many(call(str(n)) for n in range(90))

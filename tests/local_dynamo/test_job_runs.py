@@ -12,6 +12,7 @@ import pytest
 from quill_models import AlreadyRunning, AlreadySucceeded, JobStatus, LeaseLost, Quill, connect
 from quill_models.errors import InvalidValue
 from quill_models.settings import Settings
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
@@ -20,7 +21,6 @@ from tests.local_dynamo.support import (
     MINUTE,
     NOON,
     SECOND,
-    HandClock,
     is_as_stored,
     on_the_wire,
     race,
@@ -52,25 +52,25 @@ def fail_once(quill: Quill, window: str = WINDOW, message: str = "no data") -> N
 
 
 class TestLife:
-    def test_from_start_to_success(self, clocked: Quill, clock: HandClock) -> None:
-        with clocked.job_runs.start("job", WINDOW, lease=5 * MINUTE) as run:
+    def test_from_start_to_success(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with quill.job_runs.start("job", WINDOW, lease=5 * MINUTE) as run:
             assert (run.job_name, run.window) == ("job", WINDOW)
             assert (run.attempt, run.checkpoint) == (1, {})
-            found = clocked.job_runs.get("job", WINDOW)
+            found = quill.job_runs.get("job", WINDOW)
             assert found is not None
             assert found.status is JobStatus.RUNNING
             assert (found.started_at, found.lease_expires_at) == (NOON, NOON + 5 * MINUTE)
             assert found.finished_at is None
             assert found.owner.endswith(f":{os.getpid()}")
             run.stats["rows"] = 7
-            clock.advance(MINUTE)
-        done = clocked.job_runs.get("job", WINDOW)
+            quill_clock.tick(MINUTE)
+        done = quill.job_runs.get("job", WINDOW)
         assert done is not None
         assert done.status is JobStatus.SUCCEEDED
         assert (done.started_at, done.finished_at) == (NOON, NOON + MINUTE)
         assert (done.stats, done.error) == ({"rows": 7}, None)
         assert (done.run_id, done.created_at) == (found.run_id, NOON)
-        assert is_as_stored(clocked, done)
+        assert is_as_stored(quill, done)
 
     def test_a_fresh_window_each_time(self, quill: Quill) -> None:
         with quill.job_runs.start("job") as one, quill.job_runs.start("job") as other:
@@ -88,13 +88,13 @@ class TestLife:
         with pytest.raises(InvalidValue, match="lease"):
             quill.job_runs.start("job", WINDOW, lease=lease)
 
-    def test_retention(self, clocked: Quill, clock: HandClock) -> None:
-        run_once(clocked)
-        clock.advance(91 * DAY)
-        assert clocked.job_runs.get("job", WINDOW) is None
-        assert list(clocked.job_runs.list_by_job("job")) == []
-        assert clocked.job_runs.last_success("job") is None
-        with clocked.job_runs.start("job", WINDOW) as run:
+    def test_retention(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        run_once(quill)
+        quill_clock.tick(91 * DAY)
+        assert quill.job_runs.get("job", WINDOW) is None
+        assert list(quill.job_runs.list_by_job("job")) == []
+        assert quill.job_runs.last_success("job") is None
+        with quill.job_runs.start("job", WINDOW) as run:
             assert run.attempt == 1
 
     def test_lost_answers(self, behind_proxy: Quill, proxy: Proxy) -> None:
@@ -113,44 +113,46 @@ class TestLife:
 
 
 class TestRefusals:
-    def test_already_running(self, clocked: Quill, clock: HandClock) -> None:
-        with clocked.job_runs.start("job", WINDOW, lease=5 * MINUTE):
-            clock.advance(5 * MINUTE - SECOND)
+    def test_already_running(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with quill.job_runs.start("job", WINDOW, lease=5 * MINUTE):
+            quill_clock.tick(5 * MINUTE - SECOND)
             for force in (False, True):
                 with pytest.raises(AlreadyRunning, match=WINDOW) as raised:
-                    clocked.job_runs.start("job", WINDOW, force=force)
-                assert raised.value.run == clocked.job_runs.get("job", WINDOW)
-            run_once(clocked, window="another")
-            run_once(clocked, job="another")
+                    quill.job_runs.start("job", WINDOW, force=force)
+                assert raised.value.run == quill.job_runs.get("job", WINDOW)
+            run_once(quill, window="another")
+            run_once(quill, job="another")
 
-    def test_already_succeeded(self, clocked: Quill) -> None:
-        run_once(clocked)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_already_succeeded(self, quill: Quill) -> None:
+        run_once(quill)
         with pytest.raises(AlreadySucceeded, match="force=True") as raised:
-            clocked.job_runs.start("job", WINDOW)
-        assert raised.value.run == clocked.job_runs.get("job", WINDOW)
+            quill.job_runs.start("job", WINDOW)
+        assert raised.value.run == quill.job_runs.get("job", WINDOW)
         assert raised.value.run.status is JobStatus.SUCCEEDED
 
-    def test_force(self, clocked: Quill, clock: HandClock) -> None:
-        with clocked.job_runs.start("job", WINDOW) as run:
+    def test_force(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with quill.job_runs.start("job", WINDOW) as run:
             run.stats["rows"] = 7
-        clock.advance(HOUR)
-        with clocked.job_runs.start("job", WINDOW, force=True) as run:
+        quill_clock.tick(HOUR)
+        with quill.job_runs.start("job", WINDOW, force=True) as run:
             assert (run.attempt, run.stats) == (2, {})
-        found = clocked.job_runs.get("job", WINDOW)
+        found = quill.job_runs.get("job", WINDOW)
         assert found is not None
         assert (found.attempt, found.created_at) == (2, NOON)
         assert found.started_at == NOON + HOUR
 
 
 class TestFailure:
-    def test_recorded_and_raised_on(self, clocked: Quill) -> None:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_recorded_and_raised_on(self, quill: Quill) -> None:
         with (
             pytest.raises(BrokenError, match="no data"),
-            clocked.job_runs.start("job", WINDOW) as run,
+            quill.job_runs.start("job", WINDOW) as run,
         ):
             run.stats["rows"] = 3
             raise BrokenError("no data")
-        found = clocked.job_runs.get("job", WINDOW)
+        found = quill.job_runs.get("job", WINDOW)
         assert found is not None
         assert (found.status, found.stats) == (JobStatus.FAILED, {"rows": 3})
         assert found.error is not None
@@ -174,17 +176,18 @@ class TestFailure:
         assert found is not None
         assert (found.status, (found.error or {})["type"]) == ("failed", error.__name__)
 
-    def test_a_retry_goes_on_from_the_checkpoint(self, clocked: Quill) -> None:
-        with pytest.raises(BrokenError), clocked.job_runs.start("job", WINDOW) as run:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_retry_goes_on_from_the_checkpoint(self, quill: Quill) -> None:
+        with pytest.raises(BrokenError), quill.job_runs.start("job", WINDOW) as run:
             run.save_checkpoint({"page": 3, "share": 0.5})
             raise BrokenError
-        with clocked.job_runs.start("job", WINDOW) as run:
+        with quill.job_runs.start("job", WINDOW) as run:
             assert run.attempt == 2
             assert run.checkpoint == {"page": 3, "share": run.checkpoint["share"]}
-            found = clocked.job_runs.get("job", WINDOW)
+            found = quill.job_runs.get("job", WINDOW)
             assert found is not None
             assert (found.status, found.error, found.finished_at) == ("running", None, None)
-        fail = clocked.job_runs.start("job", WINDOW, force=True)
+        fail = quill.job_runs.start("job", WINDOW, force=True)
         assert (fail.attempt, fail.checkpoint["page"]) == (3, 3)
 
     def test_a_checkpoint_that_cannot_be_stored(self, quill: Quill) -> None:
@@ -199,48 +202,48 @@ class TestFailure:
 
 
 class TestTakeover:
-    def test_after_the_lease_ended(self, clocked: Quill, clock: HandClock) -> None:
-        old = clocked.job_runs.start("job", WINDOW, lease=5 * MINUTE)
+    def test_after_the_lease_ended(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        old = quill.job_runs.start("job", WINDOW, lease=5 * MINUTE)
         old.save_checkpoint({"page": 3})
-        clock.advance(5 * MINUTE)
-        with clocked.job_runs.start("job", WINDOW, lease=5 * MINUTE) as new:
+        quill_clock.tick(5 * MINUTE)
+        with quill.job_runs.start("job", WINDOW, lease=5 * MINUTE) as new:
             assert (new.attempt, new.checkpoint) == (2, {"page": 3})
             assert new.fencing_token > old.fencing_token
             for write in (partial(old.save_checkpoint, {"page": 4}), old.renew):
                 with pytest.raises(LeaseLost, match="attempt 2"):
                     write()
             new.save_checkpoint({"page": 5})
-        found = clocked.job_runs.get("job", WINDOW)
+        found = quill.job_runs.get("job", WINDOW)
         assert found is not None
         assert (found.attempt, found.checkpoint) == (2, {"page": 5})
 
-    def test_leaving_the_block(self, clocked: Quill, clock: HandClock) -> None:
-        with pytest.raises(LeaseLost), clocked.job_runs.start("job", WINDOW, lease=HOUR):
-            clock.advance(HOUR)
-            run_once(clocked)
-        found = clocked.job_runs.get("job", WINDOW)
+    def test_leaving_the_block(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with pytest.raises(LeaseLost), quill.job_runs.start("job", WINDOW, lease=HOUR):
+            quill_clock.tick(HOUR)
+            run_once(quill)
+        found = quill.job_runs.get("job", WINDOW)
         assert found is not None
         assert (found.attempt, found.status) == (2, JobStatus.SUCCEEDED)
 
-    def test_leaving_the_block_with_an_error(self, clocked: Quill, clock: HandClock) -> None:
+    def test_leaving_the_block_with_an_error(self, quill: Quill, quill_clock: FrozenClock) -> None:
         with (
             pytest.raises(BrokenError) as raised,
-            clocked.job_runs.start("job", WINDOW, lease=HOUR),
+            quill.job_runs.start("job", WINDOW, lease=HOUR),
         ):
-            clock.advance(HOUR)
-            run_once(clocked)
+            quill_clock.tick(HOUR)
+            run_once(quill)
             raise BrokenError
         assert "could not be marked failed" in raised.value.__notes__[0]
-        found = clocked.job_runs.get("job", WINDOW)
+        found = quill.job_runs.get("job", WINDOW)
         assert found is not None
         assert found.status is JobStatus.SUCCEEDED
 
-    def test_nobody_took_over(self, clocked: Quill, clock: HandClock) -> None:
-        with clocked.job_runs.start("job", WINDOW, lease=HOUR) as run:
-            clock.advance(2 * HOUR)
+    def test_nobody_took_over(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with quill.job_runs.start("job", WINDOW, lease=HOUR) as run:
+            quill_clock.tick(2 * HOUR)
             run.save_checkpoint({"page": 1})
             with pytest.raises(AlreadyRunning):
-                clocked.job_runs.start("job", WINDOW)
+                quill.job_runs.start("job", WINDOW)
 
     def test_the_run_was_deleted(self, quill: Quill) -> None:
         with (
@@ -281,74 +284,74 @@ class TestRenewal:
 
 
 class TestLists:
-    def test_stale(self, clocked: Quill, clock: HandClock) -> None:
+    def test_stale(self, quill: Quill, quill_clock: FrozenClock) -> None:
         for window, lease in (("b", 2 * MINUTE), ("a", HOUR), ("c", MINUTE)):
-            clocked.job_runs.start("job", window, lease=lease)
-        run_once(clocked, window="done")
-        fail_once(clocked, window="failed")
-        assert list(clocked.job_runs.stale()) == []
-        clock.advance(2 * MINUTE + SECOND)
-        assert windows(clocked.job_runs.stale()) == ["c", "b"]
-        run_once(clocked, window="c")
-        assert windows(clocked.job_runs.stale()) == ["b"]
+            quill.job_runs.start("job", window, lease=lease)
+        run_once(quill, window="done")
+        fail_once(quill, window="failed")
+        assert list(quill.job_runs.stale()) == []
+        quill_clock.tick(2 * MINUTE + SECOND)
+        assert windows(quill.job_runs.stale()) == ["c", "b"]
+        run_once(quill, window="c")
+        assert windows(quill.job_runs.stale()) == ["b"]
 
     def test_a_run_is_stale_from_when_it_can_be_taken_over(
-        self, clocked: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
-        clocked.job_runs.start("job", WINDOW, lease=MINUTE)
-        clock.advance(MINUTE)
-        stale = windows(clocked.job_runs.stale())
-        clocked.job_runs.start("job", WINDOW, lease=MINUTE)
+        quill.job_runs.start("job", WINDOW, lease=MINUTE)
+        quill_clock.tick(MINUTE)
+        stale = windows(quill.job_runs.stale())
+        quill.job_runs.start("job", WINDOW, lease=MINUTE)
         assert stale == [WINDOW]
 
-    def test_stale_page_by_page(self, clocked: Quill, clock: HandClock) -> None:
+    def test_stale_page_by_page(self, quill: Quill, quill_clock: FrozenClock) -> None:
         for number in range(3):
-            clocked.job_runs.start("job", str(number), lease=(number + 1) * SECOND)
-        clock.advance(HOUR)
-        page = clocked.job_runs.stale().page(2)
-        clock.advance(SECOND)
-        rest = clocked.job_runs.stale().page(2, page.cursor)
+            quill.job_runs.start("job", str(number), lease=(number + 1) * SECOND)
+        quill_clock.tick(HOUR)
+        page = quill.job_runs.stale().page(2)
+        quill_clock.tick(SECOND)
+        rest = quill.job_runs.stale().page(2, page.cursor)
         assert windows([*page.items, *rest.items]) == ["0", "1", "2"]
 
-    def test_by_job_newest_first(self, clocked: Quill, clock: HandClock) -> None:
+    def test_by_job_newest_first(self, quill: Quill, quill_clock: FrozenClock) -> None:
         for window in ("z", "a", "m"):
-            run_once(clocked, window=window)
-            clock.advance(SECOND)
-        run_once(clocked, job="job1", window="other")
-        assert windows(clocked.job_runs.list_by_job("job")) == ["m", "a", "z"]
-        with clocked.job_runs.start("job", "z", force=True):
+            run_once(quill, window=window)
+            quill_clock.tick(SECOND)
+        run_once(quill, job="job1", window="other")
+        assert windows(quill.job_runs.list_by_job("job")) == ["m", "a", "z"]
+        with quill.job_runs.start("job", "z", force=True):
             pass
-        assert windows(clocked.job_runs.list_by_job("job")) == ["z", "m", "a"]
+        assert windows(quill.job_runs.list_by_job("job")) == ["z", "m", "a"]
 
-    def test_by_status(self, clocked: Quill, clock: HandClock) -> None:
+    def test_by_status(self, quill: Quill, quill_clock: FrozenClock) -> None:
         for number in range(10):
-            run_once(clocked, job=f"job{number % 2}", window=str(number))
-            clock.advance(SECOND)
-        by_status = clocked.job_runs.list_by_status
+            run_once(quill, job=f"job{number % 2}", window=str(number))
+            quill_clock.tick(SECOND)
+        by_status = quill.job_runs.list_by_status
         assert windows(by_status("succeeded")) == [str(number) for number in range(10)]
         assert windows(by_status("succeeded", newest_first=True))[0] == "9"
-        with clocked.job_runs.start("job0", "0", force=True):
+        with quill.job_runs.start("job0", "0", force=True):
             assert windows(by_status(JobStatus.RUNNING)) == ["0"]
             assert windows(by_status("succeeded"))[0] == "1"
         assert windows(by_status("running")) == []
-        fail_once(clocked, window="f")
+        fail_once(quill, window="f")
         assert windows(by_status("failed")) == ["f"]
         with pytest.raises(ValueError, match="gone"):
             by_status("gone")
 
-    def test_last_success(self, clocked: Quill, clock: HandClock) -> None:
-        assert clocked.job_runs.last_success("job") is None
-        slow = clocked.job_runs.start("job", "slow")
-        clock.advance(SECOND)
-        run_once(clocked, window="quick")
-        clock.advance(SECOND)
+    def test_last_success(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        assert quill.job_runs.last_success("job") is None
+        slow = quill.job_runs.start("job", "slow")
+        quill_clock.tick(SECOND)
+        run_once(quill, window="quick")
+        quill_clock.tick(SECOND)
         with slow:
             pass
-        clock.advance(SECOND)
-        fail_once(clocked, window="failed")
-        run_once(clocked, job="job2", window="other")
-        with clocked.job_runs.start("job", "running"), on_the_wire(clocked) as sent:
-            last = clocked.job_runs.last_success("job")
+        quill_clock.tick(SECOND)
+        fail_once(quill, window="failed")
+        run_once(quill, job="job2", window="other")
+        with quill.job_runs.start("job", "running"), on_the_wire(quill) as sent:
+            last = quill.job_runs.last_success("job")
         assert last is not None
         assert (last.window, sent[:1]) == ("slow", ["Query"])
 

@@ -9,12 +9,12 @@ import pytest
 
 from quill_models import Metric, Outcome, Quill
 from quill_models.errors import InvalidPayload, InvalidValue
+from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
     SECOND,
-    HandClock,
     is_as_stored,
     on_the_wire,
     store,
@@ -46,23 +46,23 @@ def starts(metrics: Any) -> list[int]:
 
 
 class TestPut:
-    def test_every_outcome(self, clocked: Quill, clock: HandClock) -> None:
-        put = clocked.metrics.put
+    def test_every_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        put = quill.metrics.put
         created = put(calls())
         assert (created.outcome, created.item) == (CREATED, calls())
-        assert is_as_stored(clocked, created.item)
-        clock.advance(SECOND)
-        with on_the_wire(clocked) as sent:
+        assert is_as_stored(quill, created.item)
+        quill_clock.tick(SECOND)
+        with on_the_wire(quill) as sent:
             unchanged = put(calls())
         assert (unchanged.outcome, sent) == (UNCHANGED, ["PutItem"])
-        assert is_as_stored(clocked, unchanged.item)
+        assert is_as_stored(quill, unchanged.item)
         updated = put(calls(value=Decimal("2.5"), computed_at=DAY_1 + 2 * DAY))
         assert updated.outcome is UPDATED
         assert updated.item.created_at == created.item.created_at
-        assert is_as_stored(clocked, updated.item)
+        assert is_as_stored(quill, updated.item)
         stale = put(calls(value=3))
         assert (stale.outcome, stale.item) == (STALE, updated.item)
-        (only,) = clocked.metrics.series("agent:ada", "calls", "day")
+        (only,) = quill.metrics.series("agent:ada", "calls", "day")
         assert only == updated.item
 
     @pytest.mark.parametrize(

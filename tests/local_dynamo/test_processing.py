@@ -16,7 +16,8 @@ import pytest
 
 from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
 from quill_models.errors import AnswerLost
-from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, HandClock, event
+from quill_models.testing import FrozenClock
+from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, event
 
 LONG_AGO = NOON - 3650 * DAY
 
@@ -32,8 +33,9 @@ def of_status(quill: Quill, status: str) -> int:
 
 
 class TestOutcomes:
-    def test_what_returns_is_completed_and_what_raises_has_failed(self, clocked: Quill) -> None:
-        record(clocked, 10)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_what_returns_is_completed_and_what_raises_has_failed(self, quill: Quill) -> None:
+        record(quill, 10)
         seen: list[str] = []
 
         def handler(event: WebhookEvent) -> None:
@@ -43,7 +45,7 @@ class TestOutcomes:
                 raise ValueError("odd")
 
         counts: list[int] = []
-        processed = clocked.webhook_events.process(
+        processed = quill.webhook_events.process(
             "hubspot",
             handler,
             limit=3,
@@ -53,12 +55,12 @@ class TestOutcomes:
         assert seen == [str(number) for number in range(10)]
         assert (processed.completed, processed.failed, processed.dead) == (9, 1, 0)
         assert counts == list(range(1, 11))
-        failed = clocked.webhook_events.list_by_status("hubspot", "failed").first()
+        failed = quill.webhook_events.list_by_status("hubspot", "failed").first()
         assert failed is not None
         assert (failed.event_key, failed.last_error) == ("7", "ValueError: odd")
 
-    def test_again_until_it_is_dead(self, quill: Quill, clock: HandClock) -> None:
-        with connect(replace(quill.settings, max_attempts=3), clock=clock) as clocked:
+    def test_again_until_it_is_dead(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        with connect(replace(quill.settings, max_attempts=3), clock=quill_clock) as clocked:
             record(clocked, 1)
 
             def handler(_: WebhookEvent) -> None:
@@ -67,53 +69,55 @@ class TestOutcomes:
             for dead in (0, 0, 1):
                 processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
                 assert (processed.failed, processed.dead) == (1 - dead, dead)
-                clock.advance(HOUR)
+                quill_clock.tick(HOUR)
             assert of_status(clocked, "dead") == 1
 
-    def test_a_handler_may_complete_it_with_its_results(self, clocked: Quill) -> None:
-        record(clocked, 5)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_handler_may_complete_it_with_its_results(self, quill: Quill) -> None:
+        record(quill, 5)
 
         def handler(event: WebhookEvent) -> None:
-            with clocked.transaction() as tx:
+            with quill.transaction() as tx:
                 tx.metrics.add(Increment("global", "events", "day", NOON, 1, event.event_key))
                 tx.webhook_events.complete(event)
 
-        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.completed, processed.lost) == (5, 0)
-        (metric,) = clocked.metrics.series("global", "events", "day")
+        (metric,) = quill.metrics.series("global", "events", "day")
         assert metric.value == 5
 
-    def test_a_handler_that_lost_its_event(self, clocked: Quill, clock: HandClock) -> None:
-        record(clocked, 1)
+    def test_a_handler_that_lost_its_event(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        record(quill, 1)
 
         def handler(event: WebhookEvent) -> None:
-            clock.advance(HOUR)
-            (other,) = clocked.webhook_events.claim("hubspot")
-            clocked.webhook_events.complete(other)
+            quill_clock.tick(HOUR)
+            (other,) = quill.webhook_events.claim("hubspot")
+            quill.webhook_events.complete(other)
 
-        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.completed, processed.lost) == (0, 1)
-        assert of_status(clocked, "processed") == 1
+        assert of_status(quill, "processed") == 1
 
-    def test_an_error_that_cannot_say_what_it_is(self, clocked: Quill) -> None:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_an_error_that_cannot_say_what_it_is(self, quill: Quill) -> None:
         class MuteError(Exception):
             def __str__(self) -> str:
                 raise ValueError
 
-        record(clocked, 1)
+        record(quill, 1)
 
         def handler(_: WebhookEvent) -> None:
             raise MuteError
 
-        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert processed.failed == 1
-        (failed,) = clocked.webhook_events.list_by_status("hubspot", "failed")
+        (failed,) = quill.webhook_events.list_by_status("hubspot", "failed")
         assert failed.last_error == "MuteError: no message, as asking for it raised ValueError"
 
     def test_what_a_handler_does_to_the_payload_is_not_stored(
-        self, clocked: Quill, clock: HandClock
+        self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
-        record(clocked, 1)
+        record(quill, 1)
         seen: list[object] = []
 
         def handler(event: WebhookEvent) -> None:
@@ -124,40 +128,42 @@ class TestOutcomes:
                 raise ValueError("odd")
 
         for _ in range(2):
-            clocked.webhook_events.process("hubspot", handler, until_empty=True)
-            clock.advance(HOUR)
-        (done,) = clocked.webhook_events.list_by_status("hubspot", "processed")
+            quill.webhook_events.process("hubspot", handler, until_empty=True)
+            quill_clock.tick(HOUR)
+        (done,) = quill.webhook_events.list_by_status("hubspot", "processed")
         assert seen == [event().payload] * 2
         assert done.payload == event().payload
 
+    @pytest.mark.usefixtures("quill_clock")
     def test_a_handler_that_raises_when_it_is_done(
-        self, clocked: Quill, caplog: pytest.LogCaptureFixture
+        self, quill: Quill, caplog: pytest.LogCaptureFixture
     ) -> None:
-        record(clocked, 1)
+        record(quill, 1)
 
         def handler(event: WebhookEvent) -> None:
-            clocked.webhook_events.complete(event)
+            quill.webhook_events.complete(event)
             raise ValueError("afterwards")
 
-        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.completed, processed.lost) == (1, 0)
         assert "afterwards" in caplog.text
 
-    def test_a_lease_of_something_else_that_is_lost(self, clocked: Quill) -> None:
-        record(clocked, 1)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_lease_of_something_else_that_is_lost(self, quill: Quill) -> None:
+        record(quill, 1)
 
         def handler(_: WebhookEvent) -> None:
             raise LeaseLost("a run's")
 
-        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.failed, processed.lost) == (1, 0)
 
     def test_who_stood_still_asks_before_it_goes_on(
-        self, clocked: Quill, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+        self, quill: Quill, quill_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        record(clocked, 2)
+        record(quill, 2)
         seen: list[str] = []
-        events = clocked.webhook_events
+        events = quill.webhook_events
 
         def no_answer(*_: object) -> None:
             raise AnswerLost("not now")
@@ -167,7 +173,7 @@ class TestOutcomes:
             with monkeypatch.context() as patched:
                 patched.setattr(events, "renew", no_answer)
                 time.sleep(0.5)
-                clock.advance(HOUR)
+                quill_clock.tick(HOUR)
                 assert len(events.claim("hubspot")) == 2
 
         lease = timedelta(seconds=0.3)
@@ -176,38 +182,41 @@ class TestOutcomes:
 
 
 class TestStop:
-    def test_an_interrupt_gives_back_what_is_held(self, clocked: Quill) -> None:
-        record(clocked, 6)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_an_interrupt_gives_back_what_is_held(self, quill: Quill) -> None:
+        record(quill, 6)
 
         def handler(event: WebhookEvent) -> None:
             if event.event_key == "2":
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            clocked.webhook_events.process("hubspot", handler, limit=5)
-        assert of_status(clocked, "processed") == 2
-        assert of_status(clocked, "pending") == 4
+            quill.webhook_events.process("hubspot", handler, limit=5)
+        assert of_status(quill, "processed") == 2
+        assert of_status(quill, "pending") == 4
         # As if they had never been claimed.
-        attempts = [each.attempts for each in clocked.webhook_events.claim("hubspot")]
+        attempts = [each.attempts for each in quill.webhook_events.claim("hubspot")]
         assert attempts == [1] * 4
 
-    def test_sigterm_lets_it_finish_what_it_holds(self, clocked: Quill) -> None:
-        record(clocked, 6)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_sigterm_lets_it_finish_what_it_holds(self, quill: Quill) -> None:
+        record(quill, 6)
 
         def handler(event: WebhookEvent) -> None:
             if event.event_key == "1":
                 os.kill(os.getpid(), signal.SIGTERM)
 
         before = signal.getsignal(signal.SIGTERM)
-        processed = clocked.webhook_events.process("hubspot", handler, limit=4)
+        processed = quill.webhook_events.process("hubspot", handler, limit=4)
         assert processed.completed == 4
-        assert of_status(clocked, "pending") == 2
+        assert of_status(quill, "pending") == 2
         assert signal.getsignal(signal.SIGTERM) == before
 
+    @pytest.mark.usefixtures("quill_clock")
     def test_what_cannot_be_given_back_is_not_waited_for(
-        self, clocked: Quill, monkeypatch: pytest.MonkeyPatch
+        self, quill: Quill, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        record(clocked, 6)
+        record(quill, 6)
         tried: list[str] = []
 
         def no_answer(event: WebhookEvent) -> None:
@@ -215,11 +224,11 @@ class TestStop:
             raise AnswerLost("after its deadline")
 
         def handler(event: WebhookEvent) -> None:
-            monkeypatch.setattr(clocked.webhook_events, "release", no_answer)
+            monkeypatch.setattr(quill.webhook_events, "release", no_answer)
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            clocked.webhook_events.process("hubspot", handler)
+            quill.webhook_events.process("hubspot", handler)
         assert tried == ["0"]
 
     def test_sigterm_while_it_is_about_to_wait(self, quill: Quill) -> None:
@@ -228,8 +237,9 @@ class TestStop:
         subprocess.run([sys.executable, "-c", WAITS, *arguments], timeout=60, check=True)
 
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-    def test_sigterm_ends_what_a_handler_has_forked(self, clocked: Quill) -> None:
-        record(clocked, 1)
+    @pytest.mark.usefixtures("quill_clock")
+    def test_sigterm_ends_what_a_handler_has_forked(self, quill: Quill) -> None:
+        record(quill, 1)
         children: list[Any] = []
 
         def handler(_: WebhookEvent) -> None:
@@ -241,14 +251,15 @@ class TestStop:
             child.terminate()
             child.join(20)
 
-        processed = clocked.webhook_events.process("hubspot", handler, until_empty=True)
+        processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         (child,) = children
         assert (child.exitcode, processed.completed) == (-signal.SIGTERM, 1)
 
-    def test_an_idle_one_stops_at_once(self, clocked: Quill) -> None:
+    @pytest.mark.usefixtures("quill_clock")
+    def test_an_idle_one_stops_at_once(self, quill: Quill) -> None:
         stop = threading.Event()
         worker = threading.Thread(
-            target=clocked.webhook_events.process,
+            target=quill.webhook_events.process,
             args=("hubspot", lambda _: None),
             kwargs={"poll": HOUR, "stop": stop},
         )

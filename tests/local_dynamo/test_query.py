@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from quill_models import Agent, Interaction, Metric, Query, Quill, Settings, connect
 from quill_models.errors import InvalidCursor, Throttled
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
     NOON,
     SECOND,
-    HandClock,
     botocore_of,
     event,
     interaction,
@@ -113,7 +113,7 @@ class TestPages:
         assert query.count() == 3
 
     def test_no_page_is_short_because_of_what_expired(
-        self, clocked: Quill, clock: HandClock, listing: Listing
+        self, quill: Quill, quill_clock: FrozenClock, listing: Listing
     ) -> None:
         """Events expire; they lie between the interactions only in time, so seen by themselves."""
         newest = "newest" in listing.__name__
@@ -122,15 +122,15 @@ class TestPages:
             event(f"old{n:02d}", occurred_at=NOON + n * SECOND, received_at=NOON + n * SECOND)
             for n in range(30)
         ]
-        clocked.webhook_events.record_many(old)
-        clock.advance(HOUR)
+        quill.webhook_events.record_many(old)
+        quill_clock.tick(HOUR)
         new = [
             event(f"new{n}", occurred_at=NOON + at * SECOND, received_at=NOON + at * SECOND)
             for n, at in enumerate([-1, 5, 15, 28, 40])
         ]
-        clocked.webhook_events.record_many(new)
-        clock.advance(30 * DAY - HOUR)
-        events = clocked.webhook_events
+        quill.webhook_events.record_many(new)
+        quill_clock.tick(30 * DAY - HOUR)
+        events = quill.webhook_events
         query = (
             events.list_by_status("hubspot", "pending", newest_first=newest)
             if sharded

@@ -37,8 +37,9 @@ from quill_models import (
 )
 from quill_models.errors import AnswerLost
 from quill_models.repositories.run import Run
+from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
-from tests.local_dynamo.support import HOUR, MINUTE, NOON, SECOND, HandClock, botocore_of
+from tests.local_dynamo.support import HOUR, MINUTE, NOON, SECOND, botocore_of
 
 pytestmark = pytest.mark.soak
 
@@ -67,7 +68,7 @@ class Attempt:
 
     window: str
     number: int
-    clock: HandClock
+    clock: FrozenClock
     lease: timedelta
     started_at: datetime
     checkpoint: dict[str, Any]
@@ -83,8 +84,8 @@ class Attempt:
     error: str | None = None
 
     def renew(self) -> None:
-        self.heartbeat_at = self.clock.now
-        self.lease_expires_at = self.clock.now + self.lease
+        self.heartbeat_at = self.clock()
+        self.lease_expires_at = self.clock() + self.lease
 
     def end(self, status: str, now: datetime, error: str | None = None) -> None:
         self.status, self.finished_at, self.error = status, now, error
@@ -155,11 +156,11 @@ def losing(quill: Quill, fate: str) -> Iterator[None]:
 
 
 class Runs(RuleBasedStateMachine):
-    def __init__(self, connected: list[tuple[Quill, HandClock]]) -> None:
+    def __init__(self, connected: list[tuple[Quill, FrozenClock]]) -> None:
         super().__init__()
         self.connected = connected
         for _, clock in connected:
-            clock.now = NOON
+            clock.move_to(NOON)
         # The table is the same for all examples.
         self.job = secrets.token_hex(8)
         self.attempts: dict[str, list[Attempt]] = {window: [] for window in WINDOWS}
@@ -204,7 +205,7 @@ class Runs(RuleBasedStateMachine):
 
     @rule(client=clients, by=st.sampled_from([SECOND, MINUTE, 5 * MINUTE, HOUR]))
     def time_passes(self, client: int, by: timedelta) -> None:
-        self.connected[client][1].advance(by)
+        self.connected[client][1].tick(by)
 
     @rule(window=windows)
     def lease_ends(self, window: str) -> None:
@@ -212,7 +213,7 @@ class Runs(RuleBasedStateMachine):
         latest = self.latest(window)
         if latest is not None:
             for _, clock in self.connected:
-                clock.now = max(clock.now, latest.lease_expires_at)
+                clock.move_to(max(clock(), latest.lease_expires_at))
 
     @rule(
         client=clients,
@@ -226,7 +227,7 @@ class Runs(RuleBasedStateMachine):
         before = self.latest(window)
         refusal: type[Exception] | None = None
         if before is not None and before.status == "running":
-            refusal = AlreadyRunning if before.lease_expires_at > clock.now else None
+            refusal = AlreadyRunning if before.lease_expires_at > clock() else None
         elif before is not None and before.status == "succeeded" and not force:
             refusal = AlreadySucceeded
         if refusal is not None:
@@ -250,7 +251,7 @@ class Runs(RuleBasedStateMachine):
             number=1 if before is None else before.number + 1,
             clock=clock,
             lease=lease,
-            started_at=clock.now,
+            started_at=clock(),
             checkpoint=before.checkpoint if before else {},
             run=run,
             run_id=found.run_id,
@@ -327,8 +328,8 @@ class Runs(RuleBasedStateMachine):
         self, attempt: Attempt, run: Run, fate: str, status: str, error: str | None = None
     ) -> None:
         attempt.stats = dict(run.stats)
-        attempt.heartbeat_at = attempt.clock.now
-        attempt.end(status, attempt.clock.now, error)
+        attempt.heartbeat_at = attempt.clock()
+        attempt.end(status, attempt.clock(), error)
         if fate == "answer lost":
             # What such a run can write afterwards has a test of its own.
             self.held = [each for each in self.held if each[0] is not attempt]
@@ -344,7 +345,7 @@ class Runs(RuleBasedStateMachine):
             assert found is None
             return
         if latest.status == "running" and fate != "request lost":
-            latest.end("cancelled", clock.now)
+            latest.end("cancelled", clock())
         if found is not None:
             assert told(found) == latest.told()
 
@@ -389,7 +390,7 @@ class Runs(RuleBasedStateMachine):
         assert stale == {
             each.window
             for each in latest
-            if each.status == "running" and each.lease_expires_at <= clock.now
+            if each.status == "running" and each.lease_expires_at <= clock()
         }
 
     @invariant()
@@ -410,8 +411,8 @@ class Runs(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def connected(quill: Quill) -> Iterator[list[tuple[Quill, HandClock]]]:
-    clocks = HandClock(), HandClock()
+def connected(quill: Quill) -> Iterator[list[tuple[Quill, FrozenClock]]]:
+    clocks = FrozenClock(NOON), FrozenClock(NOON)
     with (
         connect(quill.settings, clock=clocks[0]) as one,
         connect(quill.settings, clock=clocks[1]) as other,
@@ -419,7 +420,7 @@ def connected(quill: Quill) -> Iterator[list[tuple[Quill, HandClock]]]:
         yield [(one, clocks[0]), (other, clocks[1])]
 
 
-def test_runs(connected: list[tuple[Quill, HandClock]], soak: bool) -> None:
+def test_runs(connected: list[tuple[Quill, FrozenClock]], soak: bool) -> None:
     class Connected(Runs):
         def __init__(self) -> None:
             super().__init__(connected)

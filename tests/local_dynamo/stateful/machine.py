@@ -227,7 +227,7 @@ class TableMachine(RuleBasedStateMachine):
     @rule(by=STEPS)
     def wait(self, by: timedelta) -> None:
         """Time passes, for all clients."""
-        self.bench.clock.advance(by)
+        self.bench.clock.tick(by)
 
     @precondition(lambda self: self._ends())
     @rule(
@@ -236,7 +236,7 @@ class TableMachine(RuleBasedStateMachine):
     )
     def wait_for_an_end(self, by: timedelta, questions: list[Question]) -> None:
         """Time passes until something expires, or just before or after that."""
-        self.bench.clock.now = max(self.bench.clock(), self._ends()[0] + by)
+        self.bench.clock.move_to(max(self.bench.clock(), self._ends()[0] + by))
         for question in questions:
             question.check(self.bench.steady, self.world, self.bench.clock())
 
