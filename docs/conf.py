@@ -11,6 +11,7 @@ from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
 
 from quill_models import __version__
 
@@ -61,6 +62,9 @@ nitpick_ignore_regex = [
 ]
 
 
+_log = logging.getLogger(__name__)
+
+
 class _Named(PyXRefRole):
     """A thing of this package by the end of its name, from wherever it is named."""
 
@@ -92,6 +96,15 @@ def _without_wiring(
     return None
 
 
+def _no_made_up_types(
+    _app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Types stand in annotations; napoleon takes the words before a colon for one."""
+    for line in lines:
+        if line.startswith((":type:", ":rtype:")):
+            _log.warning("%s: say it without the colon after %r", name, line.split(":")[2].strip())
+
+
 def _with_commands(_app: Sphinx, docname: str, source: list[str]) -> None:
     if docname == "reference/command":
         source[0] += "\n" + as_markdown()
@@ -102,4 +115,6 @@ def setup(app: Sphinx) -> None:
     app.add_role_to_domain("py", "named", _Named())
     app.add_lexer("powerquery", TextLexer)
     app.connect("autodoc-process-signature", _without_wiring)
+    # After napoleon, which is at 500.
+    app.connect("autodoc-process-docstring", _no_made_up_types, priority=900)
     app.connect("source-read", _with_commands)
