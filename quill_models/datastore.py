@@ -152,7 +152,7 @@ class DynamoDataStore:
                 {"#pk": PK, "#sk": SK},
                 {":pk": {"S": pk}, ":sk": {"S": sk_prefix}},
             )
-        return self._pages(condition)
+        return map(_read, self._table.query_all(condition))
 
     def delete(self, key: Key) -> None:
         """Delete an item; deleting what is not there is no error. One request.
@@ -170,14 +170,6 @@ class DynamoDataStore:
         processes, also when answers are lost and requests repeated.
         """
         return self.put(key, {}, if_not_exists=True, ttl=ttl)
-
-    def _pages(self, condition: Condition) -> Iterator[StoredItem]:
-        start: RawItem | None = None
-        while True:
-            items, start = self._table.query(condition, start=start)
-            yield from map(_read, items)
-            if start is None:
-                return
 
     def _stored(
         self, key: Key, item: Mapping[str, Any], ttl: datetime | timedelta | None

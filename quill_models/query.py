@@ -9,13 +9,15 @@ import heapq
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from quill_models.errors import InvalidCursor, InvalidValue
 from quill_models.models import QuillModel
-from quill_models.table import PK, SK, Condition, RawItem, Table
+from quill_models.page_limit import PageLimit
+from quill_models.raw_item import RawItem, RawPage
+from quill_models.read_ahead import ReadAhead, RequestPage
+from quill_models.table import PK, SK, Condition, Table
 
 __all__ = ["Page", "Query"]
 
@@ -26,11 +28,6 @@ _CHECKSUM_BYTES = 16
 # All shards of a list together hold about so many items that nobody has asked for yet, twice over.
 _ITEMS_AHEAD = 4000
 _FEWEST_OF_A_SHARD = 25
-# The next page is asked for when so much of this one is used: whoever stops at the first few items
-# does not pay for more.
-_USED_BEFORE_THE_NEXT = 10
-
-RawPage = tuple[list[RawItem], RawItem | None]
 
 
 @dataclass(frozen=True)
@@ -130,19 +127,10 @@ class Query(Generic[M]):
         """How many there are now. Costs as many read units as reading them."""
 
         def count_one(partition: str) -> int:
-            total, start = 0, None
-            while True:
-                found, start = self._table.count(
-                    self._condition(partition),
-                    index=self._index,
-                    start=start,
-                )
-                total += found
-                if start is None:
-                    return total
+            return self._table.count(self._condition(partition), index=self._index)
 
         partitions = self._partitions
-        with _Ahead(min(_PARALLEL_REQUESTS, len(partitions) or 1), is_wanted=False) as ahead:
+        with ReadAhead(min(_PARALLEL_REQUESTS, len(partitions) or 1), is_wanted=False) as ahead:
             return sum(ahead.all(count_one, partitions))
 
     # One partition.
@@ -156,17 +144,6 @@ class Query(Generic[M]):
             "#pk = :pk AND #sk BETWEEN :lower AND :upper",
             {"#pk": pk, "#sk": sk},
             {":pk": {"S": partition}, ":lower": {"S": lower}, ":upper": {"S": upper}},
-        )
-
-    def _request(
-        self, partition: str, start: RawItem | None, limit: int | None
-    ) -> tuple[list[RawItem], RawItem | None]:
-        return self._table.query(
-            self._condition(partition),
-            index=self._index,
-            newest_first=self._newest_first,
-            limit=limit,
-            start=start,
         )
 
     def _start_key(self, item: RawItem) -> RawItem:
@@ -189,42 +166,49 @@ class Query(Generic[M]):
             sort_value: str = item[sort_key]["S"]
             return sort_value
 
-        # Of one partition as much as a request gives; of many shards less, as each holds a page.
-        asked = limit
-        if limit is None and len(places) > 1:
-            asked = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // len(places))
-        with _Ahead(min(_PARALLEL_REQUESTS, len(places)), is_wanted=limit is None) as ahead:
+        with ReadAhead(min(_PARALLEL_REQUESTS, len(places)), is_wanted=limit is None) as ahead:
+            requests = [self._pages_of(place.partition, limit, len(places)) for place in places]
             pages = ahead.all(
-                lambda place: self._request(place.partition, place.start, asked), places
+                lambda each: each[0](each[1].start), list(zip(requests, places, strict=True))
             )
             readers = [
-                self._items_of(at, place.partition, page, asked, ahead)
-                for at, (place, page) in enumerate(zip(places, pages, strict=True))
+                _numbered(at, ahead.items(page, request))
+                for at, (page, request) in enumerate(zip(pages, requests, strict=True))
             ]
+            # The readers let go of their first pages when those are used.
+            del pages
             if len(readers) == 1:
                 yield from readers[0]
             else:
                 yield from heapq.merge(*readers, key=order, reverse=self._newest_first)
 
-    def _items_of(
-        self, at: int, partition: str, page: RawPage, asked: int | None, ahead: _Ahead
-    ) -> Iterator[tuple[int, RawItem]]:
-        """The items of one partition, from its first page on."""
-        while True:
-            items, start = page
-            coming: Future[RawPage] | None = None
-            if not ahead.is_wanted and asked is not None:
+    def _pages_of(self, partition: str, limit: int | None, partitions: int) -> RequestPage:
+        """What fetches a partition's pages, one after the other."""
+        condition = self._condition(partition)
+        full = PageLimit()
+        # Of one partition as much as a request gives; of many shards less, as each holds a page.
+        of_many = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
+        asked = limit or (full.items if partitions == 1 else of_many)
+
+        def request(start: RawItem | None) -> RawPage:
+            nonlocal asked
+            page = self._table.query(
+                condition,
+                index=self._index,
+                newest_first=self._newest_first,
+                limit=asked,
+                start=start,
+            )
+            if limit is not None:
                 # What has expired counts towards a request's limit: ask for more each time, so
                 # that a long stretch of it costs few requests.
                 asked *= 2
-            wanted_from = len(items) // _USED_BEFORE_THE_NEXT
-            for number, item in enumerate(items):
-                yield at, item
-                if number == wanted_from and start is not None:
-                    coming = ahead.begin(self._request, partition, start, asked)
-            if start is None:
-                return
-            page = self._request(partition, start, asked) if coming is None else coming.result()
+            elif partitions == 1:
+                full.saw(page.scanned)
+                asked = full.items
+            return page
+
+        return request
 
     # Cursors.
 
@@ -283,44 +267,5 @@ class _Place:
     start: RawItem | None = None
 
 
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-class _Ahead:
-    """Requests that are made before their answers are asked for.
-
-    Attributes:
-        is_wanted: whether pages are to be fetched ahead at all.
-    """
-
-    def __init__(self, parallel: int, *, is_wanted: bool) -> None:
-        self.is_wanted = is_wanted
-        self._parallel = parallel
-        self._pool: ThreadPoolExecutor | None = None
-
-    def _threads(self) -> ThreadPoolExecutor:
-        # Most lists are of one page and need none.
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._parallel, "quill-read")
-        return self._pool
-
-    def all(self, function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
-        """What a function gives for each, at the same time."""
-        if len(arguments) < 2:
-            return [function(argument) for argument in arguments]
-        return list(self._threads().map(function, arguments))
-
-    def begin(
-        self, request: Callable[[str, RawItem | None, int | None], RawPage], *arguments: Any
-    ) -> Future[RawPage] | None:
-        """Make a request in the background."""
-        return self._threads().submit(request, *arguments) if self.is_wanted else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Nobody waits for what nobody wants any more.
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+def _numbered(at: int, items: Iterator[RawItem]) -> Iterator[tuple[int, RawItem]]:
+    return ((at, item) for item in items)

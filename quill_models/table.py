@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-ite
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,8 @@ from quill_models.client import Client
 from quill_models.clock import Clock, system_clock
 from quill_models.errors import Throttled
 from quill_models.keys import Key
-from quill_models.raw_item import RawItem
+from quill_models.page_limit import PageLimit
+from quill_models.raw_item import RawItem, RawPage
 from quill_models.service_errors import ConditionFailed
 from quill_models.settings import Settings
 from quill_models.shards import ShardCount, Shards
@@ -169,33 +170,41 @@ class Table:
         self,
         condition: Condition,
         *,
+        limit: int,
         index: str | None = None,
         newest_first: bool = False,
-        limit: int | None = None,
         start: RawItem | None = None,
-    ) -> tuple[list[RawItem], RawItem | None]:
-        """One page of a key condition, without what has expired, and where the next one begins.
+    ) -> RawPage:
+        """One page of a key condition, without what has expired.
 
         Reads of the table itself are strongly consistent; an index cannot be read so.
         """
         parameters = self._query_parameters(condition, index, start)
-        parameters["ScanIndexForward"] = not newest_first
-        if limit is not None:
-            parameters["Limit"] = limit
-        answer = self.request("query", **parameters)
-        return answer["Items"], answer.get("LastEvaluatedKey")
+        answer = self.request("query", ScanIndexForward=not newest_first, Limit=limit, **parameters)
+        return _page(answer)
 
-    def count(
-        self,
-        condition: Condition,
-        *,
-        index: str | None = None,
-        start: RawItem | None = None,
-    ) -> tuple[int, RawItem | None]:
-        """How many live items one page of a key condition has, and where the next one begins."""
-        parameters = self._query_parameters(condition, index, start)
-        answer = self.request("query", Select="COUNT", **parameters)
-        return answer["Count"], answer.get("LastEvaluatedKey")
+    def query_all(self, condition: Condition) -> Iterator[RawItem]:
+        """All items of a key condition, page by page as they are used; strongly consistent."""
+        limit, start = PageLimit(), None
+        while True:
+            page = self.query(condition, limit=limit.items, start=start)
+            yield from page.items
+            if page.start is None:
+                return
+            limit.saw(page.scanned)
+            start = page.start
+
+    def count(self, condition: Condition, *, index: str | None = None) -> int:
+        """How many live items a key condition has. One request for each megabyte of them."""
+        limit, start, total = PageLimit(), None, 0
+        while True:
+            parameters = self._query_parameters(condition, index, start)
+            answer = self.request("query", Select="COUNT", Limit=limit.items, **parameters)
+            total += int(answer["Count"])
+            start = answer.get("LastEvaluatedKey")
+            if start is None:
+                return total
+            limit.saw(answer["ScannedCount"])
 
     def scan(
         self,
@@ -205,13 +214,10 @@ class Table:
         segments: int,
         limit: int,
         start: RawItem | None = None,
-    ) -> tuple[list[RawItem], int, RawItem | None]:
+    ) -> RawPage:
         """One page of a segment of the table: the live items of some kinds.
 
         Eventually consistent. Items of other kinds do not cross the wire, but are paid for.
-
-        Returns:
-            The items, how many the server walked past, and where the next page begins.
         """
         names = {f":k{at}": {"S": kind} for at, kind in enumerate(kinds)}
         parameters: dict[str, Any] = {
@@ -224,8 +230,7 @@ class Table:
         }
         if start is not None:
             parameters["ExclusiveStartKey"] = start
-        answer = self.request("scan", **parameters)
-        return answer["Items"], answer["ScannedCount"], answer.get("LastEvaluatedKey")
+        return _page(self.request("scan", **parameters))
 
     def _now(self) -> RawItem:
         return {":now": {"N": str(int(self.clock().timestamp()))}}
@@ -333,3 +338,7 @@ class Table:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+
+
+def _page(answer: dict[str, Any]) -> RawPage:
+    return RawPage(answer["Items"], answer["ScannedCount"], answer.get("LastEvaluatedKey"))

@@ -18,7 +18,7 @@ from quill_models.settings import Settings
 __all__ = ["FROZEN_AT", "Connect", "FrozenClock"]
 
 FROZEN_AT = datetime(2040, 5, 17, 12, 0, tzinfo=UTC)
-"""Where a `FrozenClock` stands at first: a noon in the future, as servers delete what is past."""
+"""Where a `FrozenClock` stands at first. A noon in the future, as servers delete what is past."""
 
 
 class FrozenClock:
@@ -29,7 +29,7 @@ class FrozenClock:
     then is a clock of its own.
 
     Args:
-        now: where it stands at first, an aware `datetime`.
+        now: where it stands at first, an aware ``datetime``.
 
     Raises:
         InvalidValue: a time without a time zone.
@@ -46,7 +46,7 @@ class FrozenClock:
         """Move it by a length of time, back where that is negative; the time it then shows.
 
         Raises:
-            InvalidValue: ``by`` is no `timedelta`, or leads out of the years 1 to 9999.
+            InvalidValue: ``by`` is no ``timedelta``, or leads out of the years 1 to 9999.
         """
         if not isinstance(by, timedelta):
             raise InvalidValue(f"a clock ticks by a timedelta, not {type(by).__name__}: {by!r}")

@@ -6,16 +6,20 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY, BareHttp
 from quill_models import Settings, connect
 from quill_models.key_schema import agent_collection, interactions_between
+from quill_models.page_limit import PageLimit
 
 __all__ = ["CONTENDERS", "Contender"]
 
 _INDEX = "gsi1"
+# About what a page of 1 MB holds of the items that are read here.
+_PAGE_SIZE = 1500
 _BETWEEN = interactions_between(None, None)
 _CONDITION: dict[str, Any] = {
     "IndexName": _INDEX,
@@ -65,7 +69,7 @@ def _quill(settings: Settings) -> Read:
     return lambda agent: iter(quill.interactions.list_by_agent(agent))
 
 
-def _pynamodb(settings: Settings) -> Read:
+def _pynamodb(settings: Settings, page_size: int | None = None) -> Read:
     from pynamodb.attributes import (  # noqa: PLC0415 -- loaded by those who measure it
         JSONAttribute,
         NumberAttribute,
@@ -119,7 +123,9 @@ def _pynamodb(settings: Settings) -> Read:
         attributes = JSONAttribute(null=True)
 
     between = ByAgent.gsi1sk.between(*_BETWEEN)
-    return lambda agent: Interaction.by_agent.query(agent_collection(agent), between)
+    return lambda agent: Interaction.by_agent.query(
+        agent_collection(agent), between, page_size=page_size
+    )
 
 
 def _boto3_resource(settings: Settings) -> Read:
@@ -201,7 +207,9 @@ def _bare_http(settings: Settings) -> Read:
             "ExpressionAttributeValues": _values(agent),
             **_CONDITION,
         }
+        limit = PageLimit()
         while True:
+            asked["Limit"] = limit.items
             status, answer = connection.send("Query", json.dumps(asked).encode())
             if status != 200:
                 raise RuntimeError(f"Query: {status} {answer[:200]!r}")
@@ -209,6 +217,7 @@ def _bare_http(settings: Settings) -> Read:
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
+            limit.saw(page["ScannedCount"])
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     return read
@@ -228,6 +237,12 @@ CONTENDERS = {
     for each in (
         Contender("quill", "quill list_by_agent, typed models", _quill),
         Contender("pynamodb", "PynamoDB query, an equal model", _pynamodb, own_times=True),
+        Contender(
+            "pynamodb-pages",
+            f"the same, page_size={_PAGE_SIZE:,}",
+            partial(_pynamodb, page_size=_PAGE_SIZE),
+            own_times=True,
+        ),
         Contender("boto3-resource", "boto3 resource, plain values", _boto3_resource, ("boto3",)),
         Contender("boto3-client", "boto3 client, wire format", _boto3_client, ("boto3",)),
         Contender("pydynantic", "pydynantic query", _pydynantic, ("boto3", "pydynantic")),

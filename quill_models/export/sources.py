@@ -184,10 +184,10 @@ class _Scan:
         start: RawItem | None = None
         try:
             while not self._stop.is_set():
-                items, seen, start = self._table.scan(
+                items, scanned, start = self._table.scan(
                     self._kinds, segment=segment, segments=_SEGMENTS, limit=_PAGE, start=start
                 )
-                self._give((items, seen))
+                self._give((items, scanned))
                 if start is None:
                     break
         except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the pages

@@ -40,7 +40,11 @@ _LAST_LINES: Final = 12
 _SAME_CREATION_SECONDS: Final = 2.0
 
 _JVM_OPTIONS: Final = (
+    "-Xms512m",
     "-Xmx1g",
+    # It makes garbage by the gigabyte and keeps little of it: with room for that it answers reads a
+    # third faster than with what Java gives by default.
+    "-Xmn300m",
     # Smaller and no slower than the default collector on few cores. Stopping at the first
     # compiler tier would start a third of a second sooner and then do half the work per second.
     "-XX:+UseSerialGC",

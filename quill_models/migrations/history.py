@@ -102,16 +102,11 @@ class History:
             {"#pk": PK, "#sk": SK},
             {":pk": {"S": partition}, ":lower": {"S": lower}, ":upper": {"S": upper}},
         )
-        found: dict[int, Applied] = {}
-        start: RawItem | None = None
-        while True:
-            try:
-                items, start = self._table.query(condition, start=start)
-            except TableNotFound:
-                return None
-            found.update((each.number, each) for each in map(Applied.from_item, items))
-            if start is None:
-                return found
+        try:
+            applied = map(Applied.from_item, self._table.query_all(condition))
+            return {each.number: each for each in applied}
+        except TableNotFound:
+            return None
 
     def record(self, applied: Applied, run: Run) -> None:
         """Record a migration, while the run holds the lock. One transaction of two actions.

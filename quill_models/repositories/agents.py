@@ -92,7 +92,7 @@ class Agents:
         start: RawItem | None = None
         while True:
             # The profile comes first, where there is an agent; so one more than asked for.
-            items, start = self._table.query(
+            items, _, start = self._table.query(
                 condition,
                 index="gsi1",
                 newest_first=True,

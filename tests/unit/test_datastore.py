@@ -154,8 +154,8 @@ def test_a_query_asks_for_a_page_when_the_one_before_is_used_up() -> None:
     made, wire = store()
     keys = [{"pk": {"S": "NOTE#1"}, "sk": {"S": str(number)}} for number in range(3)]
     pages: list[dict[str, Any]] = [
-        {"Items": keys[:2], "Count": 2, "LastEvaluatedKey": keys[1]},
-        {"Items": keys[2:], "Count": len(keys[2:])},
+        {"Items": keys[:2], "Count": 2, "ScannedCount": 2, "LastEvaluatedKey": keys[1]},
+        {"Items": keys[2:], "Count": len(keys[2:]), "ScannedCount": len(keys[2:])},
     ]
     replies = [answer(page) for page in pages]
     wire.reply = lambda _name, _body: replies.pop(0)

@@ -18,7 +18,7 @@ PACKAGE = "quill_models"
 
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "digest", "error_text", "file_lock", "raw_item"),
+    ("errors", "digest", "error_text", "file_lock", "page_limit", "raw_item"),
     ("clock",),
     ("settings",),
     ("keys",),
@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("attribute_values", "item_size"),
     ("datastore",),
-    ("actions", "query", "results"),
+    ("actions", "query", "read_ahead", "results"),
     ("inserts", "transaction_plan", "writes"),
     ("chunk",),
     ("bulk_writes",),

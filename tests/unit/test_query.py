@@ -38,8 +38,12 @@ class _Server:
         if start is not None:
             keys = [{each: item[each] for each in start} for item in ordered]
             begin = keys.index(start) + 1
-        page = ordered[begin : begin + body.get("Limit", 1000)]
-        reply: dict[str, Any] = {"Items": page, "Count": len(page)}
+        page = ordered[begin : begin + body["Limit"]]
+        reply: dict[str, Any] = {
+            "Items": page,
+            "Count": len(page),
+            "ScannedCount": len(page),
+        }
         if begin + len(page) < len(ordered):
             reply["LastEvaluatedKey"] = {
                 each: page[-1][each] for each in ("pk", "sk", "gsi2pk", "gsi2sk")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from quill_models import Key, Settings
 from quill_models.clock import epoch_seconds
+from quill_models.raw_item import RawPage
 from quill_models.table import Condition, Table, is_live, key_of, new_token, raw_key, token_of
 
 from .examples import NOON
@@ -92,13 +93,21 @@ def test_a_read_is_strongly_consistent_and_names_the_table() -> None:
 def test_a_query_leaves_out_what_has_expired(index: str | None, *, newest_first: bool) -> None:
     reader = table()
     wire = Wire(
-        reader.client, always({"Items": [item()], "Count": 1, "LastEvaluatedKey": raw_key(KEY)})
+        reader.client,
+        always(
+            {
+                "Items": [item()],
+                "Count": 1,
+                "ScannedCount": 4,
+                "LastEvaluatedKey": raw_key(KEY),
+            }
+        ),
     )
     condition = Condition("#pk = :pk", {"#pk": "pk"}, {":pk": {"S": "AGENT#7"}})
     found = reader.query(
         condition, index=index, newest_first=newest_first, limit=7, start=raw_key(KEY)
     )
-    assert found == ([item()], raw_key(KEY))
+    assert found == RawPage([item()], 4, raw_key(KEY))
     ((_, request),) = wire.sent
     assert request.pop("IndexName", None) == index
     assert request.pop("ConsistentRead", False) is (index is None)

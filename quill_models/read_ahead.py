@@ -1,0 +1,149 @@
+"""Pages that are fetched while the one before is used."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
+from typing import Self, TypeVar
+
+from quill_models.raw_item import RawItem, RawPage
+
+__all__ = ["ReadAhead", "RequestPage"]
+
+# The second page is asked for when so much of the first is used: whoever stops at the first few
+# items does not pay for more.
+_USED_BEFORE_THE_SECOND = 10
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+# The page that begins there; the first one, where it is None.
+RequestPage = Callable[[RawItem | None], RawPage]
+
+
+class ReadAhead:
+    """The threads that fetch for one list. Leaving the block stops what is not asked for yet.
+
+    Args:
+        parallel: how many requests are made at a time.
+        is_wanted: whether pages are fetched before they are asked for.
+    """
+
+    def __init__(self, parallel: int, *, is_wanted: bool) -> None:
+        self._parallel = parallel
+        self._is_wanted = is_wanted
+        self._pool: ThreadPoolExecutor | None = None
+        self._pages: list[_Pages] = []
+
+    def all(self, function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
+        """What a function gives for each, at the same time."""
+        if len(arguments) < 2:
+            return [function(argument) for argument in arguments]
+        return list(self._threads().map(function, arguments))
+
+    def items(self, first: RawPage, request: RequestPage) -> Iterator[RawItem]:
+        """The items of the first page and of those after it, of which one is fetched ahead."""
+        items, _, start = first
+        if start is None:
+            yield from items
+            return
+        if not self._is_wanted:
+            yield from items
+            while start is not None:
+                items, _, start = request(start)
+                yield from items
+            return
+        pages = _Pages(self._threads, start, request)
+        self._pages.append(pages)
+        wanted_from = len(items) // _USED_BEFORE_THE_SECOND
+        for number, item in enumerate(items):
+            if number == wanted_from:
+                pages.allow_one_more()
+            yield item
+        # Each page goes when it is used.
+        del first, items
+        while (page := pages.take()) is not None:
+            yield from page
+
+    def _threads(self) -> ThreadPoolExecutor:
+        # Most lists are of one page and need none.
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._parallel, "quill-read")
+        return self._pool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pages in self._pages:
+            pages.stop()
+        if self._pool is not None:
+            # Nobody waits for what nobody wants any more.
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Pages:
+    """The pages of one partition from the second one on.
+
+    Whoever waits for a page allows the next one already. So the thread that has fetched a page goes
+    on with the next at once, instead of being woken for it by a consumer that has begun to decode:
+    Python runs one thread at a time, and that would cost each request several turns of 5 ms.
+    """
+
+    def __init__(
+        self, pool: Callable[[], ThreadPoolExecutor], start: RawItem, request: RequestPage
+    ) -> None:
+        self._pool = pool
+        self._start: RawItem | None = start
+        self._request = request
+        self._changed = Condition()
+        self._allowed = 0
+        self._is_fetching = False
+        self._fetched: deque[list[RawItem]] = deque()
+        self._error: BaseException | None = None
+
+    def allow_one_more(self) -> None:
+        """Fetch another page, now or when the one on its way is there."""
+        with self._changed:
+            self._allowed += 1
+            if not self._is_fetching and self._start is not None:
+                self._is_fetching = True
+                self._pool().submit(self._fetch)
+
+    def take(self) -> list[RawItem] | None:
+        """The next page's items, waited for; ``None`` after the last one."""
+        self.allow_one_more()
+        with self._changed:
+            self._changed.wait_for(lambda: self._fetched or not self._is_fetching)
+            if self._fetched:
+                return self._fetched.popleft()
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def stop(self) -> None:
+        """Fetch no more than what is on its way."""
+        with self._changed:
+            self._start = None
+
+    def _fetch(self) -> None:
+        while True:
+            with self._changed:
+                start = self._start
+                if start is None or not self._allowed:
+                    self._is_fetching = False
+                    self._changed.notify()
+                    return
+                self._allowed -= 1
+            try:
+                items, _, start = self._request(start)
+            except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the page
+                items, start, self._error = [], None, error
+            with self._changed:
+                if self._start is not None:
+                    self._start = start
+                if self._error is None:
+                    self._fetched.append(items)
+                self._changed.notify()
