@@ -16,8 +16,10 @@ class RawPage(NamedTuple):
         items: those that the filter let through, in order.
         scanned: how many the server walked past, which is what is paid for.
         start: where the next page begins; ``None`` after the last one.
+        read_units: what it took, where that was asked for.
     """
 
     items: list[RawItem]
     scanned: int
     start: RawItem | None
+    read_units: float = 0.0

@@ -45,15 +45,16 @@ class ReadAhead:
 
     def items(self, first: RawPage, request: RequestPage) -> Iterator[RawItem]:
         """The items of the first page and of those after it, of which one is fetched ahead."""
-        items, _, start = first
+        items, start = first.items, first.start
         if start is None:
             yield from items
             return
         if not self._is_wanted:
             yield from items
             while start is not None:
-                items, _, start = request(start)
-                yield from items
+                page = request(start)
+                yield from page.items
+                start = page.start
             return
         pages = _Pages(self._threads, start, request)
         self._pages.append(pages)
@@ -64,8 +65,8 @@ class ReadAhead:
             yield item
         # Each page goes when it is used.
         del first, items
-        while (page := pages.take()) is not None:
-            yield from page
+        while (taken := pages.take()) is not None:
+            yield from taken
 
     def _threads(self) -> ThreadPoolExecutor:
         # Most lists are of one page and need none.
@@ -138,7 +139,8 @@ class _Pages:
                     return
                 self._allowed -= 1
             try:
-                items, _, start = self._request(start)
+                page = self._request(start)
+                items, start = page.items, page.start
             except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the page
                 items, start, self._error = [], None, error
             with self._changed:

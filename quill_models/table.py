@@ -224,6 +224,7 @@ class Table:
             "Segment": segment,
             "TotalSegments": segments,
             "Limit": limit,
+            "ReturnConsumedCapacity": "TOTAL",
             "FilterExpression": f"#kind IN ({', '.join(names)}) AND {_NOT_EXPIRED}",
             "ExpressionAttributeNames": {"#kind": "kind", "#ttl": TTL},
             "ExpressionAttributeValues": {**names, **self._now()},
@@ -341,4 +342,9 @@ class Table:
 
 
 def _page(answer: dict[str, Any]) -> RawPage:
-    return RawPage(answer["Items"], answer["ScannedCount"], answer.get("LastEvaluatedKey"))
+    return RawPage(
+        answer["Items"],
+        answer["ScannedCount"],
+        answer.get("LastEvaluatedKey"),
+        answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0),
+    )

@@ -13,7 +13,14 @@ from rich.progress import TextColumn
 
 from quill_models.command.listing import DAY
 from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
-from quill_models.export import TABLES, Exported, Format, export_files, export_from_s3
+from quill_models.export import (
+    DEFAULT_SEGMENTS,
+    TABLES,
+    Exported,
+    Format,
+    export_files,
+    export_from_s3,
+)
 from quill_models.export import Progress as Read
 from quill_models.quill import connect
 
@@ -59,6 +66,19 @@ class _Kind(click.Choice[str]):
     "for sources that are not in the folder yet; hubspot where it has none.",
 )
 @click.option(
+    "--segments",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_SEGMENTS,
+    show_default=True,
+    help="How many parts of the whole table are read at the same time.",
+)
+@click.option(
+    "--read-units",
+    metavar="N",
+    type=click.FloatRange(0, min_open=True),
+    help="Take at most so many read units a second from the table; by default as many as come.",
+)
+@click.option(
     "--from-s3-export",
     "s3_export",
     metavar="FOLDER",
@@ -74,6 +94,8 @@ def export(
     since: date | None,
     until: date | None,
     sources: Sequence[str],
+    segments: int,
+    read_units: float | None,
     s3_export: Path | None,
     as_json: bool,
 ) -> None:
@@ -95,6 +117,8 @@ def export(
         raise click.UsageError("--source goes with --since; without it all sources are exported.")
     if s3_export is not None and since is not None:
         raise click.UsageError("Give --from-s3-export or --since, not both.")
+    if (segments != DEFAULT_SEGMENTS or read_units is not None) and (since or s3_export):
+        raise click.UsageError("--segments and --read-units are for reading the whole table.")
     with _bar() as report:
         if s3_export is not None:
             done = export_from_s3(
@@ -110,6 +134,8 @@ def export(
                     since=since,
                     until=until,
                     sources=sources,
+                    segments=segments,
+                    read_units=read_units,
                     report=report,
                 )
     if as_json:

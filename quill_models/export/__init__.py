@@ -7,10 +7,11 @@ its place whole. ``docs/reference/export-files.md`` says what the files hold.
 
 from quill_models.export.columns import SCHEMA_VERSION, TABLES, Column, StarTable, Type
 from quill_models.export.exporting import Exported, export_files, export_from_s3
-from quill_models.export.sources import Progress
+from quill_models.export.sources import DEFAULT_SEGMENTS, Progress
 from quill_models.export.writers import Format
 
 __all__ = [
+    "DEFAULT_SEGMENTS",
     "SCHEMA_VERSION",
     "TABLES",
     "Column",

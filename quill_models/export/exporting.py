@@ -17,7 +17,15 @@ from quill_models.export.columns import SCHEMA_VERSION, TABLES, Row, StarTable
 from quill_models.export.commit import Folder, file_of, opened
 from quill_models.export.manifest import File, files_in, manifest_of
 from quill_models.export.s3_export import S3Export
-from quill_models.export.sources import Days, Progress, Source, counted, days_of, scan_of
+from quill_models.export.sources import (
+    DEFAULT_SEGMENTS,
+    Days,
+    Progress,
+    Source,
+    counted,
+    days_of,
+    scan_of,
+)
 from quill_models.export.spill import Spill
 from quill_models.export.writers import Format, Write, writer
 from quill_models.keys import time_text
@@ -57,6 +65,8 @@ def export_files(
     since: date | None = None,
     until: date | None = None,
     sources: Iterable[str] = (),
+    segments: int = DEFAULT_SEGMENTS,
+    read_units: float | None = None,
     report: Tell = lambda _: None,
 ) -> Exported:
     """Export the table, or some of its days, as files for Power BI.
@@ -75,6 +85,9 @@ def export_files(
         until: the day after the last one; by default today is the last one.
         sources: of the webhook events, besides those that the folder knows; by default
             ``hubspot``. A scan finds them all.
+        segments: how many parts of the table a scan reads at the same time, from 1 to 64.
+        read_units: the most read units that a scan takes in a second; by default as many as come.
+            A table in use is to keep some for its own work.
         report: hears how far the reading is.
 
     Raises:
@@ -85,6 +98,8 @@ def export_files(
     """
     if since is None and until is not None:
         raise InvalidValue("until is given without since; give the first day, too")
+    if since is not None and (segments != DEFAULT_SEGMENTS or read_units is not None):
+        raise InvalidValue("segments and read_units are a scan's; with since there is none")
     days = None
     if since is not None:
         days = Days(since, until or quill.table.clock().date() + timedelta(days=1))
@@ -93,7 +108,9 @@ def export_files(
 
     def source(folder: Folder) -> Source:
         if days is None:
-            return scan_of(quill.table, export.kinds, report)
+            return scan_of(
+                quill.table, export.kinds, report, segments=segments, read_units=read_units
+            )
         known = {*given, *((folder.manifest or {}).get("sources", ()))} or {hubspot.SOURCE}
         return days_of(quill, export.kinds, days, known, report)
 

@@ -27,14 +27,16 @@ from quill_models.models import (
     Metric,
     WebhookEvent,
 )
+from quill_models.pace import Pace
 from quill_models.quill import Quill
 from quill_models.raw_item import RawItem
 from quill_models.table import Table
 
-__all__ = ["Days", "Progress", "Source", "counted", "days_of", "scan_of"]
+__all__ = ["DEFAULT_SEGMENTS", "Days", "Progress", "Source", "counted", "days_of", "scan_of"]
 
 # More read faster, as far as the table and this machine's cores go.
-_SEGMENTS = 4
+DEFAULT_SEGMENTS = 4
+_MOST_SEGMENTS = 64
 # Small pages: those of all segments are in memory, four and more at a time.
 _PAGE = 250
 _WAIT_SECONDS = 0.1
@@ -128,21 +130,39 @@ def counted(
 # All of the table.
 
 
-def scan_of(table: Table, kinds: Collection[str], tell: Callable[[Progress], object]) -> Source:
+def scan_of(
+    table: Table,
+    kinds: Collection[str],
+    tell: Callable[[Progress], object],
+    *,
+    segments: int = DEFAULT_SEGMENTS,
+    read_units: float | None = None,
+) -> Source:
     """Every item of some kinds, by a parallel scan, which pays for all items that there are.
 
     Eventually consistent, at half a read unit for each 4 KB. One request for `DescribeTable` now.
+
+    Args:
+        table: it.
+        kinds: which items.
+        tell: hears how far it is.
+        segments: how many parts of the table are read at the same time.
+        read_units: the most that it takes in a second, all segments together.
+
+    Raises:
+        InvalidValue: no such number of segments or units.
     """
+    if not 1 <= segments <= _MOST_SEGMENTS:
+        raise InvalidValue(f"segments is {segments}; allowed are 1 to {_MOST_SEGMENTS}")
+    scan = _Scan(table, kinds, segments, Pace(read_units))
     total = int(table.request("describe_table")["Table"]["ItemCount"])
     described = {"kind": "scan", "table": table.name}
-    return Source(_scanned(table, kinds, total, tell), described)
+    return Source(_scanned(scan, total, tell), described)
 
 
-def _scanned(
-    table: Table, kinds: Collection[str], total: int, tell: Callable[[Progress], object]
-) -> Generator[RawItem]:
+def _scanned(scan: _Scan, total: int, tell: Callable[[Progress], object]) -> Generator[RawItem]:
     items = 0
-    with closing(_Scan(table, kinds).pages()) as pages:
+    with closing(scan.pages()) as pages:
         for found, seen in pages:
             yield from found
             items += seen
@@ -156,18 +176,20 @@ _Page = tuple[list[RawItem], int]
 class _Scan:
     """All segments of a scan, each read by a thread, which waits where nobody takes its pages."""
 
-    def __init__(self, table: Table, kinds: Collection[str]) -> None:
+    def __init__(self, table: Table, kinds: Collection[str], segments: int, pace: Pace) -> None:
         self._table = table
         self._kinds = kinds
-        self._ready: Queue[_Page | BaseException | None] = Queue(_SEGMENTS)
+        self._segments = segments
+        self._pace = pace
+        self._ready: Queue[_Page | BaseException | None] = Queue(segments)
         self._stop = Event()
 
     def pages(self) -> Generator[_Page]:
         """The items of each page, and how many were walked past. Closing it ends the threads."""
-        walking = _SEGMENTS
-        with ThreadPoolExecutor(_SEGMENTS, "quill-export") as pool:
+        walking = self._segments
+        with ThreadPoolExecutor(self._segments, "quill-export") as pool:
             try:
-                for segment in range(_SEGMENTS):
+                for segment in range(self._segments):
                     pool.submit(self._walk, segment)
                 while walking:
                     page = self._ready.get()
@@ -183,11 +205,13 @@ class _Scan:
     def _walk(self, segment: int) -> None:
         start: RawItem | None = None
         try:
-            while not self._stop.is_set():
-                items, scanned, start = self._table.scan(
-                    self._kinds, segment=segment, segments=_SEGMENTS, limit=_PAGE, start=start
+            while not self._stop.wait(self._pace.pause()):
+                page = self._table.scan(
+                    self._kinds, segment=segment, segments=self._segments, limit=_PAGE, start=start
                 )
-                self._give((items, scanned))
+                self._pace.took(page.read_units)
+                self._give((page.items, page.scanned))
+                start = page.start
                 if start is None:
                     break
         except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the pages

@@ -17,8 +17,8 @@ from threading import Event
 from typing import Any
 
 from quill_models.errors import InvalidValue, LeaseLost, QuillError
-from quill_models.migrations.pace import Pace
 from quill_models.migrations.place import Place, Segment
+from quill_models.pace import Pace
 from quill_models.raw_item import RawItem
 from quill_models.service_errors import ConditionFailed
 from quill_models.table import (

@@ -21,9 +21,9 @@ from quill_models.errors import (
 )
 from quill_models.migrations.files import Migration, find
 from quill_models.migrations.history import Applied, History
-from quill_models.migrations.pace import Pace
 from quill_models.migrations.step import Listener, Step
 from quill_models.models import JobRun
+from quill_models.pace import Pace
 from quill_models.repositories import JobRuns, Run
 from quill_models.table import Table
 

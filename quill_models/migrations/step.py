@@ -8,8 +8,8 @@ from typing import Any
 
 from quill_models.errors import InvalidValue
 from quill_models.migrations.backfill import Backfill, Change, Progress
-from quill_models.migrations.pace import Pace
 from quill_models.migrations.place import Place
+from quill_models.pace import Pace
 from quill_models.repositories import Run
 from quill_models.table import Table
 

@@ -92,18 +92,19 @@ class Agents:
         start: RawItem | None = None
         while True:
             # The profile comes first, where there is an agent; so one more than asked for.
-            items, _, start = self._table.query(
+            page = self._table.query(
                 condition,
                 index="gsi1",
                 newest_first=True,
                 limit=limit + 1 - len(interactions),
                 start=start,
             )
-            for item in items:
+            for item in page.items:
                 if item["kind"]["S"] == Agent.KIND:
                     agent = Agent.from_item(item)
                 else:
                     interactions.append(Interaction.from_item(item))
+            start = page.start
             if start is None or len(interactions) >= limit:
                 return agent, interactions[:limit]
 

@@ -1,6 +1,7 @@
 """Exports of a real table: all of it by a scan, and its days by their lists."""
 
 import threading
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from quill_models import Agent, JobRun, Metric, Quill, connect
-from quill_models.errors import ExportFailed, TableNotFound
+from quill_models.errors import ExportFailed, InvalidValue, TableNotFound
 from quill_models.export import TABLES, Progress, export_files, sources
 from quill_models.models import QuillModel
 from quill_models.testing import FrozenClock
@@ -151,6 +152,31 @@ def test_whoever_stops_reading_stops_the_scan(
     # The pages that were ready, those that waited for room, and those on their way.
     assert sent.count("Scan") <= 4 * 3 + 4
     assert not [each for each in threading.enumerate() if "quill-export" in each.name]
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_a_scan_keeps_to_its_read_units(
+    quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int
+) -> None:
+    monkeypatch.setattr(sources, "_PAGE", 1)
+    put(quill, *(event(f"{number}", payload={"text": "x" * 8000}) for number in range(10)))
+    begun = time.monotonic()
+    done = export_files(quill, tmp_path, segments=segments, read_units=20)
+    elapsed = time.monotonic() - begun
+    assert done.rows["fact_webhook_event"] == 10
+    # Of the 15 read units and more that this takes, each segment's last request is not waited for.
+    assert elapsed >= (10 - segments) * 1.5 / 20
+
+
+@pytest.mark.parametrize("options", [{"segments": 0}, {"segments": 65}, {"read_units": 0}])
+def test_a_scan_that_cannot_be_is_refused(
+    quill: Quill, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidValue):
+        export_files(quill, tmp_path, **options)
+    with pytest.raises(InvalidValue):
+        export_files(quill, tmp_path, since=TODAY, **options)
+    assert contents(tmp_path) == {}
 
 
 def test_without_a_table_nothing_is_touched(quill: Quill, tmp_path: Path) -> None:

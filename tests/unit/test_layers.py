@@ -19,7 +19,7 @@ PACKAGE = "quill_models"
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "digest", "error_text", "file_lock", "page_limit", "raw_item"),
-    ("clock",),
+    ("clock", "pace"),
     ("settings",),
     ("keys",),
     ("key_schema",),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quill_models.errors import InvalidValue
-from quill_models.migrations.pace import Pace
+from quill_models.pace import Pace
 
 
 class Hand:
@@ -66,5 +66,5 @@ def test_no_limit() -> None:
 
 @pytest.mark.parametrize("units", [0, -1, float("inf"), float("nan")])
 def test_a_limit_is_more_than_nothing(units: float) -> None:
-    with pytest.raises(InvalidValue, match="write units"):
+    with pytest.raises(InvalidValue, match="units a second"):
         Pace(units)
