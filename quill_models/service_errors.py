@@ -13,6 +13,7 @@ from quill_models.errors import (
     ConfigurationError,
     QuillError,
     RequestRejected,
+    SchemaMismatch,
     ServerUnreachable,
     TableNotFound,
     Throttled,
@@ -20,7 +21,7 @@ from quill_models.errors import (
 from quill_models.raw_item import RawItem
 from quill_models.settings import Backend, Settings
 
-__all__ = ["ConditionFailed", "TransactionCanceled", "no_dynamodb", "translated"]
+__all__ = ["ConditionFailed", "TransactionCanceled", "no_dynamodb", "other_schema", "translated"]
 
 _THROTTLED = {
     "TransactionConflictException",
@@ -42,7 +43,6 @@ _NO_CREDENTIALS = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.PartialCredentialsError,
     botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.ProfileNotFound,
     botocore.exceptions.TokenRetrievalError,
     botocore.exceptions.SSOError,
 )
@@ -50,7 +50,10 @@ _UNREACHABLE = (
     botocore.exceptions.EndpointConnectionError,
     botocore.exceptions.ConnectTimeoutError,
     botocore.exceptions.ProxyConnectionError,
-    botocore.exceptions.SSLError,
+)
+_AWS_FILES = (
+    botocore.exceptions.ConfigParseError,
+    botocore.exceptions.InvalidConfigError,
 )
 _NO_ANSWER = (
     botocore.exceptions.ConnectionClosedError,
@@ -60,6 +63,19 @@ _NO_ANSWER = (
     botocore.exceptions.HTTPClientError,
 )
 
+# What DynamoDB and DynamoDB Local say where a table has other keys or other indexes than those that
+# a request is made for. No value in a request of ours brings any of them about.
+_OTHER_SCHEMA = (
+    "does not have the specified index",
+    "key element does not match the schema",
+    "number of conditions on the keys is invalid",
+    "Query condition missed key schema element",
+    "Query key condition not supported",
+    "Missing the key ",
+    "Type mismatch for key",
+    "Condition parameter type does not match schema type",
+    "One of the required keys was not given a value",
+)
 
 # What DynamoDB Local says after ten seconds, and why it mostly has to.
 _WAITED = "waiting for a lock"
@@ -99,31 +115,85 @@ def translated(error: Exception, operation: str, settings: Settings) -> QuillErr
     """The error of ours for one of botocore's."""
     if isinstance(error, ClientError):
         return _service_error(error, operation, settings)
-    where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
+    return _of_configuration(error) or _of_connection(error, operation, settings)
+
+
+def _of_configuration(error: Exception) -> QuillError | None:
     if isinstance(error, botocore.exceptions.NoRegionError):
         return ConfigurationError(
             "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
             "the AWS profile."
         )
+    if isinstance(error, botocore.exceptions.InvalidRegionError):
+        # What AWS_REGION says has been looked at by the settings.
+        return ConfigurationError(
+            f"The region of the AWS profile cannot be one: {_said(error)}. Set AWS_REGION, or mend "
+            "the profile."
+        )
+    if isinstance(error, botocore.exceptions.ProfileNotFound):
+        return AccessDenied(
+            f"The AWS profile {error.kwargs['profile']!r} (AWS_PROFILE) is in none of the AWS "
+            "configuration files. Set AWS_PROFILE to one that is, as aws configure list-profiles "
+            "shows them, or unset it."
+        )
+    if isinstance(error, _AWS_FILES):
+        return ConfigurationError(
+            f"The AWS configuration is wrong: {_said(error)}. Mend the file, or name another one "
+            "by AWS_CONFIG_FILE or AWS_PROFILE."
+        )
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDenied(
-            f"No usable AWS credentials were found: {error}. The standard AWS chain is asked "
-            "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
-            "needs none."
+            f"No usable AWS credentials were found: {_said(error)}. The standard AWS chain is "
+            "asked (environment, profile, container or instance role); "
+            "DATA_BACKEND=dynamodb-local needs none."
         )
+    return None
+
+
+def _of_connection(error: Exception, operation: str, settings: Settings) -> QuillError:
+    where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
+    if isinstance(error, botocore.exceptions.SSLError):
+        return ServerUnreachable(_no_tls(where, error, settings))
     if isinstance(error, _UNREACHABLE):
         return ServerUnreachable(_unreachable(where, error, settings))
     if isinstance(error, _NO_ANSWER):
-        return AnswerLost(
-            f"{where} took the request {operation} but its answer did not arrive: {error}. "
-            "Whether it was done is not known; sending it again is safe."
+        never = (
+            " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
+            if settings.endpoint
+            else ""
         )
-    return RequestRejected(f"{operation} at {where} failed: {error}", code="ClientError")
+        return AnswerLost(
+            f"{where} took the request {operation} but its answer did not arrive: {_said(error)}. "
+            f"Whether it was done is not known; sending it again is safe.{never}"
+        )
+    return RequestRejected(f"{operation} at {where} failed: {_said(error)}", code="ClientError")
+
+
+def _said(error: Exception) -> str:
+    """A message of botocore's, to go on in a sentence."""
+    return str(error).rstrip(".")
+
+
+def _no_tls(where: str, error: Exception, settings: Settings) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"The certificate of {where} is not trusted: {_said(error)}. Set AWS_CA_BUNDLE to a "
+            "file with the certificate of its authority."
+        )
+    if settings.endpoint is None:
+        return _unreachable(where, error, settings)
+    return (
+        f"What answers at {where} speaks no TLS: {_said(error)}. If it speaks plain HTTP, as "
+        "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
+    )
 
 
 def _unreachable(where: str, error: Exception, settings: Settings) -> str:
     if settings.backend is Backend.AWS:
-        return f"No answer from {where}: {error}. Check the region, the network and the VPC."
+        return (
+            f"No answer from {where}: {_said(error)}. Check the region, the network and the VPC"
+            f"{' and DYNAMODB_ENDPOINT' if settings.endpoint else ''}."
+        )
     return (
         f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
         "  docker compose up -d      with Docker\n"
@@ -166,8 +236,18 @@ def _service_error(error: ClientError, operation: str, settings: Settings) -> Qu
             f"Whether it was done is not known; sending it again is safe."
             f"{_SLOW if _WAITED in message else ''}"
         )
+    if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
+        return other_schema(f"{operation} was refused: {message.rstrip('.')}", settings)
     return RequestRejected(
         f"DynamoDB refused {operation} on {table!r}: {code}: {message}", code=code
+    )
+
+
+def other_schema(why: str, settings: Settings) -> SchemaMismatch:
+    """The error for a table that is another one than the models declare."""
+    return SchemaMismatch(
+        f"The table {settings.table!r} at {settings.endpoint or 'AWS'} is not the one that the "
+        f"models declare: {why}. See what differs with: quill schema diff"
     )
 
 

@@ -24,6 +24,8 @@ DEFAULT_DEADLINE = timedelta(seconds=15)
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+# What can be a part of a host's name; botocore refuses anything else.
+_REGION = re.compile(r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 # An alias is refused: DynamoDB answers with the key's ARN, which could not be compared with it.
 _KMS_KEY_ID = "mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KMS_KEY = re.compile(rf"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{{12}}:key/)?({_KMS_KEY_ID})")
@@ -120,6 +122,11 @@ class Settings:
             object.__setattr__(self, "region", self.region or DEFAULT_REGION)
         if self.endpoint is not None:
             _check_endpoint(self.endpoint)
+        if self.region is not None and not _REGION.fullmatch(self.region):
+            raise ConfigurationError(
+                f"AWS_REGION is {self.region!r}; allowed are letters, digits and '-', as in "
+                "'eu-west-1'."
+            )
         if not isinstance(self.table, str) or not _TABLE_NAME.fullmatch(self.table):
             raise ConfigurationError(
                 f"QUILL_TABLE is {self.table!r}; allowed are 3 to 255 letters, digits, "

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command: exit status 0 done, 1 failed with a message, 2 wrong usage."""
-    # Imported here, so that importing the package for its entry point stays light.
-    from quill_models.command.cli import quill  # noqa: PLC0415
-    from quill_models.command.output import show_error  # noqa: PLC0415
-    from quill_models.errors import QuillError  # noqa: PLC0415
-
+    """Run the command, whose exit status its help lists."""
     try:
-        quill()
-    except QuillError as error:
-        show_error(error)
-        sys.exit(1)
+        # Imported here, so that importing the package for its entry point stays light.
+        from quill_models.command.cli import quill  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # What the locale cannot show is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    quill()

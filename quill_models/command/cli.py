@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from quill_models import __version__
+from quill_models.command.completion import completion
 from quill_models.command.demo import demo
 from quill_models.command.doctor import doctor
 from quill_models.command.events import events
 from quill_models.command.export import export
+from quill_models.command.group import Root
 from quill_models.command.ingest import ingest
 from quill_models.command.jobs import jobs
 from quill_models.command.listing import list_items
@@ -20,14 +22,32 @@ from quill_models.command.schema import schema
 __all__ = ["quill"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="quill")
 def quill() -> None:
     """The state layer of the Quill Agent Dashboard, on one DynamoDB table.
 
     Settings come from the environment and from .env: DATA_BACKEND, DYNAMODB_ENDPOINT,
-    QUILL_TABLE. The exit status is 0 for done, 1 for failed, 2 for wrong usage.
-    """
+    QUILL_TABLE and others, which the README lists.
+
+    With --json, standard output is one JSON document and nothing else. Where something failed
+    it has "errors", each with a "type" and a "reason". Wrong usage prints none.
+
+    \b
+    Exit status:
+      0    done
+      1    failed; standard error says what, where, and what to do
+      2    wrong usage
+      130  interrupted by Ctrl-C
+
+    \b
+    Examples:
+      quill demo
+      quill local start
+      quill schema apply
+      quill ingest hubspot delivery.json
+      quill list webhook-events --status pending
+    """  # noqa: D301 -- click's mark for "keep these lines"
 
 
 _COMMANDS = (
@@ -42,6 +62,7 @@ _COMMANDS = (
     jobs,
     events,
     doctor,
+    completion,
 )
 
 for command in _COMMANDS:

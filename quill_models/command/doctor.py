@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from quill_models.command.output import console, json_option, print_json
+from quill_models.command.output import json_option, print_json, show
 from quill_models.doctor import Finding, examine
 from quill_models.quill import connect
 
@@ -21,12 +21,13 @@ __all__ = ["doctor"]
 def doctor(*, as_json: bool) -> None:
     """Look at settings, server, table, clock, leases and migrations. Writes nothing.
 
-    \b
-      quill doctor
-      quill doctor --json
-
     Each line is ok, or says what to do. The exit status is 0 where all is ok, else 1.
     Credentials are shown by where they come from, never by what they are.
+
+    \b
+    Examples:
+      quill doctor
+      quill doctor --json
     """  # noqa: D301 -- click's mark for "keep these lines"
     with connect() as quill:
         found = list(examine(quill))
@@ -34,7 +35,7 @@ def doctor(*, as_json: bool) -> None:
     if as_json:
         print_json({"ok": fine, "findings": [asdict(each) for each in found]})
     else:
-        console().print(_shown(found))
+        show(_shown(found))
     sys.exit(0 if fine else 1)
 
 

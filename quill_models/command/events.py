@@ -14,7 +14,9 @@ from rich.text import Text
 
 from quill_models import hubspot
 from quill_models.clock import system_clock
-from quill_models.command.output import json_option, print_json, show_error, table
+from quill_models.command.failures import Failed, fail, interruptible
+from quill_models.command.group import CommandGroup
+from quill_models.command.output import json_option, limit_option, print_json, table
 from quill_models.command.overview import age, alone, present, shortened, watch_option
 from quill_models.errors import InvalidValue, QuillError
 from quill_models.json_form import to_json
@@ -26,11 +28,12 @@ __all__ = ["events"]
 
 # Of the retention: so much time is left to put a worker to what waits.
 _URGENT_SHARE = 0.25
+_TAKEN_UP = "Interrupted. Run the same command again for the events that are left."
 
 _source = click.option("--source", default=hubspot.SOURCE, show_default=True, help="Whose events.")
 
 
-@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]")
+@click.group(cls=CommandGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @_source
 @click.option(
     "--all",
@@ -39,13 +42,7 @@ _source = click.option("--source", default=hubspot.SOURCE, show_default=True, he
     help="Count the processed ones, too. Reads them all, which takes long and costs read units "
     "where they are many.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    help="How many dead ones to show at most.",
-)
+@limit_option(20, "How many dead ones to show at most.")
 @json_option
 @watch_option
 @click.pass_context
@@ -58,18 +55,19 @@ def events(
     as_json: bool,
     watch: int | None,
 ) -> None:
-    """Show how many events of a source are in which status, and the dead ones.
-
-    \b
-      quill events
-      quill events --source hubspot --watch 5
-      quill events replay --all-dead
+    """Show how many events are in which status, and the dead ones.
 
     Due are those that a worker gets when it asks now: new ones, failed ones after their
     pause, and those whose worker's lease has ended. The others wait for that.
 
     Counting reads what it counts. Processed events, usually the most by far, are counted
     with --all only. Dead events are shown newest first. Times are UTC.
+
+    \b
+    Examples:
+      quill events
+      quill events --source hubspot --watch 5
+      quill events --all --json
     """  # noqa: D301 -- click's mark for "keep these lines"
     if not alone(context):
         return
@@ -88,17 +86,18 @@ def events(
 def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool, as_json: bool) -> None:
     """Let failed or dead events be worked on again, at once, from their first attempt.
 
-    \b
-      quill events replay EVENT_KEY
-      quill events replay --source hubspot --all-dead
-
     Where an event is not there, or neither failed nor dead, it is named, and the others are
-    still replayed; the exit status is then 1.
+    still replayed; the exit status is then 1. quill events shows the keys of dead events.
+
+    \b
+    Examples:
+      quill events replay 2902.7m3504DaOYdutPEwDg3YgdaiBpLBXCrVAZ1M92w8TA8
+      quill events replay --source hubspot --all-dead
     """  # noqa: D301
     if bool(event_keys) == all_dead:
         raise click.UsageError("Give event keys or --all-dead, and not both.")
     done = _Replayed()
-    with connect() as quill:
+    with connect() as quill, interruptible(_TAKEN_UP):
         try:
             if all_dead:
                 _replay_dead(quill, source, done)
@@ -107,24 +106,20 @@ def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool, as_json:
         except QuillError as error:
             if not done.replayed:
                 raise
-            raise QuillError(
-                f"{done.replayed} of the events were replayed, then: {error} "
-                "Run the same command again for the others."
-            ) from error
-    if as_json:
-        document: dict[str, Any] = {"source": source, "replayed": done.replayed}
-        if done.errors:
-            document["errors"] = [
-                {"event_key": key, "reason": reason} for key, reason in done.errors
-            ]
-        print_json(document)
-    else:
+            done.errors.append(
+                Failed(
+                    f"{error} Run the same command again for the others.",
+                    kind=type(error).__name__,
+                )
+            )
+    document = {"source": source, "replayed": done.replayed}
+    if not as_json:
         number = f"{done.replayed:,} event{'' if done.replayed == 1 else 's'}"
         click.echo(f"Replayed {number} of {source}.")
-    for _, reason in done.errors:
-        show_error(reason)
     if done.errors:
-        raise SystemExit(1)
+        fail(*done.errors, as_json=as_json, document=document)
+    if as_json:
+        print_json(document)
 
 
 @dataclass
@@ -132,7 +127,7 @@ class _Replayed:
     """What came of a replay so far."""
 
     replayed: int = 0
-    errors: list[tuple[str, str]] = field(default_factory=list)
+    errors: list[QuillError] = field(default_factory=list)
 
 
 def _replay_named(quill: Quill, source: str, keys: Iterable[str], done: _Replayed) -> None:
@@ -141,11 +136,12 @@ def _replay_named(quill: Quill, source: str, keys: Iterable[str], done: _Replaye
         try:
             event = quill.webhook_events.get(source, key)
             if event is None:
-                done.errors.append((key, f"There is no event {key!r} of {source!r}."))
+                reason = f"There is no event {key!r} of {source!r}."
+                done.errors.append(Failed(reason, kind="NotFound", event_key=key))
                 continue
             quill.webhook_events.replay(event)
         except InvalidValue as error:
-            done.errors.append((key, str(error)))
+            done.errors.append(Failed(str(error), kind=type(error).__name__, event_key=key))
         else:
             done.replayed += 1
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.progress import TextColumn
 
+from quill_models.command.failures import interruptible
 from quill_models.command.listing import DAY
 from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
 from quill_models.export import (
@@ -25,6 +26,9 @@ from quill_models.export import Progress as Read
 from quill_models.quill import connect
 
 __all__ = ["export"]
+
+
+_WHOLE = "Interrupted. What was in the folder before is whole; run the same command again."
 
 
 class _Kind(click.Choice[str]):
@@ -48,6 +52,7 @@ class _Kind(click.Choice[str]):
     type=click.Choice([each.value for each in Format]),
     default=Format.PARQUET.value,
     show_default=True,
+    help="Of the files; all in a folder have the same.",
 )
 @click.option(
     "--kind",
@@ -99,17 +104,18 @@ def export(
     s3_export: Path | None,
     as_json: bool,
 ) -> None:
-    """Export the table as files for Power BI: a star schema, one file a day.
-
-    \b
-      quill export --out powerbi
-      quill export --out powerbi --since 2026-11-20
-      quill export --out powerbi --since 2026-11-20 --until 2026-11-22 --kind metric
-      quill export --out powerbi --from-s3-export s3/AWSDynamoDB/01795341600000-a1b2c3d4
+    """Export the table for Power BI: a star schema, one file a day.
 
     With --since only those days are read and replaced. What is in the folder stays whole until
     the new files are put in its place; if that was cut off, the next export finishes it. For a
     large table let DynamoDB export to S3 and read that: docs/how-to/power-bi.md says how.
+
+    \b
+    Examples:
+      quill export --out powerbi
+      quill export --out powerbi --since 2026-11-20
+      quill export --out powerbi --since 2026-11-20 --until 2026-11-22 --kind metric
+      quill export --out powerbi --from-s3-export s3/AWSDynamoDB/01795341600000-a1b2c3d4
     """  # noqa: D301 -- click's mark for "keep these lines"
     if until is not None and (since is None or until <= since):
         raise click.UsageError("--until needs an earlier --since.")
@@ -119,7 +125,7 @@ def export(
         raise click.UsageError("Give --from-s3-export or --since, not both.")
     if (segments != DEFAULT_SEGMENTS or read_units is not None) and (since or s3_export):
         raise click.UsageError("--segments and --read-units are for reading the whole table.")
-    with _bar() as report:
+    with interruptible(_WHOLE), _bar() as report:
         if s3_export is not None:
             done = export_from_s3(
                 s3_export, out, format=file_format, kinds=kinds or None, report=report

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from quill_models.clock import system_clock
-from quill_models.command.output import console, json_option, print_json, show_error, table
+from quill_models.command.failures import Failed
+from quill_models.command.group import CommandGroup
+from quill_models.command.output import json_option, limit_option, print_json, show, table
 from quill_models.command.overview import age, alone, present, shortened, watch_option
 from quill_models.json_form import to_json
 from quill_models.keys import time_text
@@ -22,15 +25,9 @@ from quill_models.quill import Quill, connect
 __all__ = ["jobs"]
 
 
-@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]")
+@click.group(cls=CommandGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 @click.option("--job", help="The runs of this job, newest first.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    help="How many of each at most.",
-)
+@limit_option(20, "How many of each at most.")
 @json_option
 @watch_option
 @click.pass_context
@@ -39,18 +36,18 @@ def jobs(
 ) -> None:
     """Show which jobs run, which of them are stale, and which failed.
 
-    \b
-      quill jobs
-      quill jobs --watch
-      quill jobs --job ingest-hubspot --limit 5
-      quill jobs attempts ingest-hubspot 2026-11-22T10
-      quill jobs cancel ingest-hubspot 2026-11-22T10
-
     A run is stale where its lease has ended and it still counts as running: its process
     gave no sign of life. The next start of its window takes over.
 
     Failed runs are the last started ones. The last success is shown of the jobs that run or
     failed, and of those among the runs that succeeded lately. Times are UTC.
+
+    \b
+    Examples:
+      quill jobs
+      quill jobs --watch
+      quill jobs --job ingest-hubspot --limit 5
+      quill jobs --json
     """  # noqa: D301 -- click's mark for "keep these lines"
     if not alone(context):
         return
@@ -67,20 +64,22 @@ def jobs(
 def attempts(*, job: str, window: str, as_json: bool) -> None:
     """Show every attempt at a window of a job, the first one first.
 
-    \b
-      quill jobs attempts ingest-hubspot 2026-11-22T10
-
     Exit status 1 where the job never ran for the window.
+
+    \b
+    Examples:
+      quill jobs attempts ingest-hubspot 2026-11-22T10
+      quill jobs attempts --json ingest-hubspot 2026-11-22T10
     """  # noqa: D301
     with connect() as quill:
         found = quill.job_runs.attempts(job, window)
     if not found:
-        _no_such_run(job, window)
+        raise _no_such_run(job, window)
     view = _Attempts(system_clock(), job, window, found)
     if as_json:
         print_json(view.document())
     else:
-        console().print(view.shown())
+        show(view.shown())
 
 
 @jobs.command()
@@ -90,18 +89,19 @@ def attempts(*, job: str, window: str, as_json: bool) -> None:
 def cancel(*, job: str, window: str, as_json: bool) -> None:
     """End a running run from outside, so that its window can be started again.
 
-    \b
-      quill jobs cancel ingest-hubspot 2026-11-22T10
-
     Its process is not stopped; whatever it writes from now on is refused. A run that is over
     stays as it is, which is no error. Exit status 1 where there is no such run.
+
+    \b
+    Examples:
+      quill jobs cancel ingest-hubspot 2026-11-22T10
     """  # noqa: D301
     with connect() as quill:
         # What `cancel` returns does not tell whether it was this call that ended the run.
         before = quill.job_runs.get(job, window)
         run = None if before is None else quill.job_runs.cancel(job, window)
     if before is None or run is None:
-        _no_such_run(job, window)
+        raise _no_such_run(job, window)
     ended = before.status is JobStatus.RUNNING and run.status is JobStatus.CANCELLED
     if as_json:
         print_json({"cancelled": ended, "run": to_json(run)})
@@ -341,6 +341,6 @@ def _which(job: str, window: str) -> str:
     return f"the job {job!r} for the window {window!r}"
 
 
-def _no_such_run(job: str, window: str) -> NoReturn:
-    show_error(f"There is no run of {_which(job, window)}.")
-    raise SystemExit(1)
+def _no_such_run(job: str, window: str) -> Failed:
+    reason = f"There is no run of {_which(job, window)}. See quill jobs --job {shlex.quote(job)}"
+    return Failed(reason, kind="NotFound", job_name=job, window=window)

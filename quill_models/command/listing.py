@@ -10,10 +10,13 @@ from typing import Any
 import click
 
 from quill_models import hubspot
-from quill_models.clock import system_clock
-from quill_models.command.output import json_option, print_json, show_table
+from quill_models.clock import aware_utc, system_clock
+from quill_models.command.group import CommandGroup
+from quill_models.command.output import json_option, limit_option, print_json, show_table
+from quill_models.errors import InvalidValue
 from quill_models.json_form import to_json
 from quill_models.models import AgentStatus, EventStatus, Grain, JobStatus, QuillModel
+from quill_models.models.metric import check_bucket, check_scope
 from quill_models.query import Query
 from quill_models.quill import connect
 
@@ -53,15 +56,13 @@ class _Day(click.ParamType[date]):
 
 DAY = _Day()
 
-_limit = click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most."
-)
+_limit = limit_option(50, "How many at most.")
 _since = click.option("--since", type=_Time(), help="From this time on.")
 _until = click.option("--until", type=_Time(), help="Before this time.")
 _newest = click.option("--newest-first", is_flag=True, help="Newest first.")
 
 
-class _Kinds(click.Group):
+class _Kinds(CommandGroup):
     """Takes a kind in the singular and with underscores, too."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -75,16 +76,31 @@ def list_items() -> None:
 
     DynamoDB answers by key, so that each list says whose: a team's agents, an agent's
     interactions, a job's runs.
-    """
+
+    \b
+    Examples:
+      quill list agents --team north
+      quill list interactions --agent ada --newest-first
+      quill list job-runs --status failed
+    """  # noqa: D301 -- click's mark for "keep these lines"
 
 
 @list_items.command()
 @click.option("--team", help="Of this team.")
-@click.option("--status", type=click.Choice([status.value for status in AgentStatus]))
+@click.option(
+    "--status", type=click.Choice([status.value for status in AgentStatus]), help="In this status."
+)
 @_limit
 @json_option
 def agents(*, team: str | None, status: str | None, limit: int, as_json: bool) -> None:
-    """Agents by name: of a team, in a status, or all."""
+    """Agents by name: of a team, in a status, or all.
+
+    \b
+    Examples:
+      quill list agents
+      quill list agents --team north
+      quill list agents --status inactive --json
+    """  # noqa: D301
     if team is not None and status is not None:
         raise click.UsageError("Give --team or --status, not both.")
     with connect() as quill:
@@ -93,7 +109,13 @@ def agents(*, team: str | None, status: str | None, limit: int, as_json: bool) -
         else:
             statuses = [AgentStatus(status)] if status else list(AgentStatus)
             queries = [quill.agents.list_by_status(each) for each in statuses]
-        _show(queries, ("agent_id", "name", "team", "status", "external_ids"), limit, as_json)
+        _show(
+            "agents",
+            queries,
+            ("agent_id", "name", "team", "status", "external_ids"),
+            limit,
+            as_json,
+        )
 
 
 @list_items.command()
@@ -116,7 +138,17 @@ def interactions(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Interactions by start: of an agent, a contact or a day; else the last seven days."""
+    """Interactions by start: of an agent, a contact or a day; else the last seven days.
+
+    Times without a zone are UTC.
+
+    \b
+    Examples:
+      quill list interactions
+      quill list interactions --day 2026-11-22
+      quill list interactions --agent ada --since 2026-11-01 --newest-first
+      quill list interactions --contact 847 --json
+    """  # noqa: D301
     if sum(chosen is not None for chosen in (agent, contact, day)) > 1:
         raise click.UsageError("Give one of --agent, --contact and --day.")
     if agent is None and contact is None and (since is not None or until is not None):
@@ -132,15 +164,21 @@ def interactions(
                 repository.list_by_day(each, newest_first=newest_first)
                 for each in ([day] if day else _last_days(newest_first=newest_first))
             ]
+        is_chosen = agent is not None or contact is not None or day is not None
+        what = "interactions" if is_chosen else f"interactions in the last {_DAYS_SHOWN} days"
         columns = ("interaction_id", "started_at", "agent_id", "contact_id", "channel", "subject")
-        _show(queries, columns, limit, as_json)
+        _show(what, queries, columns, limit, as_json)
 
 
 @list_items.command()
 @click.option("--scope", help="agent:ID, team:NAME or global.")
 @click.option("--name", help="The metric; with --scope or --bucket.")
 @click.option(
-    "--grain", type=click.Choice([grain.value for grain in Grain]), default="day", show_default=True
+    "--grain",
+    type=click.Choice([grain.value for grain in Grain]),
+    default="day",
+    show_default=True,
+    help="How long a bucket is.",
 )
 @click.option("--bucket", type=_Time(), help="Every scope's value in the bucket that starts here.")
 @click.option("--day", type=_Day(), help="All whose bucket starts on this UTC day.")
@@ -162,13 +200,28 @@ def metrics(
     limit: int,
     as_json: bool,
 ) -> None:
-    """A metric over time (--scope), in one bucket for every scope (--bucket), or all of a --day."""
+    """A metric over time (--scope), in one bucket for every scope (--bucket), or all of a --day.
+
+    \b
+    Examples:
+      quill list metrics --scope agent:ada --name calls --since 2026-11-01
+      quill list metrics --name calls --grain hour --bucket 2026-11-22T10:00
+      quill list metrics --day 2026-11-22 --json
+    """  # noqa: D301
     if sum(chosen is not None for chosen in (scope, bucket, day)) != 1:
         raise click.UsageError("Give one of --scope, --bucket and --day.")
     if (name is None) == (day is None):
         raise click.UsageError("--name goes with --scope and --bucket, and not with --day.")
     if scope is None and (since is not None or until is not None):
         raise click.UsageError("--since and --until go with --scope.")
+    try:
+        # Else a slip would look as if there were no metrics.
+        if scope is not None:
+            check_scope(scope)
+        if bucket is not None:
+            check_bucket(Grain(grain), aware_utc(bucket, "bucket_start"))
+    except InvalidValue as wrong:
+        raise click.UsageError(f"{wrong}.") from wrong
     with connect() as quill:
         if day is not None:
             query = quill.metrics.list_by_day(day, newest_first=newest_first)
@@ -178,16 +231,30 @@ def metrics(
             query = quill.metrics.series(
                 scope or "", name or "", grain, since, until, newest_first=newest_first
             )
-        _show([query], ("scope", "name", "grain", "bucket_start", "value", "unit"), limit, as_json)
+        _show(
+            "metrics",
+            [query],
+            ("scope", "name", "grain", "bucket_start", "value", "unit"),
+            limit,
+            as_json,
+        )
 
 
 @list_items.command("job-runs")
 @click.option("--job", help="Of this job.")
-@click.option("--status", type=click.Choice([status.value for status in JobStatus]))
+@click.option(
+    "--status", type=click.Choice([status.value for status in JobStatus]), help="In this status."
+)
 @_limit
 @json_option
 def job_runs(*, job: str | None, status: str | None, limit: int, as_json: bool) -> None:
-    """Job runs, newest first: of a job, in a status, or all, status by status."""
+    """Job runs, newest first: of a job, in a status, or all, status by status.
+
+    \b
+    Examples:
+      quill list job-runs --job ingest-hubspot
+      quill list job-runs --status failed --json
+    """  # noqa: D301
     if job is not None and status is not None:
         raise click.UsageError("Give --job or --status, not both.")
     with connect() as quill:
@@ -197,12 +264,14 @@ def job_runs(*, job: str | None, status: str | None, limit: int, as_json: bool) 
             statuses = [JobStatus(status)] if status else list(JobStatus)
             queries = [quill.job_runs.list_by_status(each, newest_first=True) for each in statuses]
         columns = ("job_name", "window", "status", "attempt", "started_at", "finished_at", "stats")
-        _show(queries, columns, limit, as_json)
+        _show("job runs", queries, columns, limit, as_json)
 
 
 @list_items.command("webhook-events")
-@click.option("--source", default=hubspot.SOURCE, show_default=True)
-@click.option("--status", type=click.Choice([status.value for status in EventStatus]))
+@click.option("--source", default=hubspot.SOURCE, show_default=True, help="Of this source.")
+@click.option(
+    "--status", type=click.Choice([status.value for status in EventStatus]), help="In this status."
+)
 @click.option("--object", "about", nargs=2, metavar="TYPE ID", help="About this object.")
 @_newest
 @_limit
@@ -216,7 +285,14 @@ def webhook_events(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Webhook events of a source: about an object, in a status, or all, status by status."""
+    """Webhook events of a source: about an object, in a status, or all, status by status.
+
+    \b
+    Examples:
+      quill list webhook-events --status dead
+      quill list webhook-events --object contact 847 --newest-first
+      quill list webhook-events --source hubspot --limit 500 --json
+    """  # noqa: D301
     if about is not None and status is not None:
         raise click.UsageError("Give --object or --status, not both.")
     with connect() as quill:
@@ -230,10 +306,11 @@ def webhook_events(
                 for each in statuses
             ]
         columns = ("event_type", "object_type", "object_id", "occurred_at", "status", "event_key")
-        _show(queries, columns, limit, as_json)
+        _show("webhook events", queries, columns, limit, as_json)
 
 
 def _show(
+    what: str,
     queries: Sequence[Query[Any]],
     columns: Sequence[str],
     limit: int,
@@ -245,11 +322,12 @@ def _show(
     if as_json:
         print_json({"items": [to_json(model) for model in models], "more": more})
         return
+    if not models:
+        click.echo(f"No {what}.")
+        return
     show_table(columns, [[getattr(model, column) for column in columns] for model in models])
     if more:
         click.echo(f"There are more than {limit}: give a higher --limit.", err=True)
-    elif not models:
-        click.echo("There are none.", err=True)
 
 
 def _last_days(*, newest_first: bool) -> list[date]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from quill_models.command.output import json_option, print_json, reading, show_error, show_table
-from quill_models.errors import InvalidPayload
+from quill_models.command.failures import fail, interruptible
+from quill_models.command.files import files_argument, go_through, opened
+from quill_models.command.output import json_option, print_json, reading, show_table
 from quill_models.loading import load as load_models
 from quill_models.loading import read_models
 from quill_models.quill import Quill, connect
@@ -24,21 +25,18 @@ _OUTCOMES = (
     Outcome.STALE,
     Outcome.CONFLICT,
 )
+_TAKEN_UP = "Interrupted. What was stored stays; run the same command again for the rest."
 
 
 @click.command()
-@click.argument(
-    "files",
-    metavar="FILE.jsonl...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, readable=True),
-)
+@files_argument("FILE.jsonl...")
 @json_option
 def load(*, files: tuple[str, ...], as_json: bool) -> None:
     """Put agents, interactions and metrics from JSON Lines. Doing it again changes nothing.
 
-    What stands before an error in a file is stored.
+    Several files may be given; - is standard input. Where a file has an error, what stands
+    before it is stored, the file and the line are named, and the other files are still read;
+    the exit status is then 1.
 
     \b
     Each line is an object with a kind and the fields of that kind:
@@ -47,37 +45,34 @@ def load(*, files: tuple[str, ...], as_json: bool) -> None:
        "channel": "call", "started_at": "2026-11-22T10:00:00Z"}
       {"kind": "metric", "scope": "agent:7", "name": "calls", "grain": "day",
        "bucket_start": "2026-11-22T00:00:00Z", "value": 12}
+
+    \b
+    Examples:
+      quill load agents.jsonl
+      quill load --json agents.jsonl interactions.jsonl
+      gunzip -c agents.jsonl.gz | quill load -
     """  # noqa: D301 -- click's mark for "keep these lines"
     done: list[dict[str, Any]] = []
-    errors: list[InvalidPayload] = []
     with connect() as quill:
-        for file in files:
-            try:
-                counts = load_file(quill, Path(file))
-            except InvalidPayload as error:
-                errors.append(error.in_source(file))
-                continue
-            done.append({"file": file, **counts})
-    if as_json:
-        document: dict[str, Any] = {"files": done}
-        if errors:
-            document["errors"] = [
-                {"file": each.source, "position": each.position, "reason": each.reason}
-                for each in errors
-            ]
-        print_json(document)
-    elif done:
+        errors = go_through(
+            files, lambda file: done.append({"file": file, **load_file(quill, file)})
+        )
+    if done and not as_json:
         show_table(list(done[0]), [list(row.values()) for row in done])
-    for each in errors:
-        show_error(each)
     if errors:
-        raise SystemExit(1)
+        fail(*errors, as_json=as_json, document={"files": done})
+    if as_json:
+        print_json({"files": done})
 
 
-def load_file(quill: Quill, file: Path) -> dict[str, int]:
+def load_file(quill: Quill, file: str) -> dict[str, int]:
     """Put the models of one file; how many there were, and of each outcome."""
     counts: Counter[Outcome] = Counter()
-    with file.open("rb") as stream, reading(stream, file.name, "items") as progress:
+    with (
+        interruptible(_TAKEN_UP),
+        opened(file) as stream,
+        reading(stream, Path(file).name, "items") as progress,
+    ):
         for result in load_models(quill, read_models(progress.lines(stream))):
             counts[result.outcome] += 1
             progress.done(counts.total())

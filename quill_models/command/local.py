@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from quill_models.command.group import CommandGroup
 from quill_models.command.output import console, download_bar, json_option, print_json
 from quill_models.local import LocalServer, ServerState, ServerStatus
 from quill_models.settings import Backend, Settings
@@ -16,9 +17,9 @@ __all__ = ["local"]
 _DEFAULT_PORT = 8000
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def local() -> None:
-    """Start, stop or look at a DynamoDB Local on this machine, without Docker.
+    """Run a DynamoDB Local on this machine, without Docker.
 
     \b
     It keeps its data between runs. Java 17 or later is taken from the machine, else
@@ -43,7 +44,13 @@ _port = click.option(
 @click.option("--in-memory", is_flag=True, help="Keep no data.")
 @json_option
 def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: bool) -> None:
-    """Start it in the background and wait until it answers."""
+    """Start it in the background and wait until it answers.
+
+    \b
+    Examples:
+      quill local start
+      quill local start --in-memory --port 8001
+    """  # noqa: D301
     settings = Settings.load()
     with download_bar("Fetching DynamoDB Local") as report:
         status = _server(settings, port).start(
@@ -60,7 +67,13 @@ def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: 
 @_port
 @json_option
 def stop(*, port: int | None, as_json: bool) -> None:
-    """Stop the one that was started here; its data stays."""
+    """Stop the one that was started here; its data stays.
+
+    \b
+    Examples:
+      quill local stop
+      quill local stop --port 8001
+    """  # noqa: D301
     _show(_server(Settings.load(), port).stop(), as_json=as_json)
 
 
@@ -68,7 +81,13 @@ def stop(*, port: int | None, as_json: bool) -> None:
 @_port
 @json_option
 def status(*, port: int | None, as_json: bool) -> None:
-    """Say what is at the port. Exit status 1 where no DynamoDB Local answers."""
+    """Say what is at the port. Exit status 1 where no DynamoDB Local answers.
+
+    \b
+    Examples:
+      quill local status
+      quill local status --port 8001 --json
+    """  # noqa: D301
     found = _server(Settings.load(), port).status()
     _show(found, as_json=as_json)
     if not found.is_up:

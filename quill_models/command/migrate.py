@@ -10,15 +10,16 @@ from typing import Any
 import click
 from rich.progress import TextColumn
 
+from quill_models.command.failures import Failed, fail, interruptible
+from quill_models.command.group import CommandGroup
 from quill_models.command.output import (
     error_console,
-    interruptible,
     json_option,
     print_json,
-    show_error,
     show_table,
     work_bar,
 )
+from quill_models.errors import MigrationMismatch
 from quill_models.keys import time_text
 from quill_models.migrations import Applied, Listener, Migration, Standing, State, write_new
 from quill_models.migrations import Progress as Filled
@@ -27,24 +28,24 @@ from quill_models.quill import connect
 __all__ = ["migrate"]
 
 _FOLDER = Path("migrations")
-_TAKEN_UP = "Stopped. Run quill migrate up again: it goes on where it was."
+_TAKEN_UP = "Interrupted. Run quill migrate up again: it goes on where it was."
 _to = click.option(
     "--to", metavar="NUMBER", type=click.IntRange(1), help="The last one; by default all of them."
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def migrate() -> None:
-    """Bring a table that an older version made up to date, while it is in use.
-
-    \b
-      quill migrate status
-      quill migrate plan
-      quill migrate up
-      quill migrate up --no-wait --write-units 50
+    """Bring a table of an older version up to date, while in use.
 
     Install the new version wherever something writes to the table, and migrate then. A new
     table, from quill schema apply, needs no migration.
+
+    \b
+    Examples:
+      quill migrate status
+      quill migrate plan
+      quill migrate up
     """  # noqa: D301 -- click's mark for "keep these lines"
 
 
@@ -56,20 +57,24 @@ def status(*, as_json: bool) -> None:
     \b
     changed   its file is not the one that was applied
     unknown   it was applied by a later version of this package
+
+    \b
+    Examples:
+      quill migrate status
+      quill migrate status --json
     """  # noqa: D301
     with connect() as quill:
         found = quill.migrations.status()
         table = quill.settings.table
     wrong = [each for each in found if each.state in {State.CHANGED, State.UNKNOWN}]
-    if as_json:
-        print_json({"table": table, "migrations": [_standing(each) for each in found]})
-    else:
+    document = {"table": table, "migrations": [_standing(each) for each in found]}
+    if not as_json:
         columns = ("migration", "status", "does", "applied", "by", "seconds", "seen", "changed")
         show_table(columns, [_row(each) for each in found])
-    for each in wrong:
-        show_error(f"{each.name} is {each.state.value}; quill migrate plan says more.")
     if wrong:
-        raise SystemExit(1)
+        fail(*map(_mismatch, wrong), as_json=as_json, document=document)
+    if as_json:
+        print_json(document)
 
 
 @migrate.command()
@@ -79,6 +84,7 @@ def plan(*, to: int | None, as_json: bool) -> None:
     """Show what up would do, in order. Writes nothing.
 
     \b
+    Examples:
       quill migrate plan
       quill migrate plan --to 2 --json
     """  # noqa: D301
@@ -108,14 +114,15 @@ def plan(*, to: int | None, as_json: bool) -> None:
 def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool) -> None:
     """Apply what is pending, in order. Safe to repeat, to interrupt, and to run several times.
 
-    \b
-      quill migrate up
-      quill migrate up --to 2
-      quill migrate up --no-wait --write-units 50
-
     One migrator works at a time; the others wait. If it dies, the next one goes on within
     half a minute, a backfill from where it was. A migration that fails stays pending, and
     none after it is begun.
+
+    \b
+    Examples:
+      quill migrate up
+      quill migrate up --to 2
+      quill migrate up --no-wait --write-units 50
     """  # noqa: D301
     with connect() as quill, interruptible(_TAKEN_UP), _shown() as listener:
         done = quill.migrations.up(
@@ -140,10 +147,11 @@ def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool)
 def new(*, words: Sequence[str], as_json: bool) -> None:
     """Write the next migration from a template. For those who work on this package.
 
-    \b
-      quill migrate new list agents by email
-
     In the folder migrations of the current one.
+
+    \b
+    Examples:
+      quill migrate new list agents by email
     """  # noqa: D301
     path = write_new(" ".join(words), _FOLDER)
     if as_json:
@@ -181,6 +189,14 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _mismatch(standing: Standing) -> Failed:
+    return Failed(
+        f"{standing.name} is {standing.state.value}; quill migrate plan says more.",
+        kind=MigrationMismatch.__name__,
+        migration=standing.name,
+    )
 
 
 def _row(standing: Standing) -> Sequence[Any]:

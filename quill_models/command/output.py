@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import click
 import simplejson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -28,7 +28,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from quill_models.errors import QuillError
 from quill_models.local.sources import Report
 
 __all__ = [
@@ -36,13 +35,15 @@ __all__ = [
     "console",
     "download_bar",
     "error_console",
-    "interruptible",
     "json_option",
+    "limit_option",
     "print_json",
     "reading",
+    "show",
     "show_error",
     "show_table",
     "table",
+    "wants_json",
     "work_bar",
 ]
 
@@ -53,22 +54,63 @@ _VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 }
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_AS_JSON = "quill_models.as_json"
+
+
+def _remember(context: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001
+    # An error is shown where the parameters of the command that failed are not known any more.
+    if value:
+        context.meta[_AS_JSON] = True
+    return value
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_remember, help="Print one JSON document."
+)
+
+
+def limit_option(default: int, says: str) -> Callable[[Any], Any]:
+    """The option ``--limit``: how many to show at most."""
+    return click.option(
+        "--limit",
+        # More would be meant for quill export.
+        type=click.IntRange(1, 1_000_000),
+        default=default,
+        show_default=True,
+        help=says,
+    )
+
+
+def wants_json(context: click.Context) -> bool:
+    """Whether ``--json`` was given, to a command or to one of its subcommands."""
+    return bool(context.meta.get(_AS_JSON))
 
 
 def console() -> Console:
     """Standard output. Colours and the terminal's width where it is a terminal."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
+    return Console(width=_width_of(sys.stdout), highlight=False, emoji=False)
 
 
 def error_console() -> Console:
     """Standard error."""
-    return Console(
-        stderr=True,
-        width=None if sys.stderr.isatty() else _PIPE_WIDTH,
-        highlight=False,
-        emoji=False,
-    )
+    return Console(stderr=True, width=_width_of(sys.stderr), highlight=False, emoji=False)
+
+
+def _width_of(stream: TextIO | None) -> int | None:
+    # There is no stream where the shell has closed it.
+    return None if stream is not None and stream.isatty() else _PIPE_WIDTH
+
+
+def show(what: RenderableType) -> None:
+    """Show tables and texts on standard output."""
+    out = console()
+    if out.is_terminal:
+        out.print(what)
+        return
+    with out.capture() as shown:
+        out.print(what)
+    # Rich fills each line up to the width of what it belongs to.
+    click.echo("\n".join(line.rstrip() for line in shown.get().splitlines()))
 
 
 def show_error(error: BaseException | str) -> None:
@@ -76,26 +118,14 @@ def show_error(error: BaseException | str) -> None:
     error_console().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
 
 
-@contextmanager
-def interruptible(says: str) -> Iterator[None]:
-    """What Ctrl-C means for work that goes on elsewhere, or can be taken up again.
-
-    Raises:
-        QuillError: it was pressed; says so.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise QuillError(says) from None
-
-
 def print_json(document: Any) -> None:
     """The one JSON document of a command on standard output."""
     text = simplejson.dumps(document, use_decimal=True, ensure_ascii=False, indent=2)
     try:
-        text.encode()
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        # Unpaired surrogates, which a source may send, can only be escaped.
+        # Unpaired surrogates, which a source may send, can only be escaped. So can most of the
+        # rest where the locale has no UTF-8.
         text = simplejson.dumps(document, use_decimal=True, ensure_ascii=True, indent=2)
     click.echo(text)
 
@@ -104,7 +134,7 @@ def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
 ) -> None:
     """A table on standard output; what a cell holds is shown as text, never as markup."""
-    console().print(table(columns, rows, title=title))
+    show(table(columns, rows, title=title))
 
 
 def table(

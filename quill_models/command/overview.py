@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from quill_models.clock import system_clock
-from quill_models.command.output import console, print_json
+from quill_models.command.output import console, print_json, show
 from quill_models.quill import Quill, connect
 
 __all__ = ["View", "age", "alone", "present", "shortened", "watch_option"]
@@ -55,7 +54,7 @@ def present(read: Callable[[Quill], View], *, as_json: bool, watch: int | None) 
     if as_json:
         print_json(view.document())
     else:
-        console().print(view.shown())
+        show(view.shown())
 
 
 def alone(context: click.Context) -> bool:
@@ -103,7 +102,7 @@ def _watch(read: Callable[[Quill], View], seconds: int, *, as_json: bool) -> Non
     if as_json:
         raise click.UsageError("Give --watch or --json, not both.")
     out = console()
-    if not sys.stdout.isatty() or out.is_dumb_terminal:
+    if not out.is_terminal or out.is_dumb_terminal:
         raise click.UsageError("--watch needs a terminal; standard output is none.")
     try:
         # Read before the screen is changed, so that an error stands alone.

@@ -8,16 +8,19 @@ from contextlib import contextmanager
 
 import click
 
+from quill_models.command.failures import fail, interruptible
+from quill_models.command.group import CommandGroup
 from quill_models.command.output import (
     console,
     error_console,
-    interruptible,
     json_option,
     print_json,
     show_table,
 )
+from quill_models.errors import QuillError
 from quill_models.infrastructure import FORMATS, ROLES, export_schema
 from quill_models.migrations import State
+from quill_models.models import INDEXES
 from quill_models.quill import Quill, connect
 from quill_models.schema import SchemaDiff
 from quill_models.schema.apply import Report
@@ -25,14 +28,13 @@ from quill_models.schema.apply import Report
 __all__ = ["schema"]
 
 _GOES_ON = (
-    "Stopped waiting. DynamoDB goes on with what was begun; run quill schema apply again for the "
-    "rest."
+    "Interrupted. DynamoDB goes on with what was begun; run quill schema apply again for the rest."
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def schema() -> None:
-    """Create the table, compare it, bring it up to date, and export it as code."""
+    """Create the table, compare it, mend it, and export it as code."""
 
 
 @schema.command()
@@ -41,6 +43,8 @@ def schema() -> None:
     "delete_indexes",
     metavar="NAME",
     multiple=True,
+    # Any may be named; those that the models declare are the ones to offer.
+    shell_complete=lambda *_: list(INDEXES),
     help="Delete this index: one that the models do not declare, or declare in another way. "
     "The latter is created anew. May be given more than once.",
 )
@@ -49,14 +53,15 @@ def schema() -> None:
 def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Create the table, or bring a live one to what the models declare. Safe to repeat.
 
-    \b
-      quill schema apply
-      quill schema apply --delete-index gsi2
-
     Creates missing indexes, one after the other, and waits until they are filled: on a
     large table that takes long. Ctrl-C ends the waiting only; run it again to go on. Mends
     TTL, stream and billing mode, on AWS also point-in-time recovery, deletion protection,
     encryption and tags. No item is changed, and no index is deleted unless it is named.
+
+    \b
+    Examples:
+      quill schema apply
+      quill schema apply --delete-index gsi2
     """  # noqa: D301 -- click's mark for "keep these lines"
     out = console()
     with connect() as quill:
@@ -65,15 +70,22 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
         table, where = quill.settings.table, _where(quill)
         head = [f"Table [bold]{table}[/] at {where}:"]
 
+        steps: list[str] = []
+
         def did(step: str) -> None:
             # At once: what was done is not to be lost where the next step fails.
+            steps.append(step)
             if not as_json:
                 while head:
                     out.print(head.pop())
                 out.print(f"  {step}", markup=False)
 
-        with _waiting() as progress, interruptible(_GOES_ON):
-            done = quill.schema.apply(did, delete_indexes=delete_indexes, progress=progress)
+        try:
+            with _waiting() as progress, interruptible(_GOES_ON):
+                done = quill.schema.apply(did, delete_indexes=delete_indexes, progress=progress)
+        except QuillError as error:
+            so_far = {"table": table, "endpoint": where, "done": steps} if steps else None
+            fail(error, as_json=as_json, document=so_far)
         found = quill.schema.diff()
         pending = [each.name for each in quill.migrations.status() if each.state is State.PENDING]
     left = [each.what for each in found.differences]
@@ -105,11 +117,12 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
 def diff(*, as_json: bool) -> None:
     """Show in what the live table differs from what the models declare. Writes nothing.
 
+    The exit status is 0 where they are equal, and 1 where they differ.
+
     \b
+    Examples:
       quill schema diff
       quill schema diff --json
-
-    The exit status is 0 where they are equal, and 1 where they differ.
     """  # noqa: D301
     with connect() as quill:
         found = quill.schema.diff()
@@ -163,27 +176,28 @@ def diff(*, as_json: bool) -> None:
 def export(*, export_format: str, role: str) -> None:
     """Print the table as code for infrastructure, from the models and the settings.
 
+    No request is made. With DATA_BACKEND=aws it has what is asked for there: point-in-time
+    recovery, deletion protection, encryption and tags.
+
     \b
+    Examples:
       quill schema export --format cloudformation > quill.template.json
       quill schema export --format terraform > quill.tf
       quill schema export --format iam --role writer
-
-    No request is made. With DATA_BACKEND=aws it has what is asked for there: point-in-time
-    recovery, deletion protection, encryption and tags.
     """  # noqa: D301
     click.echo(export_schema(export_format, role), nl=False)
 
 
 def _confirm(quill: Quill, delete_indexes: tuple[str, ...]) -> None:
     named = ", ".join(delete_indexes)
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(f"To delete {named} without being asked, give --yes.")
-    click.confirm(
+    question = (
         f"Delete {named} of the table {quill.settings.table!r} at {_where(quill)}? Reads that use "
-        "it fail until it is there again.",
-        abort=True,
-        err=True,
+        "it fail until it is there again."
     )
+    if not click.confirm(question, err=True):
+        raise QuillError("Nothing was changed, as the answer was no.")
 
 
 @contextmanager

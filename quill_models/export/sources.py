@@ -30,6 +30,8 @@ from quill_models.models import (
 from quill_models.pace import Pace
 from quill_models.quill import Quill
 from quill_models.raw_item import RawItem
+from quill_models.schema.declared import declared_table, hash_first
+from quill_models.service_errors import other_schema
 from quill_models.table import Table
 
 __all__ = ["DEFAULT_SEGMENTS", "Days", "Progress", "Source", "counted", "days_of", "scan_of"]
@@ -151,11 +153,16 @@ def scan_of(
 
     Raises:
         InvalidValue: no such number of segments or units.
+        SchemaMismatch: the table has other keys.
     """
     if not 1 <= segments <= _MOST_SEGMENTS:
         raise InvalidValue(f"segments is {segments}; allowed are 1 to {_MOST_SEGMENTS}")
     scan = _Scan(table, kinds, segments, Pace(read_units))
-    total = int(table.request("describe_table")["Table"]["ItemCount"])
+    live = table.request("describe_table")["Table"]
+    if hash_first(live["KeySchema"]) != declared_table()["KeySchema"]:
+        # It would be exported as an empty one.
+        raise other_schema("its key schema is another", table.settings)
+    total = int(live["ItemCount"])
     described = {"kind": "scan", "table": table.name}
     return Source(_scanned(scan, total, tell), described)
 

@@ -175,12 +175,10 @@ def _read(path: Path) -> Migration:
 
 def _description(tree: ast.Module, path: Path) -> str:
     for node in tree.body:
-        if (
-            isinstance(node, ast.Assign)
-            and [ast.unparse(target) for target in node.targets] == ["DESCRIPTION"]
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-            and node.value.value
-        ):
-            return node.value.value
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name("DESCRIPTION")], value=ast.Constant(str(text)))
+                | ast.AnnAssign(target=ast.Name("DESCRIPTION"), value=ast.Constant(str(text)))
+            ) if text:
+                return text
     raise InvalidMigrations(f'{path} does not say what it does: DESCRIPTION = "…" is missing.')

@@ -197,8 +197,8 @@ class QuillModel(Model):
         stored_kind = attribute_values.get("kind", {}).get("S")
         if stored_kind != self.KIND:
             raise InvalidValue(
-                f"the item under {attribute_values.get('pk', {}).get('S')!r} is of the kind "
-                f"{stored_kind!r}, not {self.KIND!r}"
+                f"the item {_place_of(attribute_values)} is of the kind {stored_kind!r}, not "
+                f"{self.KIND!r}"
             )
         readers = self._prepared().readers
         values: dict[str, Any] = {}
@@ -217,8 +217,10 @@ class QuillModel(Model):
                 values[name] = value if read is None else read(value)
             except (ValueError, TypeError, KeyError, ArithmeticError) as error:
                 raise InvalidValue(
-                    f"{name} of the item under {attribute_values.get('pk', {}).get('S')!r} "
-                    f"cannot be read as {type(getattr(type(self), name)).__name__}: {error!r}"
+                    f"{name} of the item {_place_of(attribute_values)} cannot be read as "
+                    f"{type(getattr(type(self), name)).__name__}: {error!r}. If a newer version of "
+                    "quill-models wrote it, read it with that; else mend the item or delete it: "
+                    f"quill.store.delete(Key({_place_of(attribute_values)}))"
                 ) from error
         self.attribute_values = values
         self.unknown = unknown
@@ -323,6 +325,10 @@ class QuillModel(Model):
     # The fields of the identity, and what else `repr` shows. Never a payload.
     IDENTITY: ClassVar[tuple[str, ...]] = ()
     SHOWN: ClassVar[tuple[str, ...]] = ()
+
+
+def _place_of(item: RawItem) -> str:
+    return ", ".join(f"{name}={item.get(name, {}).get('S')!r}" for name in ("pk", "sk"))
 
 
 def _exact(value: Any) -> Any:

@@ -14,7 +14,7 @@ from quill_models.errors import InvalidValue
 from quill_models.keys import Key
 from quill_models.models.base import QuillModel
 
-__all__ = ["Grain", "Metric"]
+__all__ = ["Grain", "Metric", "check_bucket", "check_scope"]
 
 
 class Grain(StrEnum):
@@ -34,6 +34,25 @@ class Grain(StrEnum):
         if self is Grain.WEEK:
             return day - timedelta(days=day.weekday())
         return day.replace(day=1) if self is Grain.MONTH else day
+
+
+def check_scope(scope: str) -> None:
+    """Refuse a text that is no scope of a metric; raises `InvalidValue`."""
+    kind, colon, identity = scope.partition(":")
+    if scope != "global" and not (kind in {"agent", "team"} and colon and identity):
+        raise InvalidValue(
+            f"scope is {scope!r}; allowed are 'agent:<id>', 'team:<name>' and 'global'"
+        )
+
+
+def check_bucket(grain: Grain, bucket_start: datetime) -> None:
+    """Refuse a time at which no bucket begins; raises `InvalidValue`."""
+    start = grain.floor(bucket_start)
+    if start != bucket_start:
+        raise InvalidValue(
+            f"bucket_start is {bucket_start.isoformat()}, which is inside a bucket of one "
+            f"{grain.value}; that bucket starts at {start.isoformat()}"
+        )
 
 
 class Metric(QuillModel):
@@ -88,17 +107,8 @@ class Metric(QuillModel):
 
     def validate(self) -> None:
         """See `QuillModel.validate`."""
-        kind, colon, identity = self.scope.partition(":")
-        if self.scope != "global" and not (kind in {"agent", "team"} and colon and identity):
-            raise InvalidValue(
-                f"scope is {self.scope!r}; allowed are 'agent:<id>', 'team:<name>' and 'global'"
-            )
-        start = self.grain.floor(self.bucket_start)
-        if start != self.bucket_start:
-            raise InvalidValue(
-                f"bucket_start is {self.bucket_start.isoformat()}, which is inside a bucket of "
-                f"one {self.grain.value}; that bucket starts at {start.isoformat()}"
-            )
+        check_scope(self.scope)
+        check_bucket(self.grain, self.bucket_start)
 
     def key(self) -> Key:
         """See `QuillModel.key`."""

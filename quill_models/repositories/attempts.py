@@ -102,15 +102,19 @@ class Start(Write[JobRun]):
         if existing.status is JobStatus.RUNNING and existing.lease_expires_at > self._table.clock():
             raise AlreadyRunning(
                 f"The job {which} is running: attempt {existing.attempt} of {existing.owner}, "
-                f"whose lease ends at {existing.lease_expires_at.isoformat()} unless renewed.",
+                f"whose lease ends at {_shown(existing.lease_expires_at)} unless renewed.",
                 run=existing,
             )
         if existing.status is JobStatus.SUCCEEDED and not self._force:
             raise AlreadySucceeded(
-                f"The job {which} succeeded at {existing.finished_at}. "
+                f"The job {which} succeeded at {_shown(existing.finished_at)}. "
                 "Give force=True to run it again.",
                 run=existing,
             )
+
+
+def _shown(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Cancel(Write[JobRun]):

@@ -229,7 +229,14 @@ def _due(table: Table, source: str, limit: int) -> list[WebhookEvent]:
         index="gsi2",
         between=key_schema.events_until(table.clock()),
     )
-    return due.page(limit).items
+    try:
+        return due.page(limit).items
+    except InvalidValue as unreadable:
+        # Left out, it would never be noticed.
+        raise InvalidValue(
+            f"No event of {source!r} can be claimed as long as one that is due cannot be read: "
+            f"{unreadable}"
+        ) from unreadable
 
 
 def check_lease(lease: timedelta) -> None:

@@ -18,6 +18,7 @@ import pytest
 from quill_models import Quill, hubspot
 from quill_models.command import main
 from tests.local_dynamo import tables
+from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import botocore_of, event
 
 SAMPLES = Path(str(files("quill_models"))) / "samples"
@@ -318,9 +319,39 @@ class TestLoadAndList:
     def test_nothing(self, run: Run) -> None:
         finished = run("list", "agents", "--json")
         assert document(finished) == {"items": [], "more": False}
-        finished = run("list", "agents")
-        succeeded(finished)
-        assert "none" in finished.stderr
+        for arguments, shown in {
+            ("agents",): "No agents.",
+            ("interactions",): "No interactions in the last 7 days.",
+            ("interactions", "--agent", "ada"): "No interactions.",
+            ("metrics", "--day", "2026-11-20"): "No metrics.",
+            ("job-runs",): "No job runs.",
+            ("webhook-events",): "No webhook events.",
+        }.items():
+            assert succeeded(run("list", *arguments)) == f"{shown}\n"
+
+    def test_standard_input(self, run: Run) -> None:
+        given = '\ufeff{"kind": "agent", "agent_id": "7"}\r\n\r\n{"kind": "agent", "agent_id": "8"}'
+        shown = document(run("load", "-", "--json", given=given))
+        assert [(row["file"], row["created"]) for row in shown["files"]] == [("-", 2)]
+        message = failed(run("load", "-", given='{"kind": "person"}'))
+        assert message.startswith("Error: -: line 1: kind is 'person'")
+
+    def test_what_was_done_is_shown_where_the_table_stops_answering(
+        self, run: Run, proxy: Proxy, tmp_path: Path
+    ) -> None:
+        files = []
+        for number in range(3):
+            line = f'{{"kind": "agent", "agent_id": "{number}"}}\n'
+            files.append(written(tmp_path / f"{number}.jsonl", line))
+        proxy.go_away_after("TransactWriteItems", 1)
+        environ = {"DYNAMODB_ENDPOINT": proxy.endpoint, "QUILL_DEADLINE_SECONDS": "1"}
+        finished = run("load", "--json", *files, **environ)
+        failed(finished)
+        shown = json.loads(finished.stdout)
+        assert [row["file"] for row in shown["files"]] == [str(files[0])]
+        (error,) = shown["errors"]
+        assert error["type"] == "PartialWriteError"
+        assert error["reason"].startswith(str(files[1]))
 
     def test_bad_lines(self, quill: Quill, program: Run, tmp_path: Path) -> None:
         good = '{"kind": "agent", "agent_id": "%s"}\n'
@@ -432,5 +463,13 @@ def test_demo_leaves_no_table_behind(program: Run, quill: Quill, tmp_path: Path)
     shown = succeeded(program("demo"))
     assert "nothing was counted twice" in shown
     assert "Björn Lund" in shown
+    # The keys of the indexes are shown, too.
+    assert "AGENT_STATUS#active" in shown
     assert {name for name in tables() - before if name.startswith(quill.settings.table)} == set()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_for_a_program(run: Run) -> None:
+    shown = document(run("demo", "--json"))
+    assert shown["stored"] == sum(each["created"] for each in shown["ingested"]) == 13
+    assert {each["created"] for each in shown["loaded"] if each["time"] == "second"} == {0}

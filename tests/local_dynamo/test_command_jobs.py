@@ -176,7 +176,8 @@ class TestJobs:
             assert shown["run"]["status"] == "cancelled"
         missing = run("jobs", "cancel", "sync", "w9", "--json")
         assert "no run of the job 'sync' for the window 'w9'" in failed(missing)
-        assert missing.stdout == ""
+        (error,) = json.loads(missing.stdout)["errors"]
+        assert (error["type"], error["job_name"], error["window"]) == ("NotFound", "sync", "w9")
 
 
 class TestEvents:
@@ -252,7 +253,9 @@ class TestEvents:
         failed(finished)
         shown = json.loads(finished.stdout)
         assert (shown["source"], shown["replayed"]) == ("hubspot", 1)
-        assert [each["event_key"] for each in shown["errors"]] == ["gone"]
+        assert [(each["type"], each["event_key"]) for each in shown["errors"]] == [
+            ("NotFound", "gone")
+        ]
         assert len(impatient.webhook_events.claim("hubspot", 10)) == 4
 
     def test_replay_of_all_dead_ones(self, impatient: Quill, run: Run) -> None:
@@ -316,7 +319,11 @@ def test_wrong_usage(run: Run, arguments: str) -> None:
 def test_no_table(run: Run, arguments: str) -> None:
     finished = run(*arguments.split(), QUILL_TABLE="quill-not-there")
     assert "quill schema apply" in failed(finished)
-    assert finished.stdout == ""
+    if "--json" not in arguments:
+        assert finished.stdout == ""
+        return
+    (error,) = json.loads(finished.stdout)["errors"]
+    assert error["type"] == "TableNotFound"
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class TestApply:
         add_index(quill)
         person, terminal = pty.openpty()
         running = subprocess.Popen(
-            [*PROGRAM, "schema", "apply", "--delete-index", "mine"],
+            [*PROGRAM, "schema", "apply", "--delete-index", "mine", "--json"],
             stdin=terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -108,6 +108,13 @@ class TestApply:
         os.close(person)
         os.close(terminal)
         assert "Delete mine of the table" in err
+        said = json.loads(out)
+        if answer == "y":
+            assert said["done"] == ["deleted the index 'mine'"]
+        else:
+            assert [each["reason"] for each in said["errors"]] == [
+                "Nothing was changed, as the answer was no."
+            ]
         assert running.returncode == (0 if answer == "y" else 1)
         assert ("deleted the index 'mine'" in out) == (answer == "y")
         assert quill.schema.diff().is_equal == (answer == "y")
@@ -130,6 +137,7 @@ class TestDoctor:
         assert "problem" not in shown
         for words in (quill.settings.table, str(quill.settings.endpoint), "fixed", "TTL", "clock"):
             assert words in shown
+        assert not [line for line in shown.splitlines() if line.endswith(" ")]
 
     @pytest.mark.usefixtures("quill")
     def test_no_secret_is_shown(self, run: Run) -> None:

@@ -21,6 +21,8 @@ from tests.local_dynamo.support import (
     is_as_stored,
     on_the_wire,
     race,
+    store,
+    stored,
 )
 
 SHARDS = 4
@@ -148,6 +150,18 @@ class TestClaim:
             with pytest.raises(QuillError) as raised:
                 behind_proxy.webhook_events.claim("hubspot")
         assert not isinstance(raised.value, PartialWriteError)
+
+    def test_one_that_cannot_be_read_is_named_and_can_be_got_past(self, clocked: Quill) -> None:
+        recorded(clocked, 1, 2)
+        key = event("1").key()
+        item = stored(clocked, key)
+        assert item is not None
+        store(clocked, {**item, "status": {"S": "parked"}})
+        with pytest.raises(InvalidValue, match="'hubspot' can be claimed") as told:
+            clocked.webhook_events.claim("hubspot")
+        assert f"quill.store.delete({key!r})" in str(told.value)
+        clocked.store.delete(key)
+        assert keys(clocked.webhook_events.claim("hubspot")) == ["2"]
 
     @pytest.mark.parametrize("options", [{"limit": 0}, {"lease": timedelta(0)}], ids=str)
     @pytest.mark.usefixtures("quill_clock")

@@ -120,6 +120,7 @@ class TestRefusals:
                 with pytest.raises(AlreadyRunning, match=WINDOW) as raised:
                     quill.job_runs.start("job", WINDOW, force=force)
                 assert raised.value.run == quill.job_runs.get("job", WINDOW)
+                assert "whose lease ends at 2031-05-17 12:05:00 UTC" in str(raised.value)
             run_once(quill, window="another")
             run_once(quill, job="another")
 
@@ -128,6 +129,7 @@ class TestRefusals:
         run_once(quill)
         with pytest.raises(AlreadySucceeded, match="force=True") as raised:
             quill.job_runs.start("job", WINDOW)
+        assert "succeeded at 2031-05-17 12:00:00 UTC." in str(raised.value)
         assert raised.value.run == quill.job_runs.get("job", WINDOW)
         assert raised.value.run.status is JobStatus.SUCCEEDED
 

@@ -99,6 +99,9 @@ def test_what_is_wrong_is_named(quill: Quill, run: Run) -> None:
     assert [each["status"] for each in found] == ["applied", "changed", "applied", "unknown"]
     assert found[3]["checksum"] is None
     assert "0002_store_number_of_shards is changed" in finished.stderr
+    assert [
+        (each["type"], each["migration"]) for each in json.loads(finished.stdout)["errors"]
+    ] == [("MigrationMismatch", NAMES[1]), ("MigrationMismatch", "0004_later")]
     for command in ("plan", "up"):
         message = failed(run("migrate", command))
         assert "0123456789ab" in message

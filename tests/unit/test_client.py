@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -34,6 +38,20 @@ def failure(reply: Answer, settings: Settings = LOCAL) -> QuillError:
     with pytest.raises(QuillError) as caught:
         ask(client)
     return caught.value
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def plain_server() -> Iterator[str]:
+    """A web server without TLS; its endpoint."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Quiet) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_an_answer_is_passed_on() -> None:
@@ -161,7 +179,6 @@ def test_what_answers_and_is_no_dynamodb_is_not_believed() -> None:
         boto.EndpointConnectionError(endpoint_url=URL),
         boto.ConnectTimeoutError(endpoint_url=URL),
         boto.ProxyConnectionError(proxy_url="http://proxy"),
-        boto.SSLError(endpoint_url=URL, error=OSError("certificate")),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -197,7 +214,6 @@ def test_an_answer_that_was_lost(error: Exception) -> None:
         boto.NoCredentialsError(),
         boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         boto.CredentialRetrievalError(provider="sso", error_msg="expired"),
-        boto.ProfileNotFound(profile="team"),
         boto.TokenRetrievalError(provider="sso", error_msg="expired"),
         boto.UnauthorizedSSOTokenError(),
     ],
@@ -207,6 +223,63 @@ def test_credentials_that_cannot_be_used(error: Exception) -> None:
     caught = failure(error, AWS)
     assert type(caught) is errors.AccessDenied
     assert "No usable AWS credentials were found" in str(caught)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "[SSL: WRONG_VERSION_NUMBER] wrong version number",
+            "begin DYNAMODB_ENDPOINT with http://",
+        ),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "Set AWS_CA_BUNDLE"),
+    ],
+)
+def test_tls_that_does_not_come_about(message: str, told: str) -> None:
+    error = boto.SSLError(endpoint_url=URL, error=OSError(message))
+    caught = failure(error)
+    assert type(caught) is errors.ServerUnreachable
+    assert message in str(caught)
+    assert told in str(caught)
+    assert "docker compose up" not in str(caught)
+
+
+def test_tls_that_does_not_come_about_with_aws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SK")
+    error = boto.SSLError(endpoint_url=URL, error=OSError("EOF"))
+    message = str(failure(error, Settings(backend=Backend.AWS, region="eu-west-1", table="mine")))
+    assert "Check the region, the network and the VPC." in message
+    assert "DYNAMODB_ENDPOINT" not in message
+
+
+@pytest.mark.parametrize("error", [boto.ReadTimeoutError(endpoint_url=URL)])
+def test_where_nothing_is_ever_answered_the_setting_is_named(error: Exception) -> None:
+    assert "check DYNAMODB_ENDPOINT" in str(failure(error))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        # Of DynamoDB Local 3.3.0.
+        "The table does not have the specified index: gsi3",
+        "The number of conditions on the keys is invalid",
+        "Query key condition not supported",
+        "One of the required keys was not given a value",
+        "One or more parameter values were invalid: Type mismatch for key",
+        "Condition parameter type does not match schema type",
+        # Of DynamoDB.
+        "The provided key element does not match the schema",
+        "Query condition missed key schema element: id",
+        "One or more parameter values were invalid: Missing the key id in the item",
+    ],
+)
+def test_a_table_that_is_not_the_declared_one(message: str) -> None:
+    caught = failure(refusal("ValidationException", message=message))
+    assert type(caught) is errors.SchemaMismatch
+    assert message in str(caught)
+    assert "'mine' at http://localhost:8000" in str(caught)
+    assert "quill schema diff" in str(caught)
 
 
 def test_anything_else_of_botocore_is_an_error_of_ours() -> None:
@@ -257,13 +330,36 @@ def test_aws_without_a_region() -> None:
 
 def test_aws_with_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
-    with pytest.raises(errors.AccessDenied, match="no-such-profile"):
+    with pytest.raises(errors.AccessDenied, match=r"'no-such-profile' .AWS_PROFILE. is in none"):
         ask(Client(Settings(backend=Backend.AWS, region="eu-west-1")))
 
 
-def test_a_region_that_is_none_is_an_error_of_ours() -> None:
-    with pytest.raises(QuillError, match="no region"):
-        ask(Client(Settings(backend=Backend.AWS, region="no region")))
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("[profile team]\nregion = no region\n", "'no region'.*Set AWS_REGION"),
+        ("[profile team\nregion", "AWS configuration is wrong: .*config.*Mend the file"),
+        (
+            "[profile team]\nregion = eu-west-1\nrole_arn = arn:x\nsource_profile = gone\n",
+            'AWS configuration is wrong: .*"gone".*Mend the file',
+        ),
+    ],
+    ids=["region", "syntax", "source_profile"],
+)
+def test_aws_configuration_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, isolated: Path, config: str, told: str
+) -> None:
+    (isolated / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(isolated / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    with pytest.raises(errors.ConfigurationError, match=told):
+        ask(Client(Settings(backend=Backend.AWS)))
+
+
+def test_a_plain_server_is_asked_over_tls(plain_server: str) -> None:
+    client = Client(Settings(endpoint=plain_server.replace("http:", "https:")))
+    with pytest.raises(errors.ServerUnreachable, match=r"speaks no TLS.*http://"):
+        ask(client)
 
 
 # Connections.

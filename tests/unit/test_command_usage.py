@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from quill_models import __version__
 from quill_models.command import main
 from quill_models.command.cli import quill
+from quill_models.command.failures import INTERRUPTED
 from quill_models.command.output import print_json, show_error, show_table
 from quill_models.errors import InvalidPayload
 
@@ -99,8 +102,82 @@ def test_every_command_and_option_says_what_it_does(path: tuple[str, ...]) -> No
     command = COMMANDS[path]
     assert command.help
     for parameter in command.params:
-        if isinstance(parameter, click.Option) and not isinstance(parameter.type, click.Choice):
-            assert parameter.help or parameter.show_default, parameter.name
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+LEAVES = [path for path, command in COMMANDS.items() if not isinstance(command, click.Group)]
+# Those that do something themselves.
+ALONE = [*LEAVES, ("jobs",), ("events",)]
+# What they print is a document of another kind.
+WITHOUT_JSON = [("schema", "export"), ("completion",)]
+
+
+def examples(path: tuple[str, ...]) -> list[list[str]]:
+    """The examples in a command's help, each without what a shell does before and after it."""
+    _, _, block = (COMMANDS[path].help or "").partition("Examples:\n")
+    lines = [re.search(r"quill [^|>)]*", line) for line in block.splitlines()]
+    return [shlex.split(found[0])[1:] for found in lines if found is not None]
+
+
+EXAMPLES = [(path, arguments) for path in ALONE for arguments in examples(path)]
+
+
+@pytest.mark.parametrize("path", ALONE, ids=" ".join)
+def test_every_command_has_examples_of_itself(path: tuple[str, ...]) -> None:
+    assert examples(path)
+    for arguments in examples(path):
+        assert tuple(arguments[: len(path)]) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments"), EXAMPLES, ids=[" ".join(arguments) for _, arguments in EXAMPLES]
+)
+def test_every_example_is_right_usage(
+    isolated: Path, path: tuple[str, ...], arguments: list[str]
+) -> None:
+    for argument in arguments:
+        if argument.startswith("s3/"):
+            (isolated / argument).mkdir(parents=True)
+        elif argument.endswith((".json", ".jsonl")):
+            (isolated / argument).touch()
+    # Raises where an option is unknown, or a value is not allowed.
+    with COMMANDS[path].make_context(path[-1], arguments[len(path) :]):
+        pass
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+@pytest.mark.parametrize(
+    "path",
+    [(), *(path for path, command in COMMANDS.items() if isinstance(command, click.Group))],
+    ids=lambda path: " ".join(("quill", *path)),
+)
+def test_the_summaries_are_whole(
+    monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = " ".join(CliRunner().invoke(quill, [*path, "--help"]).stdout.split())
+    group = COMMANDS[path] if path else quill
+    assert isinstance(group, click.Group)
+    for name, command in group.commands.items():
+        first = " ".join((command.help or "").partition("\n\n")[0].split()).partition(". ")[0]
+        assert f"{name} {first}" in shown
+
+
+def test_each_summary_is_one_line_of_the_commands_help() -> None:
+    shown = CliRunner().invoke(quill, ["--help"]).stdout.partition("Commands:\n")[2]
+    assert len(shown.splitlines()) == len(quill.commands)
+
+
+@pytest.mark.parametrize("path", ALONE, ids=" ".join)
+def test_every_command_can_print_json(path: tuple[str, ...]) -> None:
+    options = {option for each in COMMANDS[path].params for option in each.opts}
+    assert ("--json" in options) is (path not in WITHOUT_JSON)
+
+
+def test_the_exit_statuses_are_in_the_help() -> None:
+    shown = CliRunner().invoke(quill, ["--help"]).stdout
+    assert re.findall(r"^    (\d+) ", shown, re.MULTILINE) == ["0", "1", "2", str(INTERRUPTED)]
 
 
 def test_the_version() -> None:
@@ -148,10 +225,16 @@ def test_the_version() -> None:
         "export --out x --from-s3-export no-such-folder",
         "export --out x --from-s3-export . --since 2031-05-17",
         "list nonsense",
+        "list agents --status gone --json",
+        "completion",
+        "completion csh",
         "list agents --team a --status active",
         "list agents --status gone",
         "list agents --limit 0",
         "list agents --limit many",
+        "list agents --limit 99999999999999999999",
+        "jobs --limit 99999999999999999999",
+        "events --limit 99999999999999999999",
         "list interactions --agent a --contact b",
         "list interactions --day today",
         "list interactions --day 2031-13-01",
@@ -164,6 +247,10 @@ def test_the_version() -> None:
         "list metrics --name calls --day 2031-05-17",
         "list metrics --scope global --day 2031-05-17",
         "list metrics --scope global",
+        "list metrics --name calls --scope ada",
+        "list metrics --name calls --bucket 2031-05-17T12:00",
+        "list metrics --name calls --grain week --bucket 2031-05-17",
+        "list metrics --name calls --bucket 0001-01-01T00:00+01:00",
         "list metrics --name calls --bucket 2031-05-17 --since 2031-05-17",
         "list job-runs --job a --status failed",
         "list job-runs --status lost",
@@ -175,6 +262,7 @@ def test_the_version() -> None:
 def test_wrong_usage_is_status_2(run: Callable[..., Ran], arguments: str) -> None:
     status, out, err = run(*arguments.split())
     assert status == 2
+    # With --json, too: it is not known yet what is asked for.
     assert out == ""
     assert err.startswith(("Usage: ", "Error: "))
     assert "Error: " in err
@@ -232,11 +320,17 @@ def test_without_a_server_every_command_says_how_to_start_one(
 ) -> None:
     status, out, err = run(*arguments.split(), *as_json)
     assert status == 1
-    assert out == ""
-    assert err.startswith(f"Error: No DynamoDB answers at {nobody}")
+    assert err.startswith("Error: ")
+    assert f"No DynamoDB answers at {nobody}" in err
     for way in ("docker compose up", "quill local start", "DYNAMODB_ENDPOINT=…"):
         assert way in err
     assert "Traceback" not in err
+    if not as_json:
+        assert out == ""
+        return
+    (error,) = json.loads(out)["errors"]
+    assert error["type"] in {"ServerUnreachable", "PartialWriteError"}
+    assert err == f"Error: {error['reason']}\n"
 
 
 @pytest.mark.usefixtures("files")
@@ -267,7 +361,30 @@ def test_a_bad_line_is_named_before_any_request(run: Callable[..., Ran]) -> None
     document = json.loads(out)
     assert document["files"] == []
     (error,) = document["errors"]
-    assert (error["file"], error["position"]) == ("bad.jsonl", "line 2")
+    assert (error["type"], error["file"]) == ("InvalidPayload", "bad.jsonl")
+    assert error["position"] == "line 2"
+
+
+@pytest.mark.usefixtures("files", "nobody")
+def test_what_is_wrong_in_one_file_is_told_with_what_stopped_the_next(
+    run: Callable[..., Ran],
+) -> None:
+    status, out, err = run("load", "bad.jsonl", "good.jsonl", "good.jsonl", "--json")
+    assert status == 1
+    wrong, stopped = json.loads(out)["errors"]
+    assert wrong["file"] == "bad.jsonl"
+    assert stopped["reason"].startswith("good.jsonl: No DynamoDB answers")
+    assert err.count("Error: ") == 2
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize("arguments", ["load -", "ingest hubspot -"])
+def test_standard_input_that_is_closed(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, arguments: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    status, _, err = run(*arguments.split())
+    assert (status, err) == (1, "Error: -: cannot be read: standard input is closed\n")
 
 
 def test_a_new_migration_is_for_a_checkout(run: Callable[..., Ran], isolated: Path) -> None:
@@ -327,3 +444,27 @@ def test_a_table_shows_text_and_no_markup(capsys: pytest.CaptureFixture[str]) ->
     assert "[red]Ada[/]" in shown
     assert "a: 1" in shown
     assert not re.search(r"\x1b", shown)
+
+
+def test_no_line_ends_with_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("name",), [("Ada",)], title="who")
+    title, *_ = capsys.readouterr().out.splitlines()
+    assert title == "who"
+
+
+def test_standard_output_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    show_table(("name",), [("Ada",)])
+    print_json({"name": "Ada"})
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_json_where_the_locale_has_no_unicode(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding=encoding))
+    document = {"text": "ü🦜"}
+    print_json(document)
+    sys.stdout.flush()
+    assert json.loads(out.getvalue().decode(encoding)) == document

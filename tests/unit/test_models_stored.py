@@ -153,8 +153,10 @@ def test_a_stored_value_that_cannot_be_read_is_named(
     model: QuillModel, field: str, stored: dict[str, Any]
 ) -> None:
     # Written by hand, or by a newer version: the error is one of this package.
-    with pytest.raises(InvalidValue, match=field):
+    with pytest.raises(InvalidValue, match=field) as caught:
         type(model).from_item({**model.to_item(1), field: stored})
+    # And what to do with it.
+    assert f"quill.store.delete({model.key()!r})" in str(caught.value)
 
 
 @KINDS

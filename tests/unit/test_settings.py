@@ -322,6 +322,13 @@ def test_what_the_table_is_to_be_given_is_checked(variable: str, text: str) -> N
         Settings.load(None, {variable: text})
 
 
+@pytest.mark.parametrize("region", ["eu west 1", "7", "-eu", "eu-", "eu_west_1", "x" * 64])
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_a_region_is_a_part_of_a_host_name(variable: str, region: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"AWS_REGION is '{region}'.*'eu-west-1'"):
+        Settings.load(None, {variable: region})
+
+
 def test_a_table_is_protected_on_aws_unless_it_shall_not_be() -> None:
     assert not Settings().protected
     assert Settings(backend=Backend.AWS).protected

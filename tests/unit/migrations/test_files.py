@@ -117,6 +117,12 @@ def test_a_migration_may_have_classes_and_its_errors_show_its_lines(tmp_path: Pa
     assert done == [1]
 
 
+@pytest.mark.parametrize("line", ['DESCRIPTION = "a b"', 'DESCRIPTION: Final[str] = "a b"'])
+def test_what_it_does_may_be_annotated(tmp_path: Path, line: str) -> None:
+    tmp_path.joinpath("0001_a.py").write_text(f"{line}\n\n{NOTHING}")
+    assert [each.description for each in find(tmp_path)] == ["a b"]
+
+
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(
         lambda numbers: sorted(numbers) != list(range(1, len(numbers) + 1))
@@ -167,6 +173,7 @@ def test_a_file_that_is_named_otherwise_is_not_passed_over(tmp_path: Path, name:
         (f'DESCRIPTION = ""\n{NOTHING}', "DESCRIPTION"),
         (f"DESCRIPTION = 7\n{NOTHING}", "DESCRIPTION"),
         (f"DESCRIPTION = str(7)\n{NOTHING}", "DESCRIPTION"),
+        (f"DESCRIPTION: str\n{NOTHING}", "DESCRIPTION"),
         ("def up(step:\n", "cannot be read"),
         ("\0", "cannot be read"),
     ],
