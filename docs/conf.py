@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ napoleon_attr_annotations = False
 # What is not ours is named and not linked: no other site is asked when this one is built.
 nitpick_ignore_regex = [
     ("py:class", r"(collections|datetime|decimal|enum|pathlib|threading|typing)\..*"),
+    # One of the aliases above, beside `None`.
+    ("py:class", "TypeAliasForwardRef"),
     # Type variables.
     ("py:(class|obj)", r"quill_models\.(query|results)\.M"),
 ]
@@ -84,15 +87,18 @@ class _Named(PyXRefRole):
 def _without_wiring(
     _app: Sphinx,
     what: str,
-    _name: str,
+    name: str,
     _obj: Any,
     _options: Any,
     signature: str | None,
-    _returns: str | None,
+    returns: str | None,
 ) -> tuple[str, str] | None:
-    """No constructor's parameters where a `Quill` makes the object, and not its user."""
+    """No parameters that nobody gives: a `Quill` makes the object, pytest calls the fixture."""
     if what == "class" and (signature or "").startswith("(table:"):
         return "", ""
+    if name.startswith("quill_models.pytest_plugin."):
+        # What a test is given is what the fixture yields.
+        return "", re.sub(r"^[\w.~]*Iterator\[(.*)\]$", r"\1", returns or "")
     return None
 
 

@@ -13,20 +13,9 @@ from quill_models.attributes import Instant
 from quill_models.clock import epoch_seconds
 from quill_models.errors import InvalidPayload, InvalidValue
 from quill_models.keys import time_text
-from quill_models.models import (
-    Agent,
-    Interaction,
-    JobRun,
-    Metric,
-    QuillModel,
-    WebhookEvent,
-)
+from quill_models.models import MODELS, QuillModel
 
-__all__ = ["MODELS", "from_json", "to_json"]
-
-MODELS: dict[str, type[QuillModel]] = {
-    model.KIND: model for model in (Agent, Interaction, Metric, JobRun, WebhookEvent)
-}
+__all__ = ["from_json", "to_json"]
 
 
 def to_json(model: QuillModel) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Agents, interactions and metrics from JSON Lines."""
+"""What sources give as a whole, such as agents, from JSON Lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 import simplejson
 
@@ -16,7 +16,14 @@ from quill_models.results import WriteResult
 
 __all__ = ["load", "read_models"]
 
-_LOADABLE = (Agent, Interaction, Metric)
+_Put = Callable[[Iterable[Any]], Iterator[WriteResult[Any]]]
+
+# Whose lines are put, and by what.
+_LOADABLE: dict[type[QuillModel], Callable[[Quill], _Put]] = {
+    Agent: lambda quill: quill.agents.iter_put_many,
+    Interaction: lambda quill: quill.interactions.iter_put_many,
+    Metric: lambda quill: quill.metrics.iter_put_many,
+}
 
 
 def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
@@ -40,7 +47,7 @@ def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
             raise InvalidPayload(reason, position=f"line {number}") from error
         except (ValueError, RecursionError, ArithmeticError) as error:
             raise InvalidPayload(f"not JSON: {error}", position=f"line {number}") from error
-        if not isinstance(model, _LOADABLE):
+        if type(model) not in _LOADABLE:
             allowed = ", ".join(loadable.KIND for loadable in _LOADABLE)
             raise InvalidPayload(
                 f"{model.KIND} cannot be loaded; allowed are {allowed}", position=f"line {number}"
@@ -56,9 +63,4 @@ def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any
         PartialWriteError: the table stopped answering. Do it again.
     """
     for model_type, group in groupby(models, key=type):
-        if model_type is Agent:
-            yield from quill.agents.iter_put_many(cast("Iterator[Agent]", group))
-        elif model_type is Interaction:
-            yield from quill.interactions.iter_put_many(cast("Iterator[Interaction]", group))
-        else:
-            yield from quill.metrics.iter_put_many(cast("Iterator[Metric]", group))
+        yield from _LOADABLE[model_type](quill)(group)

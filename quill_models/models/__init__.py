@@ -1,4 +1,4 @@
-"""The five models of the one table."""
+"""The models of the one table."""
 
 from quill_models.models.agent import Agent, AgentStatus
 from quill_models.models.base import QuillModel
@@ -11,6 +11,7 @@ from quill_models.models.webhook_event import EventStatus, WebhookEvent
 
 __all__ = [
     "INDEXES",
+    "MODELS",
     "Agent",
     "AgentStatus",
     "Channel",
@@ -25,3 +26,8 @@ __all__ = [
     "QuillModel",
     "WebhookEvent",
 ]
+
+MODELS: dict[str, type[QuillModel]] = {
+    model.KIND: model for model in (Agent, Interaction, Metric, JobRun, WebhookEvent)
+}
+"""The models by their kind."""

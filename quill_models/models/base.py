@@ -1,4 +1,4 @@
-"""What the five models share: one table, composed keys, strict fields, equality by value."""
+"""What the models share: one table, composed keys, strict fields, equality by value."""
 
 from __future__ import annotations
 

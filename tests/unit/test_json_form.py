@@ -9,8 +9,8 @@ from hypothesis import given, settings
 
 from quill_models import Settings
 from quill_models.errors import InvalidPayload
-from quill_models.json_form import MODELS, from_json, to_json
-from quill_models.models import QuillModel
+from quill_models.json_form import from_json, to_json
+from quill_models.models import MODELS, QuillModel
 from quill_models.table import Table
 
 from .examples import EXAMPLES, NOON, agent, interaction, metric, webhook_event
