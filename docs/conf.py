@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -9,14 +12,19 @@ from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
 
 from quill_models import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from command_reference import as_markdown
 
 project = "quill-models"
 release = __version__
 copyright = "the authors of quill-models"  # noqa: A001 -- the name that Sphinx reads
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 html_theme = "furo"
 html_title = project
@@ -25,6 +33,8 @@ html_show_copyright = False
 html_show_sphinx = False
 
 myst_heading_anchors = 4
+# `--json` is no dash.
+smartquotes = False
 highlight_language = "none"
 
 # Docstrings name things of Python in single backticks, as short as a reader of the code needs.
@@ -33,6 +43,7 @@ autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 autodoc_preserve_defaults = True
 # Named as what they are, and not as what they are made of.
 autodoc_type_aliases = {
@@ -54,6 +65,9 @@ nitpick_ignore_regex = [
 ]
 
 
+_log = logging.getLogger(__name__)
+
+
 class _Named(PyXRefRole):
     """A thing of this package by the end of its name, from wherever it is named."""
 
@@ -73,21 +87,33 @@ class _Named(PyXRefRole):
 def _without_wiring(
     _app: Sphinx,
     what: str,
-    _name: str,
+    name: str,
     _obj: Any,
     _options: Any,
     signature: str | None,
-    _returns: str | None,
+    returns: str | None,
 ) -> tuple[str, str] | None:
-    """No constructor's parameters where a `Quill` makes the object, and not its user."""
+    """No parameters that nobody gives: a `Quill` makes the object, pytest calls the fixture."""
     if what == "class" and (signature or "").startswith("(table:"):
         return "", ""
+    if name.startswith("quill_models.pytest_plugin."):
+        # What a test is given is what the fixture yields.
+        return "", re.sub(r"^[\w.~]*Iterator\[(.*)\]$", r"\1", returns or "")
     return None
 
 
-def _as_it_stands(_app: Sphinx, _context: Any, lines: list[str]) -> None:
-    """The help of a command is plain text: a `*` in it is no markup."""
-    lines[:] = [line.replace("*", r"\*").replace("`", r"\`") for line in lines]
+def _no_made_up_types(
+    _app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Types stand in annotations; napoleon takes the words before a colon for one."""
+    for line in lines:
+        if line.startswith((":type:", ":rtype:")):
+            _log.warning("%s: say it without the colon after %r", name, line.split(":")[2].strip())
+
+
+def _with_commands(_app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname == "reference/command":
+        source[0] += "\n" + as_markdown()
 
 
 def setup(app: Sphinx) -> None:
@@ -95,4 +121,6 @@ def setup(app: Sphinx) -> None:
     app.add_role_to_domain("py", "named", _Named())
     app.add_lexer("powerquery", TextLexer)
     app.connect("autodoc-process-signature", _without_wiring)
-    app.connect("sphinx-click-process-description", _as_it_stands)
+    # After napoleon, which is at 500.
+    app.connect("autodoc-process-docstring", _no_made_up_types, priority=900)
+    app.connect("source-read", _with_commands)

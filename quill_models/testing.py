@@ -18,7 +18,7 @@ from quill_models.settings import Settings
 __all__ = ["FROZEN_AT", "Connect", "FrozenClock"]
 
 FROZEN_AT = datetime(2040, 5, 17, 12, 0, tzinfo=UTC)
-"""Where a `FrozenClock` stands at first: a noon in the future, as servers delete what is past."""
+"""Where a `FrozenClock` stands at first. A noon in the future, as servers delete what is past."""
 
 
 class FrozenClock:

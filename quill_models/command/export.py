@@ -168,7 +168,11 @@ def _show(done: Exported) -> None:
         written = done.rows.get(name, 0)
         rows.append((name, f"{written:,}", f"{table['rows']:,}", len(table["files"]), span))
     show_table(("table", "rows written", "rows in all", "files", "days"), rows)
-    click.echo(f"{done.files} files are in {done.folder}, {done.removed} old ones went.")
+    click.echo(f"{done.folder}: {_files(done.files)} written, {done.removed} out of date removed.")
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file{'' if number == 1 else 's'}"
 
 
 @contextmanager

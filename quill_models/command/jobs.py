@@ -188,7 +188,7 @@ class _Overview:
                 )
             )
         else:
-            parts.append(Text("No job runs."))
+            parts.append(Text("No job is running."))
         if self.failed:
             parts.append(
                 table(

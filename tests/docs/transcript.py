@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 __all__ = ["ANY", "difference"]
 
@@ -25,8 +25,32 @@ def difference(shown: Sequence[str], printed: Sequence[str]) -> str:
     alike = [
         next((each for each in patterns if _line_agrees(each, line)), line) for line in printed
     ]
-    found = difflib.unified_diff(list(shown), alike, "shown", "printed", lineterm="", n=2)
+    found = difflib.unified_diff(
+        list(_filled(shown, alike)), alike, "shown", "printed", lineterm="", n=2
+    )
     return "\n".join(found)
+
+
+def _filled(shown: Sequence[str], printed: Sequence[str]) -> Iterator[str]:
+    """What is shown, with the lines that a `…` most likely stands for in its place."""
+    at = 0
+    for number, line in enumerate(shown, 1):
+        if not _is_any(line):
+            yield line
+            at += 1
+            continue
+        rest = shown[number:]
+        # Up to the line below it, else as many as leave one for each line that is still shown.
+        end = next(
+            (
+                here
+                for here in range(at, len(printed))
+                if rest and _line_agrees(rest[0], printed[here])
+            ),
+            len(printed) - len(rest),
+        )
+        yield from printed[at:end]
+        at = max(at, end)
 
 
 def _agree(shown: Sequence[str], printed: Sequence[str]) -> bool:

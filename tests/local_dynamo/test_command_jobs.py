@@ -71,7 +71,7 @@ def bury(impatient: Quill, key: str, error: str = "no such contact") -> None:
 
 class TestJobs:
     def test_an_empty_table(self, run: Run) -> None:
-        assert "No job runs." in succeeded(run("jobs"))
+        assert "No job is running." in succeeded(run("jobs"))
         shown = document(run("jobs", "--json"))
         assert datetime.fromisoformat(shown.pop("at")).tzinfo is not None
         assert shown == {
@@ -378,7 +378,7 @@ class TestWatch:
             on_a_terminal(tmp_path, on_the_table, "jobs", "--watch", "1") as (jobs, of_jobs),
             on_a_terminal(tmp_path, on_the_table, "events", "--watch", "1") as (events, of_events),
         ):
-            of_jobs("No job runs.")
+            of_jobs("No job is running.")
             quill.job_runs.start("sync", "w1")
             record(quill, "e1")
             of_jobs("none stale")

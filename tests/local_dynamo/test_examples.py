@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quill_models import Settings, connect
+from quill_models import Settings
 from tests.docs.page import Command, PageError, Script, Step, read_page
 from tests.docs.session import Session
 
@@ -30,11 +30,7 @@ def test_page(name: str, quill_settings: Settings, tmp_path: Path) -> None:
         pytest.fail(str(error), pytrace=False)
     assert quill_settings.endpoint is not None
     environ = {"DYNAMODB_ENDPOINT": quill_settings.endpoint, "QUILL_TABLE": quill_settings.table}
-    try:
-        wrong = Session(tmp_path, environ).run(steps, name)
-    finally:
-        with connect(quill_settings) as quill:
-            quill.schema.delete_table()
+    wrong = Session(tmp_path, environ).run(steps, name)
     if wrong:
         pytest.fail("\n\n".join(wrong), pytrace=False)
 

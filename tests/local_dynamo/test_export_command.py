@@ -31,7 +31,7 @@ def test_all_of_the_table(filled: Quill, program: Run, tmp_path: Path) -> None:
     finished = program("export", "--out", "powerbi", "--format", "parquet")
     shown = succeeded(finished)
     assert "fact_webhook_event" in shown
-    assert "5 files are in powerbi, 0 old ones went." in shown
+    assert "powerbi: 5 files written, 0 out of date removed." in shown
     assert finished.stderr == ""
     assert len(files_in(tmp_path / "powerbi")) == 6
 

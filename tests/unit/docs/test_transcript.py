@@ -54,6 +54,24 @@ def test_output_that_differs(shown: str, printed: str) -> None:
     assert difference(shown.split("|"), printed.split("|"))
 
 
+def test_lines_that_may_be_any_are_no_difference() -> None:
+    printed = [*"abcdefgh", "2 files"]
+    assert difference(["…", "3 files"], printed).splitlines()[2:] == [
+        "@@ -7,3 +7,3 @@",
+        " g",
+        " h",
+        "-3 files",
+        "+2 files",
+    ]
+    assert difference(["a", "…", "f", "…"], ["x", *printed[1:]]).splitlines()[2:] == [
+        "@@ -1,3 +1,3 @@",
+        "-a",
+        "+x",
+        " b",
+        " c",
+    ]
+
+
 def test_difference_is_read_at_a_glance() -> None:
     shown = ["one", "took … s", "two", "three"]
     assert difference(shown, ["one", "took 3 s", "2", "three"]).splitlines() == [
