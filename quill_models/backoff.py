@@ -6,6 +6,8 @@ import random
 import time
 from datetime import timedelta
 
+from quill_models.observation import retrying
+
 __all__ = ["Backoff"]
 
 _FIRST_SECONDS = 0.05
@@ -27,10 +29,15 @@ class Backoff:
         self._deadline = deadline.total_seconds()
         self._started = time.monotonic()
         self._slept = 0.0
+        self._is_late = False
         self.tries = 1
 
-    def wait(self) -> bool:
-        """Wait before another try; ``False``, at once, where there shall be none."""
+    def wait(self, reason: str) -> bool:
+        """Wait before another try; ``False``, at once, where there shall be none.
+
+        Args:
+            reason: why the last one came to nothing, in a word; see `Retry`.
+        """
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. Nothing secret about it.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -38,6 +45,10 @@ class Backoff:
         fewest = _FEWEST_TRIES if self._deadline else 1
         if self.spent + pause > self._deadline and self.tries >= fewest:
             return False
+        # Once in a call, so that a bad hour is a few lines in the log and not thousands.
+        turns_late = not self._is_late and (self.spent + pause) * 2 >= self._deadline
+        self._is_late |= turns_late
+        retrying(reason, self.tries, pause, self.spent, self._deadline, is_late=turns_late)
         time.sleep(pause)
         self._slept += pause
         self.tries += 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, Generic, TypeGuard, TypeVar
 
 from quill_models.actions import TRANSACTION_ACTIONS, check_action
 from quill_models.chunk import Chunk, Prefer
 from quill_models.errors import InvalidPayload, InvalidValue, PartialWriteError, QuillError
+from quill_models.observation import Threads
 from quill_models.table import Table
 from quill_models.transaction_plan import TransactionPlan
 from quill_models.writes import Write
@@ -48,7 +49,7 @@ def send_many(
     look_first = False
     landed = 0
     with ExitStack() as pools:
-        pool: ThreadPoolExecutor | None = None
+        pool: Threads | None = None
         while not source.ended:
             flight = _Flight(*source.take(look_first, prefer))
             # One at first, which tells what to expect of the next; then more and more.
@@ -60,7 +61,7 @@ def send_many(
                 landed += 1
                 yield from results
             if pool is None and landed and not source.ended:
-                pool = pools.enter_context(ThreadPoolExecutor(IN_FLIGHT, "quill-bulk"))
+                pool = pools.enter_context(Threads(IN_FLIGHT, "quill-bulk"))
             flight.go(pool)
             flights.append(flight)
             while flights and flights[0].is_over:
@@ -143,7 +144,7 @@ class _Flight(Generic[In, R]):
         self.chunk = chunk
         self._sent: Future[None] = Future()
 
-    def go(self, pool: ThreadPoolExecutor | None) -> None:
+    def go(self, pool: Threads | None) -> None:
         """Send it: in a thread of the pool, else here and now."""
         if pool is not None:
             self._sent = pool.submit(self.chunk.send)

@@ -106,7 +106,7 @@ class Chunk(Generic[R]):
             elif moved and in_a_hurry:
                 # Refused writes know better now, and need not wait for anybody.
                 in_a_hurry = False
-            elif not backoff.wait():
+            elif not backoff.wait("Contention"):
                 raise contended(self._writes[waiting[0]], self._table.settings.deadline)
 
     def _waiting(self) -> list[int]:

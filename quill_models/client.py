@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-from contextvars import ContextVar
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from threading import Lock
+from time import perf_counter
 from typing import Any, cast
 
 import botocore.session
@@ -27,8 +27,16 @@ from quill_models.errors import (
     ServerUnreachable,
     Throttled,
 )
+from quill_models.observation import Call, Telemetry, current_call, current_operation
 from quill_models.service_errors import no_dynamodb, translated
 from quill_models.settings import Backend, Settings
+from quill_models.wire_log import (
+    CAPACITY_OPERATIONS,
+    WireRequest,
+    capacity_in,
+    log_request,
+    wants_requests,
+)
 
 __all__ = ["Client"]
 
@@ -51,14 +59,10 @@ _TRIES_WITHOUT_SERVER = 3
 _IN_PROGRESS = "TransactionInProgressException"
 
 
-# The body of the request that is being made here. What goes out is in the wire format already, so
-# that botocore's own serializer would only copy it, value by value, at a third of the client's
-# time. PynamoDB's requests over the same client have none, and are serialized as ever.
-_body: ContextVar[bytes | None] = ContextVar("quill_request_body", default=None)
-
-
 # In a response of botocore's: its body has been read here, and is no longer what came.
 _READ = "read_by_quill"
+# In what botocore keeps of a request: when it began.
+_BEGUN = "begun_for_quill"
 # In an answer: what came is no JSON document.
 _NO_DOCUMENT = "no_document"
 _OF_REFUSALS = ("__type", "code", "message", "Message")
@@ -75,10 +79,15 @@ _ALWAYS = {
 
 
 class Client:
-    """Requests to one endpoint. Makes no connection before the first request; thread-safe."""
+    """Requests to one endpoint. Makes no connection before the first request; thread-safe.
 
-    def __init__(self, settings: Settings) -> None:
+    Attributes:
+        telemetry: who is told of each request, if anybody.
+    """
+
+    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
         self._settings = settings
+        self.telemetry = telemetry
         self._lock = Lock()
         self._botocore: BaseClient | None = None
         self._process = os.getpid()
@@ -103,6 +112,7 @@ class Client:
             if self._botocore is None:
                 try:
                     client = _connect(self._settings)
+                    client.meta.events.register("before-call.dynamodb", self._begin)
                     client.meta.events.register("response-received.dynamodb", self._hear)
                     self._botocore = client
                 except (BotoCoreError, ValueError) as error:
@@ -122,27 +132,37 @@ class Client:
             Throttled, AnswerLost, ServerUnreachable: to the deadline.
             QuillError: everything else, see `quill_models.errors`.
         """
-        backoff = Backoff(self._settings.deadline)
-        while True:
-            try:
-                return self._once(operation, parameters)
-            except QuillError as error:
-                if not self._passes(error, backoff) or not backoff.wait():
-                    raise
-
-    def _once(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        client = self.botocore
+        if self._is_watched and operation in CAPACITY_OPERATIONS:
+            # For nothing: a few bytes more in the answer. Not asked where nobody wants to know.
+            parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
+        # What goes out is in the wire format already, so that botocore's own serializer would only
+        # copy it, value by value, at a third of the client's time. PynamoDB's requests over the
+        # same client are no calls, and are serialized as ever.
         body = json.dumps(parameters, default=_binary, separators=(",", ":")).encode()
-        token = _body.set(body)
+        url = None if self.telemetry is None else self.botocore.meta.endpoint_url
+        backoff = Backoff(self._settings.deadline)
+        with Call(operation, parameters, body, self.telemetry, url) as call:
+            while True:
+                try:
+                    return self._once(call)
+                except QuillError as error:
+                    if not self._passes(error, backoff) or not backoff.wait(type(error).__name__):
+                        raise
+                call.number += 1
+
+    @property
+    def _is_watched(self) -> bool:
+        return self.telemetry is not None or wants_requests()
+
+    def _once(self, call: Call) -> dict[str, Any]:
+        client, operation = self.botocore, call.name
         try:
-            answer = cast("dict[str, Any]", getattr(client, operation)(**_outline(parameters)))
+            answer = cast("dict[str, Any]", getattr(client, operation)(**_outline(call.parameters)))
         except ClientError as error:
             self._has_answered = True
             raise translated(error, operation, self._settings) from error
         except BotoCoreError as error:
             raise translated(error, operation, self._settings) from error
-        finally:
-            _body.reset(token)
         # botocore takes any answer with status 200 for a success, a captive portal's page too.
         content_type = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "")
         if "json" not in content_type or not _is_dynamodbs(operation, answer):
@@ -162,14 +182,57 @@ class Client:
             return is_running or not backoff.is_over
         return isinstance(error, Throttled)
 
-    def _hear(self, response_dict: dict[str, Any] | None, **_: Any) -> None:
-        if response_dict is None:
-            return
+    def _begin(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        call = current_call()
+        if call is not None:
+            params["body"] = call.body
+        if self._is_watched:
+            context[_BEGUN] = perf_counter(), params["body"]
+
+    def _hear(self, response_dict: dict[str, Any] | None, **told: Any) -> None:
         # botocore takes half an answer for a whole one with nothing in it.
-        if _READ not in response_dict and not _is_whole(response_dict):
-            raise ResponseStreamingError(error="the answer was cut off")
-        if "Date" in response_dict["headers"]:
+        is_cut = (
+            response_dict is not None
+            and _READ not in response_dict
+            and not _is_whole(response_dict)
+        )
+        cut_off = ResponseStreamingError(error="the answer was cut off") if is_cut else None
+        if _BEGUN in told["context"]:
+            self._tell(response_dict, told, cut_off or told["exception"])
+        if cut_off is not None:
+            raise cut_off
+        if response_dict is not None and "Date" in response_dict["headers"]:
             self._heard = response_dict["headers"]["Date"], system_clock()
+
+    def _tell(
+        self,
+        response_dict: dict[str, Any] | None,
+        told: dict[str, Any],
+        exception: Exception | None,
+    ) -> None:
+        """Tell of one try, whoever made it: PynamoDB's are no calls."""
+        begun, body = told["context"][_BEGUN]
+        call, operation = current_call(), current_operation()
+        request = WireRequest.of(
+            told["event_name"].rpartition(".")[2],
+            json.loads(body) if call is None else call.parameters,
+            operation=None if operation is None else operation.name,
+            try_number=1 if call is None else call.number,
+            seconds=perf_counter() - begun,
+            sent_bytes=len(body),
+            response=response_dict,
+            answer=told["parsed_response"],
+            exception=exception,
+        )
+        if wants_requests():
+            log_request(request)
+        if self.telemetry is not None:
+            if operation is not None:
+                operation.count(request)
+            if call is not None:
+                call.last = request
+                call.consumed = capacity_in(told["parsed_response"])
+            self.telemetry.request(request)
 
     @property
     def clock_skew(self) -> timedelta | None:
@@ -245,7 +308,6 @@ def _connect(settings: Settings) -> BaseClient:
         aws_access_key_id=_LOCAL_ACCESS_KEY if local else None,
         aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
     )
-    client.meta.events.register("before-call.dynamodb", _give_body)
     client.meta.events.register("before-parse.dynamodb", _read_body)
     return client
 
@@ -260,12 +322,6 @@ def _outline(parameters: dict[str, Any]) -> dict[str, Any]:
     if "RequestItems" in parameters:
         return {"RequestItems": {table: {} for table in parameters["RequestItems"]}}
     return {"TableName": parameters["TableName"]} if "TableName" in parameters else {}
-
-
-def _give_body(params: dict[str, Any], **_: Any) -> None:
-    body = _body.get()
-    if body is not None:
-        params["body"] = body
 
 
 def _is_dynamodbs(operation: str, answer: Any) -> bool:
@@ -292,7 +348,7 @@ def _read_body(
     That copies it value by value, which takes most of the time of a read, into what JSON has
     already, but for binary values: those stay in base64, as they came.
     """
-    if _body.get() is None or not _is_whole(response_dict):
+    if current_call() is None or not _is_whole(response_dict):
         return
     failed = response_dict["status_code"] >= 300
     try:

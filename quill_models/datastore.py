@@ -12,6 +12,7 @@ from quill_models.errors import InvalidValue
 from quill_models.item_size import check_size
 from quill_models.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, Key
 from quill_models.models import INDEXES
+from quill_models.observed import observed
 from quill_models.table import (
     PK,
     SK,
@@ -86,6 +87,7 @@ class DataStore(Protocol):
         ...
 
 
+@observed("store")
 class DynamoDataStore:
     """A `DataStore` on one DynamoDB table.
 
@@ -184,7 +186,7 @@ class DynamoDataStore:
         Raises:
             InvalidValue: a key that DynamoDB cannot store, or a naive time.
         """
-        return self.put(key, {}, if_not_exists=True, ttl=ttl)
+        return self._table.put_if_absent(self._stored(key, {}, ttl)) is None
 
     def _stored(
         self, key: Key, item: Mapping[str, Any], ttl: datetime | timedelta | None

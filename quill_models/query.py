@@ -9,11 +9,13 @@ import heapq
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from quill_models.errors import InvalidCursor, InvalidValue
 from quill_models.models import QuillModel
+from quill_models.observation import Operation
 from quill_models.page_limit import PageLimit
 from quill_models.raw_item import RawItem, RawPage
 from quill_models.read_ahead import ReadAhead, RequestPage
@@ -22,6 +24,9 @@ from quill_models.table import PK, SK, Condition, Table
 __all__ = ["Page", "Query"]
 
 M = TypeVar("M", bound=QuillModel)
+R = TypeVar("R")
+# Calls a function with its arguments, as work for an operation.
+_Run = Callable[..., Any]
 
 _PARALLEL_REQUESTS = 8
 _CHECKSUM_BYTES = 16
@@ -53,6 +58,9 @@ class Query(Generic[M]):
 
     While the items of a page are used, the next page is on its way: one ahead and no more, however
     long the list is. Whoever stops early stops that, too.
+
+    Attributes:
+        operation: the public call that made it, under whose name its requests are told of.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Query(Generic[M]):
         self._between = between
         self._moving_end = moving_end
         self._newest_first = newest_first
+        self.operation: str | None = None
 
     @property
     def _partitions(self) -> Sequence[str]:
@@ -88,8 +97,9 @@ class Query(Generic[M]):
 
     def raw_items(self) -> Iterator[RawItem]:
         """The same items, lazily too, as DynamoDB's wire format has them; at the same requests."""
-        for _, item in self._merged(self._places(None), limit=None):
-            yield item
+        with self._begun() as run:
+            for _, item in self._merged(run(self._places, None), run, limit=None):
+                yield item
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
         """Up to ``limit`` items, and where to go on.
@@ -107,21 +117,22 @@ class Query(Generic[M]):
         """
         if limit < 1:
             raise InvalidValue(f"limit must be 1 or more, not {limit}")
-        places = self._places(cursor)
         items: list[M] = []
-        # One more than asked for tells whether anything is left.
-        merged = self._merged(places, limit=limit + 1)
-        for at, item in merged:
-            if len(items) == limit:
-                return Page(items, self._cursor(places))
-            places[at] = _Place(places[at].partition, self._start_key(item))
-            items.append(self._model.from_item(item))
+        with self._begun() as run:
+            places = run(self._places, cursor)
+            # One more than asked for tells whether anything is left.
+            for at, item in self._merged(places, run, limit=limit + 1):
+                if len(items) == limit:
+                    return Page(items, self._cursor(places))
+                places[at] = _Place(places[at].partition, self._start_key(item))
+                items.append(self._model.from_item(item))
         return Page(items, None)
 
     def first(self) -> M | None:
         """The first item, or ``None``. One request for each shard, of one item each."""
-        for _, item in self._merged(self._places(None), limit=1):
-            return self._model.from_item(item)
+        with self._begun() as run:
+            for _, item in self._merged(run(self._places, None), run, limit=1):
+                return self._model.from_item(item)
         return None
 
     def count(self) -> int:
@@ -130,9 +141,26 @@ class Query(Generic[M]):
         def count_one(partition: str) -> int:
             return self._table.count(self._condition(partition), index=self._index)
 
-        partitions = self._partitions
-        with ReadAhead(min(_PARALLEL_REQUESTS, len(partitions) or 1), is_wanted=False) as ahead:
-            return sum(ahead.all(count_one, partitions))
+        def count_all() -> int:
+            partitions = self._partitions
+            with ReadAhead(min(_PARALLEL_REQUESTS, len(partitions) or 1), is_wanted=False) as ahead:
+                return sum(ahead.all(count_one, partitions))
+
+        with self._begun() as run:
+            total: int = run(count_all)
+            return total
+
+    @contextmanager
+    def _begun(self) -> Iterator[_Run]:
+        """The operation of reading it, from its first request to its last, and how to work for it.
+
+        Inside another call, such as a claim, reading is part of that one.
+        """
+        if self.operation is None:
+            yield _here
+            return
+        with Operation(self.operation, self._table) as operation:
+            yield operation.run
 
     # One partition.
 
@@ -155,7 +183,9 @@ class Query(Generic[M]):
 
     # All of them, in order.
 
-    def _merged(self, places: Sequence[_Place], limit: int | None) -> Iterator[tuple[int, RawItem]]:
+    def _merged(
+        self, places: Sequence[_Place], run: _Run, limit: int | None
+    ) -> Iterator[tuple[int, RawItem]]:
         """The items with the number of their partition, in order."""
         if not places:
             return
@@ -168,7 +198,9 @@ class Query(Generic[M]):
             return sort_value
 
         with ReadAhead(min(_PARALLEL_REQUESTS, len(places)), is_wanted=limit is None) as ahead:
-            requests = [self._pages_of(place.partition, limit, len(places)) for place in places]
+            requests = [
+                self._pages_of(place.partition, run, limit, len(places)) for place in places
+            ]
             pages = ahead.all(
                 lambda each: each[0](each[1].start), list(zip(requests, places, strict=True))
             )
@@ -183,7 +215,9 @@ class Query(Generic[M]):
             else:
                 yield from heapq.merge(*readers, key=order, reverse=self._newest_first)
 
-    def _pages_of(self, partition: str, limit: int | None, partitions: int) -> RequestPage:
+    def _pages_of(
+        self, partition: str, run: _Run, limit: int | None, partitions: int
+    ) -> RequestPage:
         """What fetches a partition's pages, one after the other."""
         condition = self._condition(partition)
         full = PageLimit()
@@ -193,7 +227,8 @@ class Query(Generic[M]):
 
         def request(start: RawItem | None) -> RawPage:
             nonlocal asked
-            page = self._table.query(
+            page: RawPage = run(
+                self._table.query,
                 condition,
                 index=self._index,
                 newest_first=self._newest_first,
@@ -258,6 +293,11 @@ class Query(Generic[M]):
         partitions = self._partitions
         starts += [None] * (len(partitions) - len(starts))
         return [_Place(*place) for place in zip(partitions, starts, strict=True)]
+
+
+def _here(function: Callable[..., R], *arguments: Any, **named: Any) -> R:
+    """Work for whatever this thread works for."""
+    return function(*arguments, **named)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from quill_models.clock import Clock, system_clock
 from quill_models.current import enter, leave
+from quill_models.observation import Telemetry
 from quill_models.settings import Settings
 from quill_models.table import Table
 
@@ -53,9 +54,14 @@ class Quill:
         migrations: brings a table that older versions made up to date.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = system_clock,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.settings = settings
-        self._table = Table(settings, clock)
+        self._table = Table(settings, clock, telemetry)
 
     @cached_property
     def schema(self) -> Schema:
@@ -156,15 +162,19 @@ class Quill:
             self.close()
 
 
-def connect(settings: Settings | None = None, *, clock: Clock = system_clock) -> Quill:
+def connect(
+    settings: Settings | None = None,
+    *,
+    clock: Clock = system_clock,
+    telemetry: Telemetry | None = None,
+) -> Quill:
     """A `Quill` for the settings; by default those of the environment and ``.env``. No request.
 
     Args:
         settings: see `Settings`.
         clock: what tells the time for expiry, leases and stamps, as an aware UTC ``datetime``.
-
-    Returns:
-        The connection, which opens nothing before its first use.
+        telemetry: is told of each operation and each request; for OpenTelemetry an
+            `quill_models.telemetry.OpenTelemetry`.
 
     Returns:
         The connection, which opens nothing before its first use.
@@ -172,4 +182,4 @@ def connect(settings: Settings | None = None, *, clock: Clock = system_clock) ->
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    return Quill(settings if settings is not None else Settings.load(), clock)
+    return Quill(settings if settings is not None else Settings.load(), clock, telemetry)

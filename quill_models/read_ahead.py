@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
 from typing import Self, TypeVar
 
+from quill_models.observation import Threads
 from quill_models.raw_item import RawItem, RawPage
 
 __all__ = ["ReadAhead", "RequestPage"]
@@ -34,7 +34,7 @@ class ReadAhead:
     def __init__(self, parallel: int, *, is_wanted: bool) -> None:
         self._parallel = parallel
         self._is_wanted = is_wanted
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Threads | None = None
         self._pages: list[_Pages] = []
 
     def all(self, function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
@@ -68,10 +68,10 @@ class ReadAhead:
         while (taken := pages.take()) is not None:
             yield from taken
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> Threads:
         # Most lists are of one page and need none.
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._parallel, "quill-read")
+            self._pool = Threads(self._parallel, "quill-read")
         return self._pool
 
     def __enter__(self) -> Self:
@@ -93,9 +93,7 @@ class _Pages:
     Python runs one thread at a time, and that would cost each request several turns of 5 ms.
     """
 
-    def __init__(
-        self, pool: Callable[[], ThreadPoolExecutor], start: RawItem, request: RequestPage
-    ) -> None:
+    def __init__(self, pool: Callable[[], Threads], start: RawItem, request: RequestPage) -> None:
         self._pool = pool
         self._start: RawItem | None = start
         self._request = request

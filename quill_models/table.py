@@ -19,6 +19,7 @@ from quill_models.client import Client
 from quill_models.clock import Clock, system_clock
 from quill_models.errors import Throttled
 from quill_models.keys import Key
+from quill_models.observation import Telemetry
 from quill_models.page_limit import PageLimit
 from quill_models.raw_item import RawItem, RawPage
 from quill_models.service_errors import ConditionFailed
@@ -125,11 +126,16 @@ class Condition:
 class Table:
     """One table at one endpoint. No request before the first use; thread-safe."""
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = system_clock,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.settings = settings
         self.name = settings.table
         self.clock = clock
-        self.client = Client(settings)
+        self.client = Client(settings, telemetry)
         self._shards = Shards(lambda: self.get(key_schema.TABLE_SETTINGS), clock)
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -162,7 +168,7 @@ class Table:
             found.update((key_of(item), item) for item in items if is_live(item, now))
             unread = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             waiting = [*unread, *waiting[_BATCH_GET_KEYS:]]
-            if unread and not items and not backoff.wait():
+            if unread and not items and not backoff.wait("UnprocessedKeys"):
                 raise Throttled(f"Reads of {len(unread)} items of {self.name!r} were throttled.")
         return found
 

@@ -70,7 +70,7 @@ def send(table: Table, write: Write[R]) -> R:
                 # It knows better now, and need not wait for anybody.
                 told = True
                 continue
-        if not backoff.wait():
+        if not backoff.wait("Contention"):
             raise contended(write, table.settings.deadline)
 
 

@@ -18,6 +18,7 @@ from quill_models.command.load import load
 from quill_models.command.local import local
 from quill_models.command.migrate import migrate
 from quill_models.command.schema import schema
+from quill_models.command.verbose import add_verbose
 
 __all__ = ["quill"]
 
@@ -67,3 +68,5 @@ _COMMANDS = (
 
 for command in _COMMANDS:
     quill.add_command(command)
+
+add_verbose(quill)

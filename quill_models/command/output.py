@@ -31,6 +31,7 @@ from rich.text import Text
 from quill_models.local.sources import Report
 
 __all__ = [
+    "VISIBLE",
     "Reading",
     "console",
     "download_bar",
@@ -50,7 +51,7 @@ __all__ = [
 # A pipe has no width; wide enough that nothing is cut in a log.
 _PIPE_WIDTH = 200
 # What a cell holds came from outside: an escape character in it must not steer the terminal.
-_VISIBLE = {
+VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 }
 
@@ -143,7 +144,7 @@ def table(
     """The table that `show_table` shows. A cell may be a `Text` with a style of its own."""
     shown = Table(
         # As `Text`, as a title that is a string would be read as markup.
-        title=None if title is None else Text(title.translate(_VISIBLE), style="bold"),
+        title=None if title is None else Text(title.translate(VISIBLE), style="bold"),
         title_justify="left",
         header_style="bold",
     )
@@ -152,7 +153,7 @@ def table(
     for row in rows:
         shown.add_row(
             *(
-                value if isinstance(value, Text) else Text(_cell(value).translate(_VISIBLE))
+                value if isinstance(value, Text) else Text(_cell(value).translate(VISIBLE))
                 for value in row
             )
         )

@@ -30,6 +30,7 @@ from quill_models.export.spill import Spill
 from quill_models.export.writers import Format, Write, writer
 from quill_models.keys import time_text
 from quill_models.models import WebhookEvent
+from quill_models.observation import Operation
 from quill_models.quill import Quill
 
 __all__ = ["Exported", "export_files", "export_from_s3"]
@@ -114,7 +115,8 @@ def export_files(
         known = {*given, *((folder.manifest or {}).get("sources", ()))} or {hubspot.SOURCE}
         return days_of(quill, export.kinds, days, known, report)
 
-    return export.run(source)
+    with Operation("export", quill.table) as begun:
+        return begun.run(export.run, source)
 
 
 def export_from_s3(

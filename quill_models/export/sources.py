@@ -6,7 +6,6 @@ Both give items in DynamoDB's wire format, without what has expired; `s3_export`
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,6 +26,7 @@ from quill_models.models import (
     Metric,
     WebhookEvent,
 )
+from quill_models.observation import Threads
 from quill_models.pace import Pace
 from quill_models.quill import Quill
 from quill_models.raw_item import RawItem
@@ -194,7 +194,7 @@ class _Scan:
     def pages(self) -> Generator[_Page]:
         """The items of each page, and how many were walked past. Closing it ends the threads."""
         walking = self._segments
-        with ThreadPoolExecutor(self._segments, "quill-export") as pool:
+        with Threads(self._segments, "quill-export") as pool:
             try:
                 for segment in range(self._segments):
                     pool.submit(self._walk, segment)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
@@ -18,6 +18,7 @@ from typing import Any
 
 from quill_models.errors import InvalidValue, LeaseLost, QuillError
 from quill_models.migrations.place import Place, Segment
+from quill_models.observation import Threads
 from quill_models.pace import Pace
 from quill_models.raw_item import RawItem
 from quill_models.service_errors import ConditionFailed
@@ -123,7 +124,7 @@ class Backfill:
             return
         total = self._about()
         try:
-            with ThreadPoolExecutor(len(left), "quill-backfill") as pool:
+            with Threads(len(left), "quill-backfill") as pool:
                 try:
                     walks = [pool.submit(self._walk, at) for at in left]
                     self._attend(walks, total, save, tell)

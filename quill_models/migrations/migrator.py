@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -23,11 +24,14 @@ from quill_models.migrations.files import Migration, find
 from quill_models.migrations.history import Applied, History
 from quill_models.migrations.step import Listener, Step
 from quill_models.models import JobRun
+from quill_models.observed import observed
 from quill_models.pace import Pace
 from quill_models.repositories import JobRuns, Run
 from quill_models.table import Table
 
 __all__ = ["Migrations", "Standing", "State"]
+
+_log = logging.getLogger("quill_models.migrations")
 
 JOB, WINDOW = "quill-migrate", "table"
 # Short, so that the lock of a dead migrator passes on soon.
@@ -67,6 +71,7 @@ class Standing:
     applied: Applied | None
 
 
+@observed("migrations", but=["record_created"])
 class Migrations:
     """The migrations of one table.
 
@@ -157,6 +162,7 @@ class Migrations:
                     raise
                 if holder is None or holder.run_id != error.run.run_id:
                     holder = error.run
+                    _log.info("Waiting for the migrator %s", holder.owner)
                     listener.report(_waits_for(error.run))
                 time.sleep(_LOOK_SECONDS)
                 continue
@@ -207,6 +213,8 @@ class Migrations:
     def _apply(
         self, migration: Migration, run: Run, write_units: float | None, listener: Listener
     ) -> Applied:
+        told = {"quill_table": self._table.name, "quill_migration": migration.name}
+        _log.info("Migration %s begins", migration.name, extra=told)
         listener.report(f"{migration.name}: {migration.description}")
         started = time.monotonic()
         step = Step(self._table, migration.identity, run, listener, write_units)
@@ -224,6 +232,14 @@ class Migrations:
             step.changed,
         )
         self._history.record(applied, run)
+        _log.info(
+            "Migration %s is applied: %s s, %d items seen, %d changed",
+            migration.name,
+            applied.seconds,
+            step.seen,
+            step.changed,
+            extra=told,
+        )
         # Its place is of no more use, to nobody.
         run.save_checkpoint({})
         return applied

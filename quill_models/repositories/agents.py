@@ -9,6 +9,7 @@ from quill_models.attributes import choice
 from quill_models.chunk import Prefer
 from quill_models.errors import InvalidValue
 from quill_models.models import Agent, AgentStatus, Interaction
+from quill_models.observed import observed
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
 from quill_models.repositories.claims import from_claim
@@ -21,6 +22,7 @@ from quill_models.writes import send
 __all__ = ["Agents"]
 
 
+@observed("agents")
 class Agents:
     """The agents of the table.
 

@@ -33,7 +33,11 @@ class Attempt(JobRun):
 
 
 class Start(Write[JobRun]):
-    """Begin an attempt, as the only one."""
+    """Begin an attempt, as the only one.
+
+    Attributes:
+        after: the attempt before it, if any.
+    """
 
     def __init__(
         self, table: Table, job_name: str, window: str, lease: timedelta, *, force: bool
@@ -72,6 +76,7 @@ class Start(Write[JobRun]):
         return None
 
     def _begin(self, after: JobRun | None) -> None:
+        self.after = after
         now = self._table.clock()
         run = self._run = JobRun(
             job_name=self._job_name,

@@ -19,6 +19,7 @@ from quill_models.error_text import message_of
 from quill_models.errors import InvalidValue, LeaseLost, PartialWriteError, QuillError
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.query import Query
+from quill_models.repositories.work_log import event_is_dead
 from quill_models.table import TTL, Condition, Table, is_live, token_of
 from quill_models.writes import Write
 
@@ -76,6 +77,8 @@ class _Claim(Write["_Claim"]):
 
     def done(self) -> _Claim:
         self.is_held = self.event.lease_id is not None
+        if not self.is_held:
+            event_is_dead(self.event)
         return self
 
     def refused(self, refusals: Sequence[Refusal | None]) -> _Claim:
@@ -116,6 +119,8 @@ class Change(Write[WebhookEvent]):
     def done(self) -> WebhookEvent:
         """See `Write.done`. The event that was given says from now on what is stored."""
         self._given.take_over(self.event)
+        if self.event.status is EventStatus.DEAD:
+            event_is_dead(self.event)
         return self.event
 
     def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent:

@@ -9,6 +9,7 @@ from quill_models import key_schema
 from quill_models.chunk import Prefer
 from quill_models.clock import utc_day
 from quill_models.models import Interaction
+from quill_models.observed import observed
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
 from quill_models.repositories.claims import from_claim
@@ -22,6 +23,7 @@ from quill_models.writes import send
 __all__ = ["Interactions"]
 
 
+@observed("interactions")
 class Interactions:
     """The interactions of the table.
 

@@ -10,10 +10,12 @@ from quill_models import key_schema
 from quill_models.attributes import choice
 from quill_models.errors import InvalidValue
 from quill_models.models import JobRun, JobStatus
+from quill_models.observed import observed
 from quill_models.query import Query
 from quill_models.repositories.attempts import Attempt, Cancel, Start
 from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
+from quill_models.repositories.work_log import run_ended, run_started
 from quill_models.table import Table
 from quill_models.writes import send
 
@@ -22,6 +24,7 @@ __all__ = ["JobRuns"]
 _LEASE = timedelta(minutes=5)
 
 
+@observed("job_runs", but=["watermark"])
 class JobRuns:
     """The job runs of the table.
 
@@ -61,7 +64,9 @@ class JobRuns:
         if window is None:
             window = f"{self._table.clock():%Y-%m-%dT%H:%M:%S.%fZ}-{secrets.token_hex(4)}"
         begun = time.monotonic()
-        run = send(self._table, Start(self._table, job_name, window, lease, force=force))
+        start = Start(self._table, job_name, window, lease, force=force)
+        run = send(self._table, start)
+        run_started(run, start.after)
         return Run(self._table, run, lease, begun)
 
     def cancel(self, job_name: str, window: str) -> JobRun | None:
@@ -77,7 +82,10 @@ class JobRuns:
         run = self.get(job_name, window)
         if run is None or run.status is not JobStatus.RUNNING:
             return run
-        return send(self._table, Cancel(self._table, run))
+        cancelled = send(self._table, Cancel(self._table, run))
+        if cancelled.status is JobStatus.CANCELLED:
+            run_ended(cancelled)
+        return cancelled
 
     def get(self, job_name: str, window: str) -> JobRun | None:
         """J1: the latest attempt at a window, or ``None``. One strongly consistent request."""

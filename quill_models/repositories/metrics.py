@@ -10,6 +10,7 @@ from quill_models.attributes import choice
 from quill_models.chunk import Prefer
 from quill_models.clock import utc_day
 from quill_models.models import Grain, Increment, Metric
+from quill_models.observed import observed
 from quill_models.query import Query
 from quill_models.repositories.bulk import iter_many, list_many
 from quill_models.repositories.increments import AddOnce
@@ -21,6 +22,7 @@ from quill_models.writes import send
 __all__ = ["Metrics"]
 
 
+@observed("metrics")
 class Metrics:
     """The metrics of the table.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -17,6 +16,11 @@ from typing import Any, Protocol
 
 from quill_models.errors import LeaseLost, QuillError
 from quill_models.models import EventStatus, WebhookEvent
+from quill_models.repositories.work_log import (
+    event_done_before_error,
+    event_lost,
+    event_not_renewed,
+)
 
 __all__ = ["Handler", "Processed", "Worker", "stopped_by_signal"]
 
@@ -24,8 +28,6 @@ Handler = Callable[[WebhookEvent], object]
 
 # A lease is renewed so many times before it would end.
 _RENEWALS_PER_LEASE = 3
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -113,7 +115,7 @@ class Worker:
                     self._handle(event)
                 else:
                     self._let_go(event)
-                    self.processed.lost += 1
+                    self._lose(event)
                 if self._report is not None:
                     self._report(self.processed)
         finally:
@@ -154,16 +156,14 @@ class Worker:
                 if event.status is EventStatus.PROCESSING:
                     self._queue.fail(event, error)
                 else:
-                    _log.warning(
-                        "The handler was done with %r when it raised", event, exc_info=True
-                    )
+                    event_done_before_error(event, error)
             else:
                 self._let_go(event)
                 # The handler may have done so itself, in a transaction with its results.
                 if event.status is EventStatus.PROCESSING:
                     self._queue.complete(event)
         except LeaseLost:
-            self.processed.lost += 1
+            self._lose(event)
             return
         if event.status is EventStatus.PROCESSED:
             self.processed.completed += 1
@@ -173,6 +173,10 @@ class Worker:
             self.processed.failed += 1
         else:
             self.processed.released += 1
+
+    def _lose(self, event: WebhookEvent) -> None:
+        self.processed.lost += 1
+        event_lost(event)
 
     def _let_go(self, event: WebhookEvent) -> None:
         with self._lock:
@@ -209,9 +213,9 @@ class Worker:
                         # Not if it was done with meanwhile, or given back.
                         if self._held.get(key) is event:
                             self._lost.add(key)
-                except Exception:  # noqa: BLE001, S112
+                except Exception as error:  # noqa: BLE001
                     # Too early to give up: the next renewal, or the event's completion, will tell.
-                    continue
+                    event_not_renewed(event, error)
 
 
 @contextmanager

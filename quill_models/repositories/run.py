@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import threading
 import time
@@ -18,6 +17,8 @@ from quill_models.error_text import message_of
 from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost
 from quill_models.item_size import check_size
 from quill_models.models import JobRun, JobStatus
+from quill_models.observed import operation
+from quill_models.repositories.work_log import run_ended, run_lost, run_not_renewed
 from quill_models.service_errors import ConditionFailed
 from quill_models.table import Condition, RawItem, Table, token_of
 
@@ -29,8 +30,6 @@ _MESSAGE_CHARACTERS = 1000
 _RENEWALS_PER_LEASE = 3
 # How much of a lease is counted on, so that there is time to stop before it ends.
 _SURE_SHARE = 0.8
-
-_log = logging.getLogger(__name__)
 
 
 class Run:
@@ -123,6 +122,7 @@ class Run:
         """What was saved last, by this attempt or the one before it."""
         return copy.deepcopy(self._run.checkpoint)
 
+    @operation("run.save_checkpoint")
     def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Save where to go on from, and renew the lease. One request.
 
@@ -166,6 +166,7 @@ class Run:
             f"of {holder.owner} took over ({holder.status.value}). Nothing was written."
         )
 
+    @operation("run.renew")
     def renew(self) -> None:
         """Renew the lease now. One request. The background does so by itself.
 
@@ -203,6 +204,7 @@ class Run:
             if also is not error:
                 error.add_note(f"The run could not be marked failed: {also}")
 
+    @operation("run.succeed")
     def _succeed(self) -> None:
         try:
             self._write(status=JobStatus.SUCCEEDED, stats=self.stats)
@@ -211,6 +213,7 @@ class Run:
             self._fail(error)
             raise
 
+    @operation("run.fail")
     def _fail(self, error: BaseException) -> None:
         try:
             self._write(status=JobStatus.FAILED, stats=self.stats, error=_described(error))
@@ -268,11 +271,14 @@ class Run:
             # Our own write, sent again by the SDK because its answer was lost, has its token.
             if token != run.write_token:
                 self._lost = self.lost(failure.item)
+                run_lost(self._run)
                 raise self._lost from None
         except BaseException:
             self._unsure[run.write_token] = run
             raise
         self._run = run
+        if run.status is not JobStatus.RUNNING:
+            run_ended(run)
         self._unsure.clear()
         self._trouble = None
         self._sure_until = sent + self._lease.total_seconds() * _SURE_SHARE
@@ -283,18 +289,12 @@ class Run:
         while not self._ended.wait(pause):
             try:
                 self.renew()
-            except LeaseLost as lost:
-                _log.warning("%s", lost)
+            except LeaseLost:
                 return
             except Exception as error:  # noqa: BLE001
                 # Too early to give up: the next renewal, or the job's own next write, will tell.
                 self._trouble = error
-                _log.warning(
-                    "The lease of %r for the window %r could not be renewed: %s",
-                    self.job_name,
-                    self.window,
-                    error,
-                )
+                run_not_renewed(self._run, error)
 
 
 def _described(error: BaseException) -> dict[str, str]:

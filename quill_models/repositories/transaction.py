@@ -12,6 +12,7 @@ from quill_models.backoff import Backoff
 from quill_models.errors import InvalidValue, TransactionRefused
 from quill_models.keys import Key
 from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
+from quill_models.observed import operation
 from quill_models.repositories import event_queue
 from quill_models.repositories.facts import RecordEvent, RecordFact
 from quill_models.repositories.increments import AddOnce
@@ -71,7 +72,7 @@ class Transaction:
     ) -> None:
         self._is_open = False
         if kind is None:
-            self._commit()
+            self.results = self._commit()
 
     def _gather(self, write: Write[Any]) -> None:
         if not self._is_open:
@@ -99,7 +100,8 @@ class Transaction:
                 )
         return plan
 
-    def _commit(self) -> None:
+    @operation("transaction.commit")
+    def _commit(self) -> list[Any]:
         waiting = dict(enumerate(self._writes))
         results: dict[int, WriteResult[Written]] = {}
         backoff = Backoff(self._table.settings.deadline)
@@ -121,9 +123,9 @@ class Transaction:
                         del waiting[at]
             if moved and not told:
                 told = True
-            elif not backoff.wait():
+            elif not backoff.wait("Contention"):
                 raise contended(next(iter(waiting.values())), self._table.settings.deadline)
-        self.results = [results[at] for at in sorted(results)]
+        return [results[at] for at in sorted(results)]
 
 
 def _repeated(actions: Iterable[Action]) -> Key | None:

@@ -14,6 +14,7 @@ from quill_models.attributes import exact_decimal
 from quill_models.clock import aware_utc
 from quill_models.errors import InvalidValue
 from quill_models.keys import Key, parse_time, time_text
+from quill_models.observed import operation
 from quill_models.repositories.run import Run
 from quill_models.table import Condition, RawItem, Table, new_token, raw_key, token_of
 from quill_models.writes import Write, send
@@ -38,6 +39,7 @@ class Watermark:
         self._key = key_schema.watermark(job_name, source)
 
     @property
+    @operation("watermark.value")
     def value(self) -> datetime | Decimal | str | None:
         """How far it has come, ``None`` at first. One strongly consistent request at each use."""
         item = self._table.get(self._key)
@@ -46,6 +48,7 @@ class Watermark:
         value: str | Decimal = from_attribute_value(item["value"])
         return parse_time(str(value)) if item["type"]["S"] == "time" else value
 
+    @operation("watermark.advance")
     def advance(self, to: Mark, *, run: Run) -> bool:
         """Move it forward. One transaction of two actions.
 

@@ -10,6 +10,7 @@ from quill_models import key_schema
 from quill_models.attributes import choice
 from quill_models.chunk import Prefer
 from quill_models.models import EventStatus, WebhookEvent
+from quill_models.observed import observed
 from quill_models.query import Query
 from quill_models.repositories import event_queue as queue
 from quill_models.repositories.bulk import iter_many, list_many
@@ -27,6 +28,7 @@ from quill_models.writes import send
 __all__ = ["WebhookEvents"]
 
 
+@observed("webhook_events", but=["process"])
 class WebhookEvents:
     """The webhook events of the table.
 

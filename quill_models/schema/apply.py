@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -18,6 +19,8 @@ from quill_models.schema.declared import Declared
 from quill_models.schema.differences import Change, Difference, differences
 from quill_models.schema.live import Live, described, is_local, read_live
 from quill_models.table import Table
+
+_log = logging.getLogger("quill_models.schema")
 
 __all__ = ["Application", "Report", "until_gone"]
 
@@ -79,6 +82,7 @@ class Application:
 
     def _did(self, step: str) -> None:
         self.done.append(step)
+        _log.info("Table %r: %s", self._table.name, step, extra={"quill_table": self._table.name})
         self._report(step)
 
     def _create(self) -> None:

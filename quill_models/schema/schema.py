@@ -8,6 +8,7 @@ from datetime import datetime
 
 from quill_models.client import Client
 from quill_models.errors import TableNotFound
+from quill_models.observed import observed
 from quill_models.schema.apply import Application, Report, until_gone
 from quill_models.schema.declared import Declared
 from quill_models.schema.differences import Difference, differences, no_table
@@ -36,6 +37,7 @@ class SchemaDiff:
         return not self.differences
 
 
+@observed("schema")
 class Schema:
     """The table of one connection."""
 

@@ -26,7 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def test_longer_and_longer_to_the_deadline(pauses: list[float], machine: Machine) -> None:
     backoff = Backoff(60 * SECOND)
-    while backoff.wait():
+    while backoff.wait("Throttled"):
         machine.now += pauses[-1]
     assert 57 < sum(pauses) <= 60
     assert backoff.tries == len(pauses) + 1
@@ -39,12 +39,12 @@ def test_tries_that_outlast_the_deadline_are_followed_by_two_more(machine: Machi
     backoff = Backoff(15 * SECOND)
     for _ in range(2):
         machine.now += 20
-        assert backoff.wait()
+        assert backoff.wait("Throttled")
     machine.now += 20
-    assert not backoff.wait()
+    assert not backoff.wait("Throttled")
     assert backoff.tries == 3
 
 
 def test_no_deadline_is_one_try(pauses: list[float], machine: Machine) -> None:
-    assert not Backoff(0 * SECOND).wait()
+    assert not Backoff(0 * SECOND).wait("Throttled")
     assert pauses == []

@@ -18,11 +18,22 @@ PACKAGE = "quill_models"
 
 # From the bottom up. A layer imports from layers before its own, and within itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "digest", "error_text", "file_lock", "page_limit", "raw_item"),
+    (
+        "errors",
+        "digest",
+        "error_text",
+        "file_lock",
+        "page_limit",
+        "raw_item",
+        "results",
+        "wire_log",
+    ),
     ("clock", "pace"),
     ("settings",),
     ("keys",),
     ("key_schema",),
+    ("observation",),
+    ("observed",),
     ("backoff", "service_errors", "shards"),
     ("client",),
     ("table",),
@@ -31,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("attribute_values", "item_size"),
     ("datastore",),
-    ("actions", "query", "read_ahead", "results"),
+    ("actions", "query", "read_ahead"),
     ("inserts", "transaction_plan", "writes"),
     ("chunk",),
     ("bulk_writes",),
@@ -43,7 +54,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("export", "hubspot", "json_form", "ingestion", "loading", "local"),
     # The package itself, which only gathers names.
     ("",),
-    ("command", "testing"),
+    ("command", "telemetry", "testing"),
     ("pytest_plugin",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 
 import quill_models
-from quill_models import errors, export, hubspot, local, migrations, models, pytest_plugin, schema
+from quill_models import (
+    errors,
+    export,
+    hubspot,
+    local,
+    migrations,
+    models,
+    schema,
+    telemetry,
+    testing,
+)
 from quill_models.migrations.step import Step
 from quill_models.models import QuillModel
 from quill_models.repositories import (
@@ -48,7 +58,18 @@ GATHERING: tuple[type, ...] = (
     transaction._Metrics,
     transaction._WebhookEvents,
 )
-MODULES = (quill_models, errors, export, hubspot, local, migrations, models, pytest_plugin, schema)
+MODULES = (
+    quill_models,
+    errors,
+    export,
+    hubspot,
+    local,
+    migrations,
+    models,
+    schema,
+    telemetry,
+    testing,
+)
 NAMES = {
     f"{module.__name__}.{name}": getattr(module, name)
     for module in MODULES

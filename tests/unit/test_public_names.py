@@ -134,7 +134,7 @@ def test_hubspot_is_a_module_of_its_own() -> None:
     ("call", "parameters"),
     [
         (Settings.load, ["env_file", "environ"]),
-        (connect, ["settings", "clock"]),
+        (connect, ["settings", "clock", "telemetry"]),
         (quill_models.DynamoDataStore.put, ["self", "key", "item", "if_not_exists", "ttl"]),
         (quill_models.DynamoDataStore.query, ["self", "pk", "sk_prefix"]),
         (quill_models.DynamoDataStore.check_and_mark, ["self", "key", "ttl"]),

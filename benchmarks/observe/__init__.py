@@ -1,0 +1,1 @@
+"""What it costs that somebody may listen, and what it costs when somebody does."""

@@ -1,0 +1,54 @@
+"""A telemetry that keeps what it is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from quill_models.observation import Call, Operation
+from quill_models.wire_log import Retry, WireRequest
+
+__all__ = ["Listener"]
+
+
+class Listener:
+    """Attributes: what began and has not ended, what ended and with which error, what was told."""
+
+    def __init__(self) -> None:
+        self.open: list[Operation | Call] = []
+        self.ended: list[tuple[Operation | Call, BaseException | None]] = []
+        self.requests: list[WireRequest] = []
+        self.retries: list[Retry] = []
+        self.inside: Counter[str] = Counter()
+
+    def begin(self, doing: Operation | Call) -> Any:
+        self.open.append(doing)
+        return object()
+
+    def enter(self, doing: Operation | Call) -> Any:
+        self.inside[doing.name] += 1
+        return doing
+
+    def leave(self, entered: Any) -> None:
+        self.inside[entered.name] -= 1
+
+    def request(self, request: WireRequest) -> None:
+        self.requests.append(request)
+
+    def retry(self, retry: Retry, of: Operation | Call) -> None:
+        assert of in self.open
+        self.retries.append(retry)
+
+    def end(self, doing: Operation | Call, error: BaseException | None) -> None:
+        self.open.remove(doing)
+        self.ended.append((doing, error))
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Those that have ended."""
+        return [each for each, _ in self.ended if isinstance(each, Operation)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the operations that have ended."""
+        return [each.name for each in self.operations]
