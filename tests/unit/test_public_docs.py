@@ -21,7 +21,6 @@ from quill_models import (
     migrations,
     models,
     schema,
-    telemetry,
     testing,
 )
 from quill_models.migrations.step import Step
@@ -67,7 +66,6 @@ MODULES = (
     migrations,
     models,
     schema,
-    telemetry,
     testing,
 )
 NAMES = {
