@@ -58,7 +58,10 @@ def shared_server(
 
 
 def wait_until_ended(folder: Path) -> None:
-    """Wait until the server of a session's folder is gone, after the lock was let go of; end it if need be.
+    """Wait until the server is gone, after the lock was let go of; end it if need be.
+
+    Args:
+        folder: of the session.
 
     Raises:
         LocalServerError: it does not end.
