@@ -57,7 +57,7 @@ napoleon_attr_annotations = False
 
 # What is not ours is named and not linked: no other site is asked when this one is built.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections|datetime|decimal|enum|pathlib|threading|typing)\..*"),
+    ("py:class", r"(collections|datetime|decimal|enum|opentelemetry|pathlib|threading|typing)\..*"),
     # One of the aliases above, beside `None`.
     ("py:class", "TypeAliasForwardRef"),
     # Type variables.

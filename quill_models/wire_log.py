@@ -65,7 +65,8 @@ _INSERT = re.compile(r'INSERT INTO "([\w.-]+)" VALUE ')
 REFUSALS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
 
 
-class _Fields:
+@dataclass(frozen=True, slots=True)
+class _Told:
     """What a record carries beside its message."""
 
     def fields(self) -> dict[str, Any]:
@@ -74,11 +75,11 @@ class _Fields:
         ``logging`` raises for a field that a record has already, as one that the application gives
         to all of its own.
         """
-        return {f"quill_{each.name}": getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+        return {f"quill_{each.name}": getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
-class WireRequest(_Fields):
+class WireRequest(_Told):
     """One try of a request.
 
     Attributes:
@@ -176,7 +177,7 @@ class WireRequest(_Fields):
 
 
 @dataclass(frozen=True, slots=True)
-class Retry(_Fields):
+class Retry(_Told):
     """Something is about to be tried again.
 
     Attributes:
@@ -261,7 +262,8 @@ def _sent(request: str, parameters: Mapping[str, Any]) -> int:
             return len(parameters["Statements"])
         case "BatchWriteItem":
             return sum(map(len, parameters["RequestItems"].values()))
-    return 1
+        case _:
+            return 1
 
 
 def _found(request: str, answer: Mapping[str, Any]) -> int | None:
@@ -273,7 +275,8 @@ def _found(request: str, answer: Mapping[str, Any]) -> int | None:
             return sum(map(len, found.values()))
         case "Query" | "Scan", {"Count": int(count)}:
             return count
-    return None
+        case _:
+            return None
 
 
 def capacity_in(answer: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -45,12 +45,12 @@ class _Answers:
         events.register("before-send.dynamodb", self._send)
 
     def _send(self, **_: Any) -> AWSResponse:
-        headers = {
+        headers: Any = {
             "Content-Type": "application/x-amz-json-1.0",
             "Content-Length": str(len(self.answer)),
             "x-amzn-RequestId": "4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG",
         }
-        return AWSResponse("http://localhost", 200, headers, _Body(self.answer))  # type: ignore[arg-type]
+        return AWSResponse("http://localhost", 200, headers, _Body(self.answer))
 
 
 def _event() -> WebhookEvent:

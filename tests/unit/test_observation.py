@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,8 +64,16 @@ def event(key: str = "e1") -> WebhookEvent:
     )
 
 
-REPOSITORIES = ["store", "schema", "agents", "interactions", "metrics", "job_runs"]
-REPOSITORIES += ["webhook_events", "migrations"]
+REPOSITORIES = [
+    "store",
+    "schema",
+    "agents",
+    "interactions",
+    "metrics",
+    "job_runs",
+    "webhook_events",
+    "migrations",
+]
 # A loop that may run for weeks, what makes no request, and what `schema.apply` calls.
 NO_OPERATIONS = {
     ("webhook_events", "process"),
@@ -187,7 +195,8 @@ def test_an_iterator_that_is_closed_or_forgotten_ends_without_an_error(
 ) -> None:
     given = quill.webhook_events.iter_record_many(event(str(number)) for number in range(350))
     next(given)
-    given.close()  # type: ignore[attr-defined]
+    assert isinstance(given, Generator)
+    given.close()
     for _ in quill.webhook_events.iter_record_many([event("a"), event("b")]):
         break
     assert [error for _, error in listener.ended if error is not None] == []
