@@ -404,7 +404,7 @@ def test_metrics_of_a_day(crowded: Quill) -> None:
 
 
 def test_every_row_of_the_docs_is_here() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "data-model.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "data-model.md").read_text()
     rows = {line.split("|")[1].strip() for line in page.splitlines() if line.count("|") == 5}
     documented = {row for row in rows if len(row) == 2 and row[1].isdigit()}
     tested = {row.partition(",")[0] for row in PATTERNS} | {"I5", "M3"}
