@@ -181,4 +181,6 @@ def _description(tree: ast.Module, path: Path) -> str:
                 | ast.AnnAssign(target=ast.Name("DESCRIPTION"), value=ast.Constant(str(text)))
             ) if text:
                 return text
+            case _:
+                continue
     raise InvalidMigrations(f'{path} does not say what it does: DESCRIPTION = "…" is missing.')

@@ -246,7 +246,8 @@ class TestWhatIsWrong:
         assert notes(old) == {"0001_m1": 1, "0002_m2": 2, "0003_m3": 1}
 
     def test_what_the_server_refuses_names_the_migration(self, old: Quill, tmp_path: Path) -> None:
-        written(tmp_path, "0001_a", 'def up(step):\n    step.request("put_item", Item={"pk": {"S": ""}})\n')
+        refused = 'step.request("put_item", Item={"pk": {"S": ""}})'
+        written(tmp_path, "0001_a", f"def up(step):\n    {refused}\n")
         with pytest.raises(MigrationFailed, match=r"0001_a failed.*ValidationException"):
             migrations_of(old, tmp_path).up()
 
