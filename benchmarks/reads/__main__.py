@@ -73,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(Machine.this(server.name).text())
         is_warm = False
         for size in chosen.items:
-            with _tables(server.endpoint, size) as settings:
+            own_times = any(each.own_times for each in contenders)
+            with _tables(server.endpoint, size, own_times=own_times) as settings:
                 if chosen.profile is not None:
                     _profile(chosen.profile, settings)
                     continue
@@ -108,15 +109,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _tables(endpoint: str, size: int) -> Iterator[Settings]:
-    """The table that is read, and one with times as PynamoDB writes them."""
+def _tables(endpoint: str, size: int, *, own_times: bool) -> Iterator[Settings]:
+    """The table that is read, and where it is wanted one with times as PynamoDB writes them."""
     name = f"quill-benchmark-{secrets.token_hex(8)}"
-    every = [Settings(endpoint=endpoint, table=f"{name}{each}") for each in ("", _TIMES)]
+    every = [Settings(endpoint=endpoint, table=name)]
+    if own_times:
+        every.append(Settings(endpoint=endpoint, table=f"{name}{_TIMES}"))
     for settings in every:
         with connect(settings) as quill:
             quill.schema.apply(stream=False)
-    _fill(every[0], size, own_times=False)
-    _fill(every[1], size, own_times=True)
+        _fill(settings, size, own_times=settings.table.endswith(_TIMES))
     yield every[0]
     for settings in every:
         with connect(settings) as quill:

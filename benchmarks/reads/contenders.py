@@ -88,7 +88,7 @@ def _pynamodb(settings: Settings, page_size: int | None = None) -> Read:
         gsi1sk = UnicodeAttribute(range_key=True)
 
     class Interaction(Model):
-        class Meta:  # pyright: ignore[reportIncompatibleVariableOverride]
+        class Meta:
             table_name = settings.table
             host = settings.endpoint
             region = settings.region
@@ -181,7 +181,7 @@ def _pydynantic(settings: Settings) -> Read:
         client=boto3.client("dynamodb", **_options(settings)),
     )
 
-    class Interaction(Entity, table=table, name="interaction"):  # type: ignore[call-arg, misc]  # pyright: ignore[reportCallIssue, reportGeneralTypeIssues, reportUntypedBaseClass]
+    class Interaction(Entity, table=table, name="interaction"):  # type: ignore[call-arg, misc]
         kind: str
         write_token: str
         interaction_id: str

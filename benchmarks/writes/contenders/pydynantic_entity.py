@@ -66,7 +66,7 @@ def _entity(site: Site) -> Any:
         client=client_of(site),
     )
 
-    class Event(Entity, table=table, name="webhook_event"):  # type: ignore[call-arg, misc]  # pyright: ignore[reportCallIssue, reportGeneralTypeIssues, reportUntypedBaseClass]
+    class Event(Entity, table=table, name="webhook_event"):  # type: ignore[call-arg, misc]
         kind: str
         source: str
         event_key: str

@@ -74,7 +74,7 @@ def _prepared(site: Site) -> tuple[type[Any], list[Any]]:
 def _model(site: Site) -> type[Any]:
     # PynamoDB keeps the connection with the class: a class for each table.
     class Event(Model):
-        class Meta:  # pyright: ignore[reportIncompatibleVariableOverride]
+        class Meta:
             table_name = site.settings.table
             host = site.settings.endpoint
             region = site.settings.region
