@@ -223,7 +223,8 @@ class Query(Generic[M]):
         full = PageLimit()
         # Of one partition as much as a request gives; of many shards less, as each holds a page.
         of_many = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
-        asked = limit or (full.items if partitions == 1 else of_many)
+        most = full.items
+        asked = min(limit, most) if limit else most if partitions == 1 else of_many
 
         def request(start: RawItem | None) -> RawPage:
             nonlocal asked
@@ -238,7 +239,7 @@ class Query(Generic[M]):
             if limit is not None:
                 # What has expired counts towards a request's limit: ask for more each time, so
                 # that a long stretch of it costs few requests.
-                asked *= 2
+                asked = min(2 * asked, most)
             elif partitions == 1:
                 full.saw(page.scanned)
                 asked = full.items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from threading import Condition
@@ -26,6 +27,9 @@ RequestPage = Callable[[RawItem | None], RawPage]
 class ReadAhead:
     """The threads that fetch for one list. Leaving the block stops what is not asked for yet.
 
+    Where no thread can be had, each page is fetched by whoever asks for it: in a thread that goes
+    on after the main one has ended, in a forked process, where the system allows no more of them.
+
     Args:
         parallel: how many requests are made at a time.
         is_wanted: whether pages are fetched before they are asked for.
@@ -41,7 +45,11 @@ class ReadAhead:
         """What a function gives for each, at the same time."""
         if len(arguments) < 2:
             return [function(argument) for argument in arguments]
-        return list(self._threads().map(function, arguments))
+        try:
+            results = self._threads().map(function, arguments)
+        except RuntimeError:
+            return [function(argument) for argument in arguments]
+        return list(results)
 
     def items(self, first: RawPage, request: RequestPage) -> Iterator[RawItem]:
         """The items of the first page and of those after it, of which one is fetched ahead."""
@@ -58,6 +66,9 @@ class ReadAhead:
             return
         pages = _Pages(self._threads, start, request)
         self._pages.append(pages)
+        if not items:
+            # What has expired takes up pages, too.
+            pages.allow_one_more()
         wanted_from = len(items) // _USED_BEFORE_THE_SECOND
         for number, item in enumerate(items):
             if number == wanted_from:
@@ -100,16 +111,24 @@ class _Pages:
         self._changed = Condition()
         self._allowed = 0
         self._is_fetching = False
-        self._fetched: deque[list[RawItem]] = deque()
+        self._fetched: deque[RawPage] = deque()
         self._error: BaseException | None = None
+        self._is_alone = False
+        self._process = os.getpid()
 
     def allow_one_more(self) -> None:
         """Fetch another page, now or when the one on its way is there."""
+        if self._process != os.getpid():
+            self._begin_in_fork()
         with self._changed:
             self._allowed += 1
-            if not self._is_fetching and self._start is not None:
-                self._is_fetching = True
+            if self._is_fetching or self._is_alone or self._start is None:
+                return
+            self._is_fetching = True
+            try:
                 self._pool().submit(self._fetch)
+            except RuntimeError:
+                self._is_fetching, self._is_alone = False, True
 
     def take(self) -> list[RawItem] | None:
         """The next page's items, waited for; ``None`` after the last one."""
@@ -117,33 +136,48 @@ class _Pages:
         with self._changed:
             self._changed.wait_for(lambda: self._fetched or not self._is_fetching)
             if self._fetched:
-                return self._fetched.popleft()
+                return self._fetched.popleft().items
             if self._error is not None:
                 raise self._error
-            return None
+            if self._start is None:
+                return None
+        # Nobody else fetches it.
+        page = self._request(self._start)
+        self._start = page.start
+        return page.items
 
     def stop(self) -> None:
         """Fetch no more than what is on its way."""
+        if self._process != os.getpid():
+            self._begin_in_fork()
         with self._changed:
             self._start = None
+
+    def _begin_in_fork(self) -> None:
+        """The thread that fetches has stayed in the other process, maybe with the lock in hand."""
+        self._process, self._changed = os.getpid(), Condition()
+        self._is_fetching, self._is_alone = False, True
+        if self._fetched:
+            # It may have got as far as the page, and not as far as where that one ends.
+            self._start = self._fetched[-1].start
 
     def _fetch(self) -> None:
         while True:
             with self._changed:
                 start = self._start
-                if start is None or not self._allowed:
+                if start is None or not self._allowed or self._is_alone:
                     self._is_fetching = False
                     self._changed.notify()
                     return
                 self._allowed -= 1
             try:
                 page = self._request(start)
-                items, start = page.items, page.start
             except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the page
-                items, start, self._error = [], None, error
+                with self._changed:
+                    self._error, self._start = error, None
+                continue
             with self._changed:
+                self._fetched.append(page)
                 if self._start is not None:
-                    self._start = start
-                if self._error is None:
-                    self._fetched.append(items)
+                    self._start = page.start
                 self._changed.notify()

@@ -99,6 +99,29 @@ def test_the_first() -> None:
     assert team(nobody).first() is None
 
 
+@pytest.mark.parametrize("expired", [0, 40])
+def test_no_request_asks_for_more_than_a_limit_can_say(expired: int) -> None:
+    table, wire = served(NAMES)
+    server = wire.reply
+    start = {each: {"S": "x"} for each in ("pk", "sk", "gsi2pk", "gsi2sk")}
+
+    def reply(name: str, body: dict[str, Any]) -> Answer:
+        if len(wire.sent) <= expired:
+            # A page of what has expired.
+            page = {"Items": [], "Count": 0, "ScannedCount": body["Limit"]}
+            return answer({**page, "LastEvaluatedKey": start})
+        return server(name, {**body, "ExclusiveStartKey": None})
+
+    wire.reply = reply
+    assert [found.name for found in team(table).page(2**40).items] == NAMES
+    assert max(body["Limit"] for _, body in wire.sent) < 2**31
+    wire.sent.clear()
+    first = team(table).first()
+    assert first is not None
+    assert first.name == "Ada"
+    assert max(body["Limit"] for _, body in wire.sent) < 2**31
+
+
 @given(st.lists(texts(), max_size=12, unique=True), st.integers(1, 5), st.booleans())
 def test_pages_put_together_are_the_list(names: list[str], limit: int, newest_first: bool) -> None:
     table, _ = served(names)

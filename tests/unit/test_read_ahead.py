@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import traceback
 from collections.abc import Callable, Iterator
-from threading import Event, Semaphore
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore, Thread
 
 import pytest
 from hypothesis import given
@@ -119,6 +124,96 @@ def test_many_lists_share_few_threads() -> None:
         ]
         rows = list(zip(*readings, strict=True))
     assert [[row[at] for row in rows] for at in range(20)] == [pages.all for pages in lists]
+
+
+def test_a_first_page_without_items_puts_nothing_off() -> None:
+    pages = Pages([0, 1, 1], gated=True)
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        pages.gate.release()
+        next(reading)
+        _wait_for(lambda: pages.asked == [0, 1, 2])
+        pages.gate.release()
+
+
+# Where there are no threads.
+
+
+def no_more_threads(_: Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@given(st.lists(st.integers(0, 25), min_size=1, max_size=6), st.integers(1, 3))
+def test_without_threads_each_page_is_fetched_when_it_is_asked_for(
+    sizes: list[int], parallel: int
+) -> None:
+    lists = [Pages(sizes) for _ in range(3)]
+    with pytest.MonkeyPatch.context() as patched, ReadAhead(parallel, is_wanted=True) as ahead:
+        patched.setattr(Thread, "start", no_more_threads)
+        firsts = ahead.all(lambda pages: pages.request(None), lists)
+        for first, pages in zip(firsts, lists, strict=True):
+            assert list(ahead.items(first, pages.request)) == pages.all
+    # One that has begun elsewhere is not known to have: a first request may be made twice.
+    assert all(pages.asked[-len(sizes) :] == list(range(len(sizes))) for pages in lists)
+
+
+def test_an_error_without_threads_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def request(start: RawItem | None) -> RawPage:
+        raise LookupError("no page")
+
+    monkeypatch.setattr(Thread, "start", no_more_threads)
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(RawPage([item(1)], 1, item(1)), request)
+        assert next(reading) == item(1)
+        with pytest.raises(LookupError, match="no page"):
+            next(reading)
+
+
+AFTER_THE_MAIN_THREAD = """
+import threading
+from tests.unit.test_read_ahead import Pages
+from quill_models.read_ahead import ReadAhead
+
+def read():
+    threading.main_thread().join()
+    pages = Pages([5, 5, 5, 5])
+    with ReadAhead(2, is_wanted=True) as ahead:
+        firsts = ahead.all(lambda start: pages.request(start), [None, None])
+        found = list(ahead.items(firsts[0], pages.request))
+    assert found == pages.all
+    print("all of them")
+
+threading.Thread(target=read).start()
+"""
+
+
+def test_a_thread_reads_on_after_the_main_one_has_ended() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_THE_MAIN_THREAD], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("all of them\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("used", [1, 25, 45])
+def test_a_forked_process_reads_on_by_itself(used: int) -> None:
+    pages = Pages([20, 20, 20, 20])
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        for _ in range(used):
+            next(reading)
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if list(reading) == pages.all[used:] else 1)
+            except BaseException:  # noqa: BLE001 -- pytest is the parent's
+                traceback.print_exc()
+                os._exit(2)
+        assert list(reading) == pages.all[used:]
+    with ThreadPoolExecutor(1) as pool:
+        _, status = pool.submit(os.waitpid, child, 0).result(LONG)
+    assert status == 0
 
 
 def _each(items: Iterator[RawItem]) -> Iterator[RawItem]:
