@@ -62,7 +62,7 @@ _TOO_LARGE = Decimal(1).scaleb(DECIMAL_PRECISION - DECIMAL_PLACES)
 _WIDE = Context(prec=300, rounding=ROUND_HALF_EVEN)
 # Most numbers: nothing is to be rounded, and they are written as they are stored.
 _FITS = re.compile(r"-?(0|[1-9][0-9]{0,28})(\.[0-9]{0,8}[1-9])?")
-_WHOLE = range(-(2**63), 2**63)
+_WHOLE, _WHOLE_DIGITS = range(-(2**63), 2**63), 19
 
 
 def fixed_decimal(text: str) -> str | None:
@@ -82,11 +82,18 @@ def fixed_decimal(text: str) -> str | None:
 
 def _checked_time(text: str) -> str:
     parse_time(text)
+    if not text[4] == text[7] == "-" or text[10] != "T" or text[19] != ".":
+        # Another way to write a time, which does not sort with the others.
+        raise ValueError(f"{text!r} is not of the form 2031-05-17T12:00:00.000000Z")
     return text
 
 
 def _whole(text: str) -> int | None:
-    number = int(text) if text.isdecimal() else int(Decimal(text))
+    exact = Decimal(text)
+    if exact.adjusted() >= _WHOLE_DIGITS:
+        # Written out it may have any number of zeros.
+        return None
+    number = int(exact)
     return number if number in _WHOLE else None
 
 
@@ -133,12 +140,15 @@ class StarTable:
     kind: str
     columns: tuple[Column, ...]
     partition: str | None = None
-    _steps: tuple[tuple[str, str, Callable[[Any], str | int | None] | None], ...] = field(
+    _steps: tuple[tuple[str, str, Callable[[Any], str | int | None] | None, bool], ...] = field(
         init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
-        steps = tuple((each.attribute, each.stored_as, each.take) for each in self.columns)
+        steps = tuple(
+            (each.attribute, each.stored_as, each.take, each.type is Type.WHOLE)
+            for each in self.columns
+        )
         object.__setattr__(self, "_steps", steps)
 
     def row(self, item: RawItem) -> Row:
@@ -148,13 +158,19 @@ class StarTable:
             InvalidValue: a value is not of its column's type, which only what was stored past
                 this package can be.
         """
-        values: list[str | int | None] = []
+        values: list[Any] = []
         name = ""
         try:
-            for name, stored_as, take in self._steps:
+            for name, stored_as, take, is_whole in self._steps:
                 stored = item.get(name)
                 value = None if stored is None else stored.get(stored_as)
-                values.append(value if take is None or value is None else take(value))
+                if value is not None:
+                    if take is not None:
+                        value = take(value)
+                    # No file has room for half a character.
+                    if not is_whole and value is not None and not value.isascii():
+                        value.encode()
+                values.append(value)
         except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
             raise InvalidValue(
                 f"{name} of the item under {item.get('pk', {}).get('S')!r} cannot be exported: "

@@ -185,7 +185,8 @@ class _Export:
             spill = Spill(folder.spill)
             with closing(source.items):
                 for item in source.items:
-                    table = self._tables.get(item["kind"]["S"]) if "kind" in item else None
+                    # Items of others may have a kind of any type.
+                    table = self._tables.get(item.get("kind", {}).get("S", ""))
                     if table is not None:
                         spill.add(table, item)
             written = _Written(folder, self._format, self._write, started)

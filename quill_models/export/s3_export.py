@@ -12,19 +12,25 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quill_models.clock import aware_utc
 from quill_models.errors import InvalidExport
 from quill_models.keys import time_text
 from quill_models.raw_item import RawItem
-from quill_models.table import is_live
+from quill_models.table import PK, SK, is_live
 
 __all__ = ["S3Export"]
 
 _SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
 _ABOVE = "AWSDynamoDB"
+# What files that were no DynamoDB's, or did not come whole, make of the reading.
+_NO_ITEMS = (
+    *(OSError, EOFError, zlib.error, RecursionError),
+    *(ValueError, KeyError, TypeError, AttributeError),
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class S3Export:
         folder = _folder_of(folder)
         summary = _lines_of(folder / _SUMMARY, whole=True)[0]
         _check_kind(folder, summary)
+        lines = _lines_of(folder / _FILES)
         try:
             files = tuple(
                 _DataFile(
@@ -71,16 +78,16 @@ class S3Export:
                     int(line["itemCount"]),
                     line["md5Checksum"],
                 )
-                for line in _lines_of(folder / _FILES)
+                for line in lines
             )
             exported = cls(
                 str(summary["exportArn"]).rpartition("/")[2],
-                datetime.fromisoformat(summary["exportTime"]).astimezone(UTC),
-                summary["tableArn"],
+                aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime"),
+                str(summary["tableArn"]),
                 int(summary["itemCount"]),
                 files,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidExport(
                 f"The manifests in {folder} are not those of an export: {error!r}. "
                 "Copy the folder from S3 again."
@@ -95,7 +102,7 @@ class S3Export:
                 f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {self.count:,}. "
                 "Copy the folder from S3 again."
             )
-        missing = [file.path.name for file in self._files if not file.path.is_file()]
+        missing = [file.path.name for file in self._files if not _is_there(file.path)]
         if missing:
             raise InvalidExport(
                 f"Of the {len(self._files)} data files {len(missing)} are missing in "
@@ -121,14 +128,20 @@ class S3Export:
         """
         for file in self._files:
             _check_content(file)
-            for item in _items_of(file):
-                if is_live(item, self.time):
-                    yield item
+            yield from _items_of(file, self.time)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # No such name can be, or nobody may look.
+        return False
 
 
 def _folder_of(given: Path) -> Path:
     for above in (given, given / _ABOVE):
-        if (above / _SUMMARY).is_file():
+        if _is_there(above / _SUMMARY):
             return above
         exports = sorted(summary.parent for summary in above.glob(f"*/{_SUMMARY}"))
         if len(exports) == 1:
@@ -149,7 +162,7 @@ def _lines_of(path: Path, *, whole: bool = False) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         texts = [text] if whole else text.splitlines()
         lines = [json.loads(each) for each in texts if each.strip()]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidExport(f"{path} cannot be read: {error}. Copy it from S3 again.") from error
     if not all(isinstance(line, dict) for line in lines) or (whole and not lines):
         raise InvalidExport(f"{path} is no manifest of an export. Copy it from S3 again.")
@@ -190,15 +203,24 @@ def _check_content(file: _DataFile) -> None:
         )
 
 
-def _items_of(file: _DataFile) -> Iterator[RawItem]:
+def _items_of(file: _DataFile, time: datetime) -> Iterator[RawItem]:
+    """Those that had not expired at a time; the others count."""
     number = 0
     try:
         with gzip.open(file.path, "rb") as lines:
             for line in lines:
                 number += 1
                 item: RawItem = json.loads(line)["Item"]
-                yield item
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+                if not _is_ours(item):
+                    raise InvalidExport(
+                        f"The item at line {number} of {file.path} has no pk and sk: the export "
+                        "is of another table. Take the one of the table of quill-models."
+                    )
+                if is_live(item, time):
+                    yield item
+    except _NO_ITEMS as error:
+        if isinstance(error, InvalidExport):
+            raise
         raise InvalidExport(
             f"{file.path} is no file of items, at line {number}: {error!r}. Make a new export."
         ) from error
@@ -207,3 +229,10 @@ def _items_of(file: _DataFile) -> Iterator[RawItem]:
             f"{file.path} holds {number:,} items, and {_FILES} says {file.items:,}. "
             "Copy it from S3 again."
         )
+
+
+def _is_ours(item: RawItem) -> bool:
+    """Whether it has our keys, which is all that is known of what others store in our table."""
+    if not all(isinstance(value, dict) for value in item.values()):
+        raise TypeError("an attribute has no type")
+    return all("S" in item.get(name, ()) for name in (PK, SK))

@@ -41,7 +41,7 @@ DEFAULT_SEGMENTS = 4
 _MOST_SEGMENTS = 64
 # Small pages: those of all segments are in memory, four and more at a time.
 _PAGE = 250
-_WAIT_SECONDS = 0.1
+_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 3600.0
 _TELL_EVERY = 1_000
 
 # In the order in which they are read. Work that is not done with is read before the rest and once
@@ -212,7 +212,7 @@ class _Scan:
     def _walk(self, segment: int) -> None:
         start: RawItem | None = None
         try:
-            while not self._stop.wait(self._pace.pause()):
+            while self._may_go():
                 page = self._table.scan(
                     self._kinds, segment=segment, segments=self._segments, limit=_PAGE, start=start
                 )
@@ -224,6 +224,14 @@ class _Scan:
         except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the pages
             self._give(error)
         self._give(None)
+
+    def _may_go(self) -> bool:
+        """Wait until all before is paid for; ``False`` where nobody wants more."""
+        while pause := self._pace.pause():
+            # No lock can be waited for as long as very few units take.
+            if self._stop.wait(min(pause, _LONGEST_WAIT_SECONDS)):
+                return False
+        return not self._stop.is_set()
 
     def _give(self, page: _Page | BaseException | None) -> None:
         while not self._stop.is_set():

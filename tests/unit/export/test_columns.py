@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 
+from quill_models.errors import InvalidValue
 from quill_models.export import SCHEMA_VERSION, TABLES, StarTable, Type
 from quill_models.export.columns import fixed_decimal
 from quill_models.models import QuillModel
@@ -79,5 +80,17 @@ def test_whole_numbers_beyond_64_bits_are_left_out() -> None:
     table = TABLE_OF["job_run"]
     at = table.place("attempt")
     item = EXAMPLES["job_run"]().to_item(4)
-    for text, held in (("1E+2", 100), (f"{2**63 - 1}", 2**63 - 1), (f"{2**63}", None)):
+    for text, held in (
+        ("1E+2", 100),
+        (f"{2**63 - 1}", 2**63 - 1),
+        (f"{2**63}", None),
+        (f"-{2**63}", -(2**63)),
+        ("1E+999999999", None),
+    ):
         assert table.row({**item, "attempt": {"N": text}})[at] == held
+
+
+def test_half_a_character_is_refused() -> None:
+    item = EXAMPLES["agent"]().to_item(4)
+    with pytest.raises(InvalidValue, match="name of the item under 'AGENT#7' cannot be exported"):
+        TABLE_OF["agent"].row({**item, "name": {"S": "\ud83d"}})

@@ -239,6 +239,10 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         ("value", {"N": "many"}),
         ("bucket_start", {"S": "2031-05-17"}),
         ("bucket_start", {"NULL": True}),
+        # Each is a time to Python, and one that would be put in another order or on no day.
+        ("bucket_start", {"S": "20310517T120000,1234567890Z"}),
+        ("bucket_start", {"S": "2031-05-17 12:00:00.000000Z"}),
+        ("unit", {"S": 7}),
     ],
 )
 def test_an_item_that_cannot_be_a_row_is_named(

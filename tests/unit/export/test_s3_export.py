@@ -111,7 +111,18 @@ def test_a_file_that_is_not_the_one_of_the_manifest_is_refused(
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b'{"Item": 7', b"[]\n", b'{"Keys": {}, "NewImage": {}}\n', b"\xff\n"],
+    [
+        b"{",
+        b'{"Item": 7',
+        b"[]\n",
+        b'{"Keys": {}, "NewImage": {}}\n',
+        b"\xff\n",
+        b'{"Item": null}\n',
+        b'{"Item": {"pk": {"S": "a"}, "sk": {"S": "a"}, "kind": "agent"}}\n',
+        b'{"Item": {"pk": {"S": "a"}, "sk": {"S": "a"}, "ttl": {"N": "soon"}}}\n',
+        b'{"Item": ' + b"[" * 100_000 + b"\n",
+    ],
+    ids=lambda content: content[:70].decode(errors="replace"),
 )
 def test_lines_that_are_no_items_are_named(tmp_path: Path, content: bytes) -> None:
     write_export(tmp_path, [content], files=1)
@@ -139,6 +150,27 @@ def change_summary(s3: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "..", "\0", "/"])
+def test_names_that_no_file_has_are_missing(s3: Path, name: str) -> None:
+    change_files(s3, 0, dataFileS3Key=f"AWSDynamoDB/{name}")
+    with pytest.raises(InvalidExport, match="1 are missing"):
+        S3Export.found_in(s3)
+
+
+@pytest.mark.parametrize("item", [{"id": {"S": "7"}}, {"pk": {"N": "7"}, "sk": {"S": "7"}}])
+def test_another_table_is_refused(tmp_path: Path, item: dict[str, Any]) -> None:
+    write_export(tmp_path, [line_of(item)])
+    with pytest.raises(InvalidExport, match="no pk and sk: the export is of another table"):
+        list(S3Export.found_in(tmp_path).items())
+
+
+@pytest.mark.parametrize("kind", [{"N": "5"}, {"NULL": True}, {"S": "☃"}])
+def test_items_of_others_in_the_table_are_left_out(tmp_path: Path, kind: dict[str, Any]) -> None:
+    theirs = {"pk": {"S": "theirs"}, "sk": {"S": "1"}, "kind": kind}
+    write_export(tmp_path / "s3", [line_of(theirs)])
+    assert set(export_from_s3(tmp_path / "s3", tmp_path / "out").rows.values()) == {0}
+
+
 def test_counts_that_differ_are_refused(s3: Path) -> None:
     change_summary(s3, itemCount=11)
     with pytest.raises(InvalidExport, match=r"names 10 items, and manifest-summary\.json 11"):
@@ -156,6 +188,9 @@ def test_counts_that_differ_are_refused(s3: Path) -> None:
         ({"outputFormat": "ION"}, "format ION"),
         ({"exportTime": "yesterday"}, "not those of an export"),
         ({"itemCount": "many"}, "not those of an export"),
+        ({"itemCount": float("inf")}, "not those of an export"),
+        ({"exportTime": "2026-11-22T10:00:00"}, "has no time zone"),
+        ({"exportTime": "9999-12-31T23:59:59-12:00"}, "not those of an export"),
     ],
 )
 def test_other_kinds_of_exports_are_refused(s3: Path, changes: dict[str, Any], said: str) -> None:
@@ -166,9 +201,10 @@ def test_other_kinds_of_exports_are_refused(s3: Path, changes: dict[str, Any], s
         S3Export.found_in(s3)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}"])
-def test_manifests_that_are_none(s3: Path, content: str) -> None:
-    (export_of(s3) / "manifest-summary.json").write_text(content)
+@pytest.mark.parametrize("name", ["summary", "files"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}", "[" * 100_000])
+def test_manifests_that_are_none(s3: Path, name: str, content: str) -> None:
+    (export_of(s3) / f"manifest-{name}.json").write_text(content)
     with pytest.raises(InvalidExport):
         S3Export.found_in(s3)
 
