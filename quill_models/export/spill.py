@@ -38,7 +38,7 @@ _RANKS = {table.name: str(rank) for rank, table in enumerate(TABLES)}
 _UPDATED_AT = {table.name: table.place("updated_at") for table in TABLES}
 # A place is the rank of the table, a time or as many spaces, and the identity.
 _TABLE_AND_DAY, _DAY, _IDENTITY = slice(0, 11), slice(1, 11), slice(28, None)
-# What is given back at once, and so the rows of a row group.
+# What is given back at once.
 _BATCH_ROWS, _BATCH_BYTES = 1_000, 1024 * 1024
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +31,9 @@ Write = Callable[[Path, StarTable, Iterable[list[Row]]], None]
 
 # Of each column so much is in memory, for a page and for the values of its dictionary.
 _PAGE_BYTES = 64 * 1024
+# A row group, of which readers take a column at a time. While it is compressed it takes some four
+# times its size in memory: of usual rows there are some ten thousands, of long documents few.
+_GROUP_ROWS, _GROUP_BYTES = 65_536, 4 * 1024 * 1024
 
 
 class Format(StrEnum):
@@ -93,7 +96,7 @@ def _write_jsonl(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> 
 
 
 def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
-    """One row group for each batch, compressed with Snappy, which every reader knows."""
+    """Large row groups, compressed with Snappy, which every reader knows."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -111,14 +114,30 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
             use_dictionary=[each.name for each in table.columns if each.type is Type.TEXT],  # pyright: ignore[reportArgumentType]
             write_statistics=[each.name for each in table.columns if each.type != Type.DOCUMENT],  # pyright: ignore[reportArgumentType]
         ) as parquet:
-            for batch in batches:
-                arrays = [
-                    _array(values, field.type)
-                    for values, field in zip(zip(*batch, strict=True), schema, strict=True)
-                ]
-                parquet.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            for group in _groups(batches, schema):
+                parquet.write_table(group)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _groups(batches: Iterable[list[Row]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Batches put together, each in Arrow's form, which takes less memory than Python's."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        arrays = [
+            _array(values, field.type)
+            for values, field in zip(zip(*batch, strict=True), schema, strict=True)
+        ]
+        group.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        rows, size = rows + len(batch), size + group[-1].nbytes
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield pa.Table.from_batches(group)
+            group, rows, size = [], 0, 0
+    if group:
+        yield pa.Table.from_batches(group)
 
 
 def _arrow_type(column_type: Type) -> pa.DataType:

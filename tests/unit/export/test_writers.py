@@ -6,12 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quill_models.errors import ExportFailed
-from quill_models.export import TABLES, Format
+from quill_models.export import TABLES, Format, writers
 from quill_models.export.columns import Row
 from quill_models.export.writers import writer
 from quill_models.models import QuillModel
@@ -102,6 +103,21 @@ def test_batches_follow_each_other(file_format: Format, tmp_path: Path) -> None:
     path = tmp_path / f"x.{file_format}"
     writer(file_format)(path, table, iter([rows[:2], rows[2:3], rows[3:]]))
     assert READERS["pyarrow"](path, table) == [expected(model) for model in models]
+
+
+@pytest.mark.parametrize(
+    ("most", "groups"), [({"_GROUP_ROWS": 3}, [3, 2]), ({"_GROUP_BYTES": 1}, [2, 1, 2]), ({}, [5])]
+)
+def test_batches_make_row_groups_bounded_by_rows_and_by_bytes(
+    most: dict[str, int], groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in most.items():
+        monkeypatch.setattr(writers, name, value)
+    rows = rows_of([stored(metric(value=number)) for number in range(5)])
+    path = tmp_path / "x.parquet"
+    writer(Format.PARQUET)(path, TABLE_OF["metric"], iter([rows[:2], rows[2:3], rows[3:]]))
+    found = pq.ParquetFile(path).metadata
+    assert [found.row_group(at).num_rows for at in range(found.num_row_groups)] == groups
 
 
 def test_every_kind_has_an_example() -> None:
