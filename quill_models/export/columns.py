@@ -163,7 +163,7 @@ class StarTable:
         try:
             for name, stored_as, take, is_whole in self._steps:
                 stored = item.get(name)
-                value = None if stored is None else stored.get(stored_as)
+                value: Any = None if stored is None else stored.get(stored_as)
                 if value is not None:
                     if take is not None:
                         value = take(value)

@@ -23,6 +23,7 @@ from typing import Any
 
 from quill_models.errors import ExportFailed
 from quill_models.export.columns import StarTable
+from quill_models.export.manifest import parsed
 from quill_models.export.writers import Format
 from quill_models.file_lock import exclusive
 
@@ -35,6 +36,8 @@ _EMPTY = "empty"
 _OUR_NAME = re.compile(
     rf"(?P<name>[a-z_]+|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(?:{'|'.join(Format)})"
 )
+
+_TABLE, _STAGED = re.compile("[a-z_]+"), re.compile(re.escape(_STAGING) + "[0-9a-f]+")
 
 
 def file_of(table: StarTable, day: str, file_format: Format) -> str:
@@ -68,14 +71,14 @@ class Folder:
         """
         path = self._path / MANIFEST
         try:
-            manifest: dict[str, Any] = json.loads(path.read_bytes())
+            return parsed(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ExportFailed(
-                f"{path} is no manifest of an export ({error}). Delete it and export everything."
+                f"{path} is no manifest of an export ({error}). Take another folder; or delete it "
+                "and export everything."
             ) from error
-        return manifest
 
     def files(self, table: StarTable) -> dict[str, str]:
         """The files of a table that are there, with their days; others are none of ours."""
@@ -127,9 +130,14 @@ class Folder:
         """
         path = self._path / _JOURNAL
         try:
-            journal = json.loads(path.read_bytes())
+            journal = _journal(path.read_bytes())
         except FileNotFoundError:
             return
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ExportFailed(
+                f"{path}, which says how to finish an export, is none ({error}). Delete it and "
+                "export everything."
+            ) from error
         staged = self._path / journal["staging"] / "files"
 
         def put(file: str) -> None:
@@ -186,6 +194,22 @@ def opened(path: Path) -> Iterator[Folder]:
             yield folder
         finally:
             folder.clear()
+
+
+def _journal(text: bytes) -> dict[str, Any]:
+    """A journal, which names nothing outside of its folder.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is none.
+    """
+    journal: dict[str, Any] = json.loads(text)
+    for file in [*journal["files"], *journal["removed"]]:
+        table, _, name = file.partition("/")
+        if _TABLE.fullmatch(table) is None or _OUR_NAME.fullmatch(name) is None:
+            raise ValueError(f"{file!r} is no file of an export")
+    if _STAGED.fullmatch(journal["staging"]) is None:
+        raise ValueError(f"{journal['staging']!r} is no folder of an export")
+    return journal
 
 
 def _write_for_good(path: Path, document: dict[str, Any]) -> None:

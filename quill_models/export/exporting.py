@@ -175,6 +175,10 @@ class _Export:
         """The kinds of its items."""
         return self._tables.keys()
 
+    @property
+    def _is_of_everything(self) -> bool:
+        return self._days is None and len(self._tables) == len(TABLES)
+
     def run(self, source_of: Callable[[Folder], Source]) -> Exported:
         """Read, write, and put in place."""
         started = time_text(self._clock())
@@ -211,7 +215,7 @@ class _Export:
 
     def _check(self, folder: Folder, before: dict[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""
-        if self._days is None and len(self._tables) == len(TABLES):
+        if self._is_of_everything:
             return
         if before is None:
             if any(folder.files(table) for table in TABLES):
@@ -236,9 +240,10 @@ class _Export:
         removed: list[str] = []
         for table in TABLES:
             there = folder.files(table)
+            # A manifest of another version is not understood, and only replaced as a whole.
             stay = [
                 file
-                for file in files_in(before, table)
+                for file in files_in(None if self._is_of_everything else before, table)
                 if file.file in there and not self._replaces(table, file.day)
             ]
             if table.kind in self._tables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -11,7 +12,7 @@ from quill_models.export.columns import SCHEMA_VERSION, TABLES, StarTable
 from quill_models.export.sources import Days
 from quill_models.export.writers import Format
 
-__all__ = ["File", "files_in", "manifest_of"]
+__all__ = ["File", "files_in", "manifest_of", "parsed"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,31 @@ class File:
     exported_at: str
 
 
+def parsed(text: bytes) -> dict[str, Any]:
+    """A manifest as it was written, by whatever version.
+
+    Raises:
+        ValueError: it is none.
+    """
+    manifest: dict[str, Any] = json.loads(text)
+    try:
+        _understood(manifest)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{error!r}") from error
+    return manifest
+
+
+def _understood(manifest: dict[str, Any]) -> None:
+    version, _, sources = (manifest[each] for each in ("schema_version", "format", "sources"))
+    if not isinstance(sources, list):
+        raise TypeError("its sources are no list")
+    if version == SCHEMA_VERSION:
+        for table in TABLES:
+            files_in(manifest, table)
+
+
 def files_in(manifest: Mapping[str, Any] | None, table: StarTable) -> list[File]:
-    """The files of a table that a manifest names."""
+    """The files of a table that a manifest of this schema version names."""
     tables = {} if manifest is None else manifest["tables"]
     return [File(**each) for each in tables.get(table.name, {}).get("files", ())]
 

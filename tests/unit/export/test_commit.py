@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from quill_models.errors import ExportFailed
 from quill_models.export.commit import opened
 from quill_models.models import QuillModel
-from tests.unit.examples import NOON, metric
+from tests.unit.examples import NOON, agent, metric
 
 from .folders import contents, exported, files_in
 from .test_exporting import DAY, everything
@@ -93,3 +94,29 @@ def test_nothing_is_left_beside_the_export(tmp_path: Path) -> None:
     exported(tmp_path / "s3", tmp_path / "out", everything())
     assert not [file for file in files_in(tmp_path / "out") if file.startswith(".")]
     assert [path.name for path in (tmp_path / "out").glob(".*")] == [".export-lock"]
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"staging": ".export-staging-1", "files": [], "removed": ["../theirs"]}',
+        '{"staging": ".export-staging-1", "files": ["../theirs"], "removed": []}',
+        '{"staging": ".export-staging-1", "files": [], "removed": ["fact_metric/../../theirs"]}',
+        '{"staging": "..", "files": ["fact_metric/empty.csv"], "removed": []}',
+        '{"staging": ".export-staging-1", "files": [7], "removed": []}',
+    ],
+)
+def test_a_journal_that_is_none_touches_nothing(journal: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exported(tmp_path / "s3", out, [agent()])
+    (tmp_path / "theirs").write_text("")
+    (out / ".export-journal.json").write_text(journal)
+    before = contents(tmp_path)
+    with pytest.raises(ExportFailed, match=r"is none (?s:.*)Delete it and export everything"):
+        exported(tmp_path / "s3", out, [])
+    assert contents(tmp_path).items() >= before.items()
+    (out / ".export-journal.json").unlink()
+    exported(tmp_path / "s3", out, [])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from .folders import contents, exported, files_in, manifest
 from .readers import ALL_READERS, FORMATS, TABLE_OF, expected, rows_in
 
 DAY = timedelta(days=1)
+OURS = '{"format": "parquet", "schema_version": 1, "sources": [], "tables": %s}'
 HOLDER = """
 import pathlib, sys
 from quill_models.export.commit import opened
@@ -163,9 +165,45 @@ def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         exported(tmp_path / "s3", out, [], format="csv", kinds=["metric"])
     exported(tmp_path / "s3", out, everything())
     assert {Path(file).suffix for file in files_in(out)} == {".parquet", ".json"}
-    (out / "manifest.json").write_text("{")
+
+
+def test_everything_replaces_files_of_another_version(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exported(tmp_path / "s3", out, everything())
+    later = manifest(out)
+    later["schema_version"] += 1
+    later["tables"]["fact_metric"]["files"] = [{"name": "2031-05-17", "what": "nobody knows yet"}]
+    (out / "manifest.json").write_text(json.dumps(later))
+    with pytest.raises(ExportFailed, match="do not go together"):
+        exported(tmp_path / "s3", out, everything(), kinds=["metric"])
+    exported(tmp_path / "s3", out, everything())
+    assert manifest(out)["schema_version"] == later["schema_version"] - 1
+    assert len(rows_in(out, TABLE_OF["metric"])) == 2
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"name": "a web application", "icons": []}',
+        OURS % "5",
+        OURS % '{"dim_agent": 5}',
+        OURS % '{"dim_agent": {"files": [{}]}}',
+        '{"format": "parquet", "schema_version": 1, "sources": 5, "tables": {}}',
+    ],
+    ids=lambda theirs: theirs[:70],
+)
+@pytest.mark.parametrize("kinds", [None, ["metric"]])
+def test_a_manifest_that_is_not_ours_is_never_replaced(
+    theirs: str, kinds: list[str] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text(theirs)
     with pytest.raises(ExportFailed, match="no manifest of an export"):
-        exported(tmp_path / "s3", out, [])
+        exported(tmp_path / "s3", tmp_path / "out", [], kinds=kinds)
+    assert (tmp_path / "out" / "manifest.json").read_text() == theirs
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:
