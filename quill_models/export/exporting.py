@@ -37,6 +37,8 @@ __all__ = ["Exported", "export_files", "export_from_s3"]
 
 Tell = Callable[[Progress], object]
 
+_DAY = timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -103,7 +105,9 @@ def export_files(
         raise InvalidValue("segments and read_units are a scan's; with since there is none")
     days = None
     if since is not None:
-        days = Days(since, until or quill.table.clock().date() + timedelta(days=1))
+        today = quill.table.clock().date()
+        # The last day that a date can be has no day after it.
+        days = Days(since, until or min(today, date.max - _DAY) + _DAY)
     given = [sources] if isinstance(sources, str) else sources
     export = _Export(out, format, kinds, days, quill.table.clock)
 

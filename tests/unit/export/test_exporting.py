@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +233,12 @@ def test_days_that_are_none(tmp_path: Path) -> None:
         export_files(quill, tmp_path, since=today, until=today)
     with pytest.raises(InvalidValue, match="must be a date"):
         export_files(quill, tmp_path, since=NOON)
+    last = connect(
+        Settings(endpoint="http://127.0.0.1:9"),
+        clock=lambda: datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    )
+    with pytest.raises(InvalidValue, match="no day from 9999-12-31"):
+        export_files(last, tmp_path, since=date.max)
     assert list(tmp_path.iterdir()) == []
 
 
