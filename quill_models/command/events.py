@@ -56,7 +56,7 @@ def events(
     as_json: bool,
     watch: int | None,
 ) -> None:
-    """Show how many events are in which status, and the failed and the dead ones.
+    """Count the events by status, and show failed and dead ones.
 
     Due are those that a worker gets when it asks now: new ones, failed ones after their
     pause, and those whose worker's lease has ended. The others wait for that.
