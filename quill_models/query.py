@@ -135,6 +135,32 @@ class Query(Generic[M]):
                 return self._model.from_item(item)
         return None
 
+    def readable(
+        self, limit: int, at_most: int
+    ) -> tuple[list[M], list[tuple[RawItem, InvalidValue]]]:
+        """The first items that can be read, and those between them that cannot.
+
+        One request for each shard, and more where many have expired or cannot be read.
+
+        Args:
+            limit: how many that can be read.
+            at_most: it ends after so many that cannot be read.
+
+        Returns:
+            The models, and the others as DynamoDB has them, each with what is wrong with it.
+        """
+        items: list[M] = []
+        unreadable: list[tuple[RawItem, InvalidValue]] = []
+        with self._begun() as run:
+            for _, item in self._merged(run(self._places, None), run, limit=limit):
+                try:
+                    items.append(self._model.from_item(item))
+                except InvalidValue as error:
+                    unreadable.append((item, error))
+                if len(items) == limit or len(unreadable) == at_most:
+                    break
+        return items, unreadable
+
     def count(self) -> int:
         """How many there are now. As many requests and read units as reading them."""
 

@@ -127,7 +127,7 @@ def _of_configuration(error: Exception) -> QuillError | None:
     if isinstance(error, botocore.exceptions.InvalidRegionError):
         # What AWS_REGION says has been looked at by the settings.
         return ConfigurationError(
-            f"The region of the AWS profile cannot be one: {_said(error)}. Set AWS_REGION, or mend "
+            f"The region of the AWS profile cannot be one: {_said(error)} Set AWS_REGION, or mend "
             "the profile."
         )
     if isinstance(error, botocore.exceptions.ProfileNotFound):
@@ -138,12 +138,12 @@ def _of_configuration(error: Exception) -> QuillError | None:
         )
     if isinstance(error, _AWS_FILES):
         return ConfigurationError(
-            f"The AWS configuration is wrong: {_said(error)}. Mend the file, or name another one "
+            f"The AWS configuration is wrong: {_said(error)} Mend the file, or name another one "
             "by AWS_CONFIG_FILE or AWS_PROFILE."
         )
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDenied(
-            f"No usable AWS credentials were found: {_said(error)}. The standard AWS chain is "
+            f"No usable AWS credentials were found: {_said(error)} The standard AWS chain is "
             "asked (environment, profile, container or instance role); "
             "DATA_BACKEND=dynamodb-local needs none."
         )
@@ -163,27 +163,28 @@ def _of_connection(error: Exception, operation: str, settings: Settings) -> Quil
             else ""
         )
         return AnswerLost(
-            f"{where} took the request {operation} but its answer did not arrive: {_said(error)}. "
+            f"{where} took the request {operation} but its answer did not arrive: {_said(error)} "
             f"Whether it was done is not known; sending it again is safe.{never}"
         )
     return RequestRejected(f"{operation} at {where} failed: {_said(error)}", code="ClientError")
 
 
-def _said(error: Exception) -> str:
-    """A message of botocore's, to go on in a sentence."""
-    return str(error).rstrip(".")
+def _said(error: object) -> str:
+    """What somebody else's error says, as a sentence of its own after which another may follow."""
+    text = str(error).strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _no_tls(where: str, error: Exception, settings: Settings) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
-            f"The certificate of {where} is not trusted: {_said(error)}. Set AWS_CA_BUNDLE to a "
+            f"The certificate of {where} is not trusted: {_said(error)} Set AWS_CA_BUNDLE to a "
             "file with the certificate of its authority."
         )
     if settings.endpoint is None:
         return _unreachable(where, error, settings)
     return (
-        f"What answers at {where} speaks no TLS: {_said(error)}. If it speaks plain HTTP, as "
+        f"What answers at {where} speaks no TLS: {_said(error)} If it speaks plain HTTP, as "
         "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
     )
 
@@ -191,7 +192,7 @@ def _no_tls(where: str, error: Exception, settings: Settings) -> str:
 def _unreachable(where: str, error: Exception, settings: Settings) -> str:
     if settings.backend is Backend.AWS:
         return (
-            f"No answer from {where}: {_said(error)}. Check the region, the network and the VPC"
+            f"No answer from {where}: {_said(error)} Check the region, the network and the VPC"
             f"{' and DYNAMODB_ENDPOINT' if settings.endpoint else ''}."
         )
     return (
@@ -207,9 +208,11 @@ def _service_error(error: ClientError, operation: str, settings: Settings) -> Qu
     code = str(response.get("Error", {}).get("Code", "Unknown"))
     message = response.get("Error", {}).get("Message") or response.get("message") or code
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    check = ""
     if "<html" in message.lower():
         where = settings.endpoint or "AWS"
-        message = f"a web page with status {status}. Is it DynamoDB that answers at {where}?"
+        message = f"a web page with status {status}."
+        check = f" Is it DynamoDB that answers at {where}?"
     table = settings.table
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(response.get("Item"))
@@ -226,20 +229,22 @@ def _service_error(error: ClientError, operation: str, settings: Settings) -> Qu
             f"{settings.endpoint or 'AWS'}. Create it with: quill schema apply"
         )
     if code in _THROTTLED:
-        return Throttled(f"{operation} on {table!r} was throttled until its deadline: {message}")
+        return Throttled(
+            f"{operation} on {table!r} was throttled until its deadline: {_said(message)}{check}"
+        )
     if code in _DENIED:
-        return AccessDenied(f"{operation} on {table!r} is not allowed: {message}")
+        return AccessDenied(f"{operation} on {table!r} is not allowed: {_said(message)}{check}")
     if status >= 500 or (code.isdigit() and message.startswith("{")):
         # The latter is DynamoDB's refusal, cut off on its way.
         return AnswerLost(
-            f"{operation} on {table!r} failed in the server: {message.rstrip('.')}. "
+            f"{operation} on {table!r} failed in the server: {_said(message)} "
             f"Whether it was done is not known; sending it again is safe."
-            f"{_SLOW if _WAITED in message else ''}"
+            f"{check}{_SLOW if _WAITED in message else ''}"
         )
     if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
-        return other_schema(f"{operation} was refused: {message.rstrip('.')}", settings)
+        return other_schema(f"{operation} was refused: {_said(message)}", settings)
     return RequestRejected(
-        f"DynamoDB refused {operation} on {table!r}: {code}: {message}", code=code
+        f"DynamoDB refused {operation} on {table!r}: {code}: {_said(message)}{check}", code=code
     )
 
 
@@ -247,7 +252,7 @@ def other_schema(why: str, settings: Settings) -> SchemaMismatch:
     """The error for a table that is another one than the models declare."""
     return SchemaMismatch(
         f"The table {settings.table!r} at {settings.endpoint or 'AWS'} is not the one that the "
-        f"models declare: {why}. See what differs with: quill schema diff"
+        f"models declare: {_said(why)} See what differs with: quill schema diff"
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import nsmallest
 from itertools import takewhile
 from typing import Any
 
@@ -42,7 +43,7 @@ _source = click.option("--source", default=hubspot.SOURCE, show_default=True, he
     help="Count the processed ones, too. Reads them all, which takes long and costs read units "
     "where they are many.",
 )
-@limit_option(20, "How many dead ones to show at most.")
+@limit_option(20, "How many failed and how many dead ones to show at most.")
 @json_option
 @watch_option
 @click.pass_context
@@ -55,13 +56,14 @@ def events(
     as_json: bool,
     watch: int | None,
 ) -> None:
-    """Show how many events are in which status, and the dead ones.
+    """Count the events by status, and show failed and dead ones.
 
     Due are those that a worker gets when it asks now: new ones, failed ones after their
     pause, and those whose worker's lease has ended. The others wait for that.
 
     Counting reads what it counts. Processed events, usually the most by far, are counted
-    with --all only. Dead events are shown newest first. Times are UTC.
+    with --all only. Failed events, which are read to be counted, are shown in the order of
+    their next try, dead ones newest first. Times are UTC.
 
     \b
     Examples:
@@ -172,11 +174,13 @@ class _Count:
 
 @dataclass(frozen=True)
 class _Overview:
-    """How many events are in which status, and the dead ones."""
+    """How many events are in which status, and the failed and the dead ones."""
 
     at: datetime
     source: str
     counts: dict[EventStatus, _Count]
+    failed: Sequence[WebhookEvent]
+    more_failed: bool
     dead: Sequence[WebhookEvent]
     more: bool
     # When the pending event expires that has been due for longest, and whether that is soon.
@@ -187,10 +191,13 @@ class _Overview:
     def read(cls, quill: Quill, source: str, limit: int, *, with_processed: bool) -> _Overview:
         now = system_clock()
         listed = quill.webhook_events.list_by_status
+        failed = _Tally(listed(source, EventStatus.FAILED), now)
+        # One more than asked for tells whether there are more.
+        soonest = nsmallest(limit + 1, failed, key=_due_at)
         counts = {
             EventStatus.PENDING: _pending(quill, source, now),
             EventStatus.PROCESSING: _all_of(listed(source, EventStatus.PROCESSING), now),
-            EventStatus.FAILED: _all_of(listed(source, EventStatus.FAILED), now),
+            EventStatus.FAILED: failed.count,
             EventStatus.DEAD: _Count(listed(source, EventStatus.DEAD).count()),
         }
         if with_processed:
@@ -200,7 +207,17 @@ class _Overview:
         expires = None if first is None else first.ttl
         retention = quill.settings.webhook_retention
         urgent = bool(expires and retention and expires - now < _URGENT_SHARE * retention)
-        return cls(now, source, counts, page.items, page.cursor is not None, expires, urgent)
+        return cls(
+            now,
+            source,
+            counts,
+            soonest[:limit],
+            len(soonest) > limit,
+            page.items,
+            page.cursor is not None,
+            expires,
+            urgent,
+        )
 
     def document(self) -> dict[str, Any]:
         return {
@@ -213,6 +230,8 @@ class _Overview:
                 if count.due is not None
             },
             "expires_first": None if self.expires_first is None else time_text(self.expires_first),
+            "failed": [to_json(event) for event in self.failed],
+            "more_failed": self.more_failed,
             "dead": [to_json(event) for event in self.dead],
             "more": self.more,
         }
@@ -228,6 +247,8 @@ class _Overview:
                 title=f"the events of {self.source}",
             )
         ]
+        if not any(count.events for count in self.counts.values()):
+            parts.append(Text(self._none()))
         if self.is_urgent:
             parts.append(
                 Text(
@@ -236,6 +257,27 @@ class _Overview:
                     style="bold red",
                 )
             )
+        if self.failed:
+            parts.append(
+                table(
+                    ("event_key", "type", "object", "next try", "", "attempts", "last error"),
+                    [
+                        (
+                            event.event_key,
+                            event.event_type,
+                            _object_of(event),
+                            _due_at(event),
+                            age(_due_at(event), self.at) if _waits(event, self.at) else "due",
+                            event.attempts,
+                            shortened(event.last_error),
+                        )
+                        for event in self.failed
+                    ],
+                    title="failed, by their next try",
+                )
+            )
+        if self.more_failed:
+            parts.append(Text("There are more failed ones: give a higher --limit.", style="dim"))
         if self.dead:
             parts.append(
                 table(
@@ -244,7 +286,7 @@ class _Overview:
                         (
                             event.event_key,
                             event.event_type,
-                            " ".join(filter(None, (event.object_type, event.object_id))),
+                            _object_of(event),
                             event.occurred_at,
                             age(event.occurred_at, self.at),
                             event.attempts,
@@ -259,6 +301,14 @@ class _Overview:
             parts.append(Text("There are more dead ones: give a higher --limit.", style="dim"))
         return Group(*parts)
 
+    def _none(self) -> str:
+        if EventStatus.PROCESSED in self.counts:
+            return f"No events of {self.source!r}. --source names another one."
+        return (
+            f"No events of {self.source!r}, but for processed ones. --source names another source, "
+            "--all counts the processed ones, too."
+        )
+
 
 def _pending(quill: Quill, source: str, now: datetime) -> _Count:
     listed = quill.webhook_events.list_by_status
@@ -272,11 +322,41 @@ def _pending(quill: Quill, source: str, now: datetime) -> _Count:
     return _Count(total, sum(1 for _ in takewhile(lambda event: _waits(event, now), last_first)))
 
 
+class _Tally:
+    """Events as they come, counted: both counts in one reading, at the read units of counting."""
+
+    def __init__(self, found: Iterable[WebhookEvent], now: datetime) -> None:
+        self._found = found
+        self._now = now
+        self._events = 0
+        self._waiting = 0
+
+    def __iter__(self) -> Iterator[WebhookEvent]:
+        for event in self._found:
+            self._events += 1
+            self._waiting += _waits(event, self._now)
+            yield event
+
+    @property
+    def count(self) -> _Count:
+        """Of those that came so far."""
+        return _Count(self._events, self._waiting)
+
+
 def _all_of(found: Iterable[WebhookEvent], now: datetime) -> _Count:
-    """Both counts in one reading, which takes as many read units as counting."""
-    each = [_waits(event, now) for event in found]
-    return _Count(len(each), sum(each))
+    tally = _Tally(found, now)
+    for _ in tally:
+        pass
+    return tally.count
+
+
+def _due_at(event: WebhookEvent) -> datetime:
+    return event.due_at or event.received_at
 
 
 def _waits(event: WebhookEvent, now: datetime) -> bool:
-    return (event.due_at or event.received_at) > now
+    return _due_at(event) > now
+
+
+def _object_of(event: WebhookEvent) -> str:
+    return " ".join(filter(None, (event.object_type, event.object_id)))

@@ -166,7 +166,15 @@ def interactions(
             ]
         is_chosen = agent is not None or contact is not None or day is not None
         what = "interactions" if is_chosen else f"interactions in the last {_DAYS_SHOWN} days"
-        columns = ("interaction_id", "started_at", "agent_id", "contact_id", "channel", "subject")
+        columns = (
+            "interaction_id",
+            "started_at",
+            "agent_id",
+            "contact_id",
+            "channel",
+            "outcome",
+            "subject",
+        )
         _show(what, queries, columns, limit, as_json)
 
 
@@ -306,7 +314,8 @@ def webhook_events(
                 for each in statuses
             ]
         columns = ("event_type", "object_type", "object_id", "occurred_at", "status", "event_key")
-        _show("webhook events", queries, columns, limit, as_json)
+        what = f"{status or ''} webhook events of {source!r}".lstrip()
+        _show(what, queries, columns, limit, as_json, none="--source names another one.")
 
 
 def _show(
@@ -315,6 +324,8 @@ def _show(
     columns: Sequence[str],
     limit: int,
     as_json: bool,  # noqa: FBT001
+    *,
+    none: str = "",
 ) -> None:
     found: Iterator[QuillModel] = chain.from_iterable(queries)
     models = list(islice(found, limit + 1))
@@ -323,7 +334,7 @@ def _show(
         print_json({"items": [to_json(model) for model in models], "more": more})
         return
     if not models:
-        click.echo(f"No {what}.")
+        click.echo(f"No {what}. {none}".rstrip())
         return
     show_table(columns, [[getattr(model, column) for column in columns] for model in models])
     if more:

@@ -58,8 +58,8 @@ class EmbeddedServer:
 @contextmanager
 def embedded(
     *,
-    local_home: Path | None,
-    java_home: Path | None,
+    local_home: Path | None = None,
+    java_home: Path | None = None,
     in_memory: bool = True,
     folder: Path | None = None,
     report: Report | None = None,
@@ -70,8 +70,9 @@ def embedded(
     be it by SIGKILL: within about a second.
 
     Args:
-        local_home: `Settings.local_home`.
-        java_home: `Settings.java_home`.
+        local_home: `Settings.local_home`; without it one that was fetched before, or is now.
+        java_home: `Settings.java_home`; without it Java is looked for on the path, then in the
+            extra ``local``.
         in_memory: keep no data; else it is kept in ``data`` below the folder.
         folder: a folder for log and data, made if need be, that stays; by default a temporary one.
         report: told how a download of DynamoDB Local gets on, see `find_or_fetch`.

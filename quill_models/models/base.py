@@ -211,10 +211,7 @@ class QuillModel(Model):
         """Take over a stored item; called by PynamoDB, too."""
         stored_kind = attribute_values.get("kind", {}).get("S")
         if stored_kind != self.KIND:
-            raise InvalidValue(
-                f"the item {_place_of(attribute_values)} is of the kind {stored_kind!r}, not "
-                f"{self.KIND!r}"
-            )
+            raise InvalidValue(_other_kind(attribute_values, stored_kind, self.KIND))
         readers = self._prepared().readers
         values: dict[str, Any] = {}
         unknown: RawItem = {}
@@ -363,6 +360,17 @@ class QuillModel(Model):
     # The fields of the identity, and what else `repr` shows. Never a payload.
     IDENTITY: ClassVar[tuple[str, ...]] = ()
     SHOWN: ClassVar[tuple[str, ...]] = ()
+
+
+def _other_kind(item: RawItem, stored: str | None, wanted: str) -> str:
+    place = _place_of(item)
+    by = "this package" if stored is None else f"the repository of the kind {wanted!r}"
+    return (
+        f"the item {place} is of the kind {stored!r}, not {wanted!r}: it was not stored by {by}. "
+        "If the table belongs to something else, set QUILL_TABLE to another one. Else look at the "
+        "item, and store what it says through the repository, or delete it: "
+        f"quill.store.delete(Key({place}))"
+    )
 
 
 def _place_of(item: RawItem) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -87,7 +88,10 @@ class Start(Write[JobRun]):
             lease_expires_at=now + self._lease,
             attempt=after.attempt + 1 if after else 1,
             fencing_token=_fencing_token(now, after),
-            checkpoint=after.checkpoint if after else {},
+            # After a success it is the end of the work, from which there is nothing to go on.
+            checkpoint=after.checkpoint
+            if after and after.status is not JobStatus.SUCCEEDED
+            else {},
         )
         if after is not None:
             run.unknown = after.unknown
@@ -107,7 +111,9 @@ class Start(Write[JobRun]):
         if existing.status is JobStatus.RUNNING and existing.lease_expires_at > self._table.clock():
             raise AlreadyRunning(
                 f"The job {which} is running: attempt {existing.attempt} of {existing.owner}, "
-                f"whose lease ends at {_shown(existing.lease_expires_at)} unless renewed.",
+                f"whose lease ends at {_shown(existing.lease_expires_at)} unless renewed. "
+                "Wait until it is done. If its process is dead, the window is free when the lease "
+                f"ends, or at once with: {_cancelling(existing)}",
                 run=existing,
             )
         if existing.status is JobStatus.SUCCEEDED and not self._force:
@@ -116,6 +122,13 @@ class Start(Write[JobRun]):
                 "Give force=True to run it again.",
                 run=existing,
             )
+
+
+def _cancelling(run: JobRun) -> str:
+    """The command that ends it."""
+    names = (run.job_name, run.window)
+    dashes = ["--"] if any(name.startswith("-") for name in names) else []
+    return shlex.join(["quill", "jobs", "cancel", *dashes, *names])
 
 
 def _shown(instant: datetime | None) -> str:

@@ -19,13 +19,14 @@ from quill_models.error_text import message_of
 from quill_models.errors import InvalidValue, LeaseLost, PartialWriteError, QuillError
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.query import Query
-from quill_models.repositories.work_log import event_is_dead
+from quill_models.repositories.work_log import event_is_dead, event_is_unreadable
 from quill_models.table import TTL, Condition, Table, is_live, token_of
 from quill_models.writes import Write
 
 __all__ = [
     "LEASE",
     "Change",
+    "NoneReadable",
     "Replay",
     "check_lease",
     "claim",
@@ -43,8 +44,14 @@ _ERROR_CHARACTERS = 1000
 # again, and picks at random among more of them.
 _LOOKS = 4
 _WIDER = 4
+# A claim goes past so many events that cannot be read, and reads them anew each time.
+_UNREADABLE = 100
 
 _REPLAYABLE = frozenset({EventStatus.FAILED, EventStatus.DEAD})
+
+
+class NoneReadable(InvalidValue):
+    """All events that are due, a few, cannot be read: others that come in can be claimed."""
 
 
 class _Claim(Write["_Claim"]):
@@ -181,14 +188,24 @@ class Replay(Write[WebhookEvent]):
         return None
 
 
-def claim(table: Table, source: str, limit: int, lease: timedelta) -> list[WebhookEvent]:
-    """See `WebhookEvents.claim`."""
+def claim(
+    table: Table, source: str, limit: int, lease: timedelta, told: set[str]
+) -> list[WebhookEvent]:
+    """See `WebhookEvents.claim`.
+
+    Args:
+        table: where.
+        source: whose events.
+        limit: at most so many.
+        lease: how long they are held.
+        told: the keys of those of which the log knows that they cannot be read.
+    """
     if limit < 1:
         raise InvalidValue(f"limit must be 1 or more, not {limit}")
     check_lease(lease)
     held: list[WebhookEvent] = []
     try:
-        _claim_into(held, table, source, limit, lease)
+        _claim_into(held, table, lambda among: _due(table, source, among, told), limit, lease)
     except QuillError:
         # Those that are held count one attempt more already: better worked on than waited for.
         if not held:
@@ -197,13 +214,17 @@ def claim(table: Table, source: str, limit: int, lease: timedelta) -> list[Webho
 
 
 def _claim_into(
-    held: list[WebhookEvent], table: Table, source: str, limit: int, lease: timedelta
+    held: list[WebhookEvent],
+    table: Table,
+    due: Callable[[int], list[WebhookEvent]],
+    limit: int,
+    lease: timedelta,
 ) -> None:
     tried: set[str] = set()
     for look in range(_LOOKS):
         wanted = limit - len(held)
         among = (_WIDER * limit if look else limit) + len(tried)
-        found = [each for each in _due(table, source, among) if each.event_key not in tried]
+        found = [each for each in due(among) if each.event_key not in tried]
         if look:
             at = sorted(random.sample(range(len(found)), min(wanted, len(found))))
             found = [found[number] for number in at]
@@ -228,8 +249,12 @@ def _keep(claim: _Claim, held: list[WebhookEvent]) -> None:
         held.append(claim.event)
 
 
-def _due(table: Table, source: str, limit: int) -> list[WebhookEvent]:
-    """The events of a source that may be worked on, the longest due first."""
+def _due(table: Table, source: str, limit: int, told: set[str]) -> list[WebhookEvent]:
+    """The events of a source that may be worked on, the longest due first.
+
+    Raises:
+        InvalidValue: there are some, and none that can be read.
+    """
     due = Query(
         table,
         WebhookEvent,
@@ -237,14 +262,26 @@ def _due(table: Table, source: str, limit: int) -> list[WebhookEvent]:
         index="gsi2",
         between=key_schema.events_until(table.clock()),
     )
-    try:
-        return due.page(limit).items
-    except InvalidValue as unreadable:
-        # Left out, it would never be noticed.
-        raise InvalidValue(
-            f"No event of {source!r} can be claimed as long as one that is due cannot be read: "
-            f"{unreadable}"
-        ) from unreadable
+    found, unreadable = due.readable(limit, _UNREADABLE)
+    for item, _ in unreadable:
+        if item["pk"]["S"] not in told:
+            told.add(item["pk"]["S"])
+            event_is_unreadable(source, item)
+    if unreadable and not found:
+        # Left out without a word, they would never be noticed.
+        _, first = unreadable[0]
+        number = len(unreadable)
+        if number == _UNREADABLE:
+            raise InvalidValue(
+                f"No event of {source!r} can be claimed: the {number} that are longest due cannot "
+                f"be read. The first: {first}"
+            ) from first
+        are = "the only one that is" if number == 1 else f"all {number} that are"
+        raise NoneReadable(
+            f"No event of {source!r} can be claimed: {are} due cannot be read. "
+            f"{'It' if number == 1 else 'The first'}: {first}"
+        ) from first
+    return found
 
 
 def check_lease(lease: timedelta) -> None:

@@ -45,14 +45,15 @@ class JobRuns:
     ) -> Run:
         """Start a job for one window of work, as the only one. Use the `Run` in a ``with`` block.
 
-        One request where the window is new; two where it ran before.
+        A new attempt goes on from the checkpoint of the one before it; after a success it begins
+        with an empty one. One request where the window is new; two where it ran before.
 
         Args:
             job_name: the job.
             window: the ETL's own name for the slice of work, such as ``2026-11-22T10``; a fresh
                 unique one where none is given.
             lease: how long a holder that gives no sign of life keeps the window.
-            force: run it again although it has succeeded.
+            force: run it again, from the beginning, although it has succeeded.
 
         Raises:
             AlreadyRunning: another holder's lease has not ended.

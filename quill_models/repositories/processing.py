@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from quill_models.errors import LeaseLost, QuillError
 from quill_models.models import EventStatus, WebhookEvent
+from quill_models.repositories.event_queue import NoneReadable
 from quill_models.repositories.work_log import (
     event_done_before_error,
     event_lost,
@@ -94,7 +95,13 @@ class Worker:
         with self._renewing():
             while not stop.is_set():
                 sure_until = self._lease_from_now()
-                events = self._queue.claim(source, limit, self._lease)
+                try:
+                    events = self._queue.claim(source, limit, self._lease)
+                except NoneReadable:
+                    # The log has told of them. A worker that waits is there for those that come.
+                    if until_empty:
+                        raise
+                    events = []
                 if not events and until_empty:
                     return
                 self._handle_all(events, sure_until)

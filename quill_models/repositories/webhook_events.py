@@ -40,6 +40,8 @@ class WebhookEvents:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        # Of which the log knows already that they cannot be read.
+        self._told: set[str] = set()
 
     def record(self, event: WebhookEvent) -> WriteResult[WebhookEvent]:
         """Record an event, once. One request and one write unit per KB, and as many per index.
@@ -85,6 +87,10 @@ class WebhookEvents:
         each shard, which is all where nothing is due, and a transaction; a few more where several
         workers ask at the same moment.
 
+        One that cannot be read, written by hand or by a newer version, stays where it is: the log
+        tells of it once, at WARNING, and the others are taken. Past a hundred of those it does not
+        look.
+
         Args:
             source: whose events.
             limit: at most so many; fewer where fewer are due, or others were faster.
@@ -93,8 +99,11 @@ class WebhookEvents:
 
         Returns:
             The events, ``processing``, with ``attempts`` counted up.
+
+        Raises:
+            InvalidValue: some are due, and none that can be read; or a limit or lease of nothing.
         """
-        return queue.claim(self._table, source, limit, lease)
+        return queue.claim(self._table, source, limit, lease, self._told)
 
     def renew(self, event: WebhookEvent, lease: timedelta = queue.LEASE) -> WebhookEvent:
         """Hold an event for longer: ``lease`` from now. One request.
@@ -187,6 +196,8 @@ class WebhookEvents:
             The counts.
 
         Raises:
+            InvalidValue: nothing is left but events that cannot be read, with ``until_empty``;
+                or more of those than a claim goes past.
             QuillError: the table stopped answering. Events that were held come back to others.
         """
         queue.check_lease(lease)

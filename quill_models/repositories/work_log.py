@@ -13,10 +13,12 @@ import traceback
 from typing import Any
 
 from quill_models.models import JobRun, JobStatus, WebhookEvent
+from quill_models.raw_item import RawItem
 
 __all__ = [
     "event_done_before_error",
     "event_is_dead",
+    "event_is_unreadable",
     "event_lost",
     "event_not_renewed",
     "run_ended",
@@ -98,6 +100,17 @@ def event_is_dead(event: WebhookEvent) -> None:
         event.source,
         event.attempts,
         extra=_of_event(event),
+    )
+
+
+def event_is_unreadable(source: str, item: RawItem) -> None:
+    """At WARNING: no claim hands it out, until it is mended or deleted."""
+    key = item.get("event_key", {}).get("S") or item["pk"]["S"]
+    _events.warning(
+        "Event %r of %r cannot be read: claims leave it out",
+        key,
+        source,
+        extra={"quill_source": source, "quill_event_key": key},
     )
 
 

@@ -308,6 +308,10 @@ class TestLoadAndList:
             "chat-7003",
         ]
         assert day["items"][0]["duration_seconds"] == 330.5
+        lines = succeeded(run("list", "interactions", "--day", "2026-11-20")).splitlines()
+        assert "outcome" in lines[1]
+        assert "connected" in lines[3]
+        assert max(map(len, lines)) <= 120
         across = document(
             run("list", "metrics", "--name", "calls", "--bucket", "2026-11-20", "--json")
         )
@@ -325,7 +329,10 @@ class TestLoadAndList:
             ("interactions", "--agent", "ada"): "No interactions.",
             ("metrics", "--day", "2026-11-20"): "No metrics.",
             ("job-runs",): "No job runs.",
-            ("webhook-events",): "No webhook events.",
+            ("webhook-events",): "No webhook events of 'hubspot'. --source names another one.",
+            ("webhook-events", "--source", "desk", "--status", "dead"): (
+                "No dead webhook events of 'desk'. --source names another one."
+            ),
         }.items():
             assert succeeded(run("list", *arguments)) == f"{shown}\n"
 

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from quill_models import LeaseLost, Quill, WebhookEvent, connect
+from quill_models.command.events import _Overview
 from quill_models.command.overview import age
 from tests.local_dynamo import tables, test_command
-from tests.local_dynamo.support import MINUTE, SECOND, event
+from tests.local_dynamo.support import MINUTE, SECOND, event, on_the_wire
 from tests.local_dynamo.test_command import PROGRAM, UNREACHABLE, Run, document, failed, succeeded
 
 quill = tables.emptied
@@ -189,10 +190,21 @@ class TestEvents:
             "counts": {"pending": 0, "processing": 0, "failed": 0, "dead": 0},
             "due": {"pending": 0, "processing": 0, "failed": 0},
             "expires_first": None,
+            "failed": [],
+            "more_failed": False,
             "dead": [],
             "more": False,
         }
-        assert "pending" in succeeded(run("events", "--source", "[other]"))
+        for_people = succeeded(run("events", "--source", "[other]"))
+        assert "pending" in for_people
+        assert "No events of '[other]', but for processed ones. --source names" in for_people
+        for_people = succeeded(run("events", "--all"))
+        assert "No events of 'hubspot'. --source names another one." in for_people
+
+    def test_processed_ones_alone(self, quill: Quill, run: Run) -> None:
+        quill.webhook_events.complete(claim(quill, "done"))
+        assert "but for processed ones" in succeeded(run("events"))
+        assert "No events" not in succeeded(run("events", "--all"))
 
     def test_how_many_are_in_which_status(self, impatient: Quill, run: Run) -> None:
         events = impatient.webhook_events
@@ -213,10 +225,13 @@ class TestEvents:
         assert shown["due"] == {"pending": 2, "processing": 1, "failed": 0}
         (dead,) = shown["dead"]
         assert (dead["event_key"], dead["attempts"]) == ("dead", 2)
+        (later,) = shown["failed"]
+        assert (later["event_key"], later["attempts"]) == ("later", 1)
         assert document(run("events", "--all", "--json"))["counts"]["processed"] == 1
 
         for_people = succeeded(run("events"))
         assert "processed" not in for_people
+        assert "No events" not in for_people
         assert "KeyError: '[red]x[/]' \\x1b[2J" in for_people
         assert "contact 77" in for_people
         assert "\x1b" not in for_people
@@ -232,6 +247,38 @@ class TestEvents:
         assert "higher --limit" in for_people
         # Shortened in the table.
         assert for_people.count("x") < 300
+
+    def test_failed_ones_by_their_next_try(self, quill: Quill, run: Run) -> None:
+        # Those that occurred first are not those that come first.
+        tries = {"second": 10 * MINUTE, "third": 100 * MINUTE, "first": timedelta(0)}
+        held = [claim(quill, key) for key in tries]
+        for each in held:
+            why = f"boom {each.event_key}"
+            quill.webhook_events.fail(each, why, retry_in=tries[each.event_key])
+        shown = document(run("events", "--json"))
+        assert [each["event_key"] for each in shown["failed"]] == ["first", "second", "third"]
+        assert (shown["counts"]["failed"], shown["due"]["failed"]) == (3, 1)
+        assert shown["more_failed"] is False
+        lines = succeeded(run("events")).splitlines()
+        first, second, third = (line for line in lines if "boom" in line)
+        assert "│ due " in first
+        assert "│ in 9 min " in second
+        assert "│ in 1 h " in third
+
+        shown = document(run("events", "--limit", "2", "--json"))
+        assert [each["event_key"] for each in shown["failed"]] == ["first", "second"]
+        assert (shown["more_failed"], shown["more"]) == (True, False)
+        assert "more failed ones: give a higher" in succeeded(run("events", "--limit", "2"))
+
+    def test_failed_ones_cost_no_request(self, quill: Quill) -> None:
+        assert quill.webhook_events.claim("hubspot") == []
+        with on_the_wire(quill) as none:
+            _Overview.read(quill, "hubspot", 20, with_processed=False)
+        quill.webhook_events.fail(claim(quill, "a"), "boom", retry_in=MINUTE)
+        with on_the_wire(quill) as some:
+            overview = _Overview.read(quill, "hubspot", 20, with_processed=False)
+        assert [each.event_key for each in overview.failed] == ["a"]
+        assert some == none
 
     def test_replay(self, impatient: Quill, run: Run) -> None:
         for key in ("a", "b", "c"):

@@ -49,6 +49,13 @@ def claimed(quill: Quill, key: str = "1", **options: Any) -> WebhookEvent:
     return held
 
 
+def spoil(quill: Quill, key: str) -> None:
+    """Make of an event one that this version cannot read."""
+    item = stored(quill, event(key).key())
+    assert item is not None
+    store(quill, {**item, "status": {"S": "parked"}})
+
+
 class TestClaim:
     @pytest.mark.usefixtures("quill_clock")
     def test_the_oldest_first(self, quill: Quill) -> None:
@@ -152,17 +159,47 @@ class TestClaim:
         assert not isinstance(raised.value, PartialWriteError)
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_one_that_cannot_be_read_is_named_and_can_be_got_past(self, quill: Quill) -> None:
-        recorded(quill, 1, 2)
+    def test_one_that_cannot_be_read_is_told_of_and_got_past(
+        self, quill: Quill, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        recorded(quill, 1, 2, 3)
+        spoil(quill, "1")
         key = event("1").key()
+        assert keys(quill.webhook_events.claim("hubspot", limit=1)) == ["2"]
+        assert keys(quill.webhook_events.claim("hubspot", limit=5)) == ["3"]
+        # Once, and not with each claim.
+        (told,) = [each for each in caplog.records if each.name == "quill_models.events"]
+        assert told.levelname == "WARNING"
+        assert told.getMessage() == "Event '1' of 'hubspot' cannot be read: claims leave it out"
+        assert vars(told)["quill_event_key"] == "1"
+        # It is not forgotten when there is nothing else to do, and stays as it is.
+        with pytest.raises(InvalidValue, match="'hubspot' can be claimed: the only one") as raised:
+            quill.webhook_events.claim("hubspot")
+        assert f"quill.store.delete({key!r})" in str(raised.value)
         item = stored(quill, key)
         assert item is not None
-        store(quill, {**item, "status": {"S": "parked"}})
-        with pytest.raises(InvalidValue, match="'hubspot' can be claimed") as told:
+        assert item["status"] == {"S": "parked"}
+        store(quill, {**item, "status": {"S": "pending"}})
+        assert keys(quill.webhook_events.claim("hubspot")) == ["1"]
+
+    @pytest.mark.usefixtures("quill_clock")
+    def test_more_that_cannot_be_read_than_a_page_holds(self, quill: Quill) -> None:
+        recorded(quill, *range(60))
+        for number in range(59):
+            spoil(quill, str(number))
+        assert keys(quill.webhook_events.claim("hubspot", limit=1)) == ["59"]
+        with pytest.raises(InvalidValue, match="all 59 that are due"):
             quill.webhook_events.claim("hubspot")
-        assert f"quill.store.delete({key!r})" in str(told.value)
-        quill.store.delete(key)
-        assert keys(quill.webhook_events.claim("hubspot")) == ["2"]
+
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_hundred_that_cannot_be_read_are_not_got_past(self, quill: Quill) -> None:
+        recorded(quill, *range(101))
+        for number in range(100):
+            spoil(quill, str(number))
+        with pytest.raises(InvalidValue, match="the 100 that are longest due"):
+            quill.webhook_events.claim("hubspot")
+        quill.store.delete(event("0").key())
+        assert keys(quill.webhook_events.claim("hubspot")) == ["100"]
 
     @pytest.mark.parametrize("options", [{"limit": 0}, {"lease": timedelta(0)}], ids=str)
     @pytest.mark.usefixtures("quill_clock")

@@ -1,6 +1,7 @@
 """Job runs: one holder for each window, until its lease ends."""
 
 import os
+import shlex
 import threading
 import time
 from datetime import timedelta
@@ -121,8 +122,23 @@ class TestRefusals:
                     quill.job_runs.start("job", WINDOW, force=force)
                 assert raised.value.run == quill.job_runs.get("job", WINDOW)
                 assert "whose lease ends at 2031-05-17 12:05:00 UTC" in str(raised.value)
+                assert str(raised.value).endswith(f"quill jobs cancel job {WINDOW}")
             run_once(quill, window="another")
             run_once(quill, job="another")
+
+    @pytest.mark.parametrize(
+        ("window", "shown"), [("a b", "'a b'"), ("$HOME", "'$HOME'"), ("-1", "-- job -1")]
+    )
+    def test_already_running_says_how_to_end_it(
+        self, quill: Quill, window: str, shown: str
+    ) -> None:
+        quill.job_runs.start("job", window)
+        with pytest.raises(AlreadyRunning) as raised:
+            quill.job_runs.start("job", window)
+        assert str(raised.value).endswith(shown)
+        command = shlex.split(str(raised.value).rpartition("with: ")[2])
+        assert command[:3] == ["quill", "jobs", "cancel"]
+        assert [word for word in command[3:] if word != "--"] == ["job", window]
 
     @pytest.mark.usefixtures("quill_clock")
     def test_already_succeeded(self, quill: Quill) -> None:
@@ -189,8 +205,28 @@ class TestFailure:
             found = quill.job_runs.get("job", WINDOW)
             assert found is not None
             assert (found.status, found.error, found.finished_at) == ("running", None, None)
-        fail = quill.job_runs.start("job", WINDOW, force=True)
-        assert (fail.attempt, fail.checkpoint["page"]) == (3, 3)
+
+    @pytest.mark.usefixtures("quill_clock")
+    def test_what_succeeded_begins_again(self, quill: Quill) -> None:
+        with quill.job_runs.start("job", WINDOW) as run:
+            run.save_checkpoint({"page": 9})
+        with (
+            pytest.raises(BrokenError),
+            quill.job_runs.start("job", WINDOW, force=True) as run,
+        ):
+            assert (run.attempt, run.checkpoint) == (2, {})
+            run.save_checkpoint({"page": 3})
+            raise BrokenError
+        with quill.job_runs.start("job", WINDOW) as run:
+            assert (run.attempt, run.checkpoint) == (3, {"page": 3})
+        kept = [each.checkpoint for each in quill.job_runs.attempts("job", WINDOW)]
+        assert kept == [{"page": 9}, {"page": 3}, {"page": 3}]
+
+    def test_what_was_cancelled_goes_on_from_the_checkpoint(self, quill: Quill) -> None:
+        quill.job_runs.start("job", WINDOW).save_checkpoint({"page": 3})
+        quill.job_runs.cancel("job", WINDOW)
+        with quill.job_runs.start("job", WINDOW, force=True) as run:
+            assert run.checkpoint == {"page": 3}
 
     def test_a_checkpoint_that_cannot_be_stored(self, quill: Quill) -> None:
         with quill.job_runs.start("job", WINDOW) as run:

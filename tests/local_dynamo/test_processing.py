@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
-from quill_models.errors import AnswerLost
+from quill_models.errors import AnswerLost, InvalidValue
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, event
+from tests.local_dynamo.test_event_queue import spoil
 
 LONG_AGO = NOON - 3650 * DAY
 
@@ -98,6 +99,36 @@ class TestOutcomes:
         processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.completed, processed.lost) == (0, 1)
         assert of_status(quill, "processed") == 1
+
+    @pytest.mark.usefixtures("quill_clock")
+    def test_one_that_cannot_be_read_is_left_to_the_end(self, quill: Quill) -> None:
+        record(quill, 3)
+        spoil(quill, "0")
+        with pytest.raises(InvalidValue, match="cannot be read"):
+            quill.webhook_events.process("hubspot", lambda _: None, limit=1, until_empty=True)
+        assert of_status(quill, "processed") == 2
+
+    @pytest.mark.usefixtures("quill_clock")
+    def test_a_worker_that_waits_is_not_ended_by_it(self, quill: Quill) -> None:
+        record(quill, 1)
+        spoil(quill, "0")
+        stop = threading.Event()
+        looks = 0
+        claim = quill.webhook_events.claim
+
+        def looked(*arguments: Any) -> list[WebhookEvent]:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                quill.webhook_events.record(event("1", received_at=LONG_AGO))
+            return claim(*arguments)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(quill.webhook_events, "claim", looked)
+            processed = quill.webhook_events.process(
+                "hubspot", lambda _: stop.set(), poll=timedelta(milliseconds=1), stop=stop
+            )
+        assert (looks, processed.completed) == (2, 1)
 
     @pytest.mark.usefixtures("quill_clock")
     def test_an_error_that_cannot_say_what_it_is(self, quill: Quill) -> None:

@@ -252,7 +252,7 @@ class Runs(RuleBasedStateMachine):
             clock=clock,
             lease=lease,
             started_at=clock(),
-            checkpoint=before.checkpoint if before else {},
+            checkpoint=before.checkpoint if before and before.status != "succeeded" else {},
             run=run,
             run_id=found.run_id,
             fencing_token=found.fencing_token,

@@ -119,6 +119,37 @@ def test_whether_a_failing_server_did_it_is_not_known(reply: Answer) -> None:
     assert "sending it again is safe" in str(caught)
 
 
+@pytest.mark.parametrize("status", [403, 501])
+def test_a_web_page_is_named_as_one_and_doubted_last(status: int) -> None:
+    caught = str(failure(answer(b"<!DOCTYPE html><html>No.</html>", status)))
+    assert f": a web page with status {status}. " in f"{caught} "
+    assert caught.endswith(" Is it DynamoDB that answers at http://localhost:8000?")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("No", ": No. "),
+        ("No.", ": No. "),
+        ("Why?", ": Why? "),
+        ("No!", ": No! "),
+        (" No.\n", ": No. "),
+    ],
+)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "InternalServerError",
+        "ThrottlingException",
+        "AccessDeniedException",
+        "ValidationException",
+    ],
+)
+def test_what_the_service_says_is_a_sentence(code: str, said: str, shown: str) -> None:
+    status = 500 if code == "InternalServerError" else 400
+    assert shown in f"{failure(refusal(code, status, message=said))} "
+
+
 def test_a_local_server_that_is_overloaded_says_what_helps() -> None:
     told = answer(
         json.dumps(

@@ -134,7 +134,10 @@ def test_an_item_of_another_kind_is_refused(kind: str) -> None:
     for stored in kinds:
         with pytest.raises(InvalidValue, match=f"not '{kind}'") as caught:
             type(model).from_item({**model.to_item(1), "kind": stored})
-        assert model.key().pk in str(caught.value)
+        # And what to do with it.
+        assert f"quill.store.delete({model.key()!r})" in str(caught.value)
+        by = "the repository of" if "S" in stored else "this package"
+        assert f"was not stored by {by}" in str(caught.value)
     with pytest.raises(InvalidValue, match=f"not '{kind}'"):
         type(model).from_item({})
 

@@ -43,7 +43,7 @@ def files(quill: Quill, folder: Path) -> None:
 
 
 def servers() -> None:
-    with embedded(local_home=None, java_home=None) as server:
+    with embedded() as server:
         assert_type(server, EmbeddedServer)
         assert_type(server.endpoint, str)
     assert_type(LocalServer(8123).start(in_memory=True), ServerStatus)

@@ -108,7 +108,7 @@ class TestEmbedded:
         # A forked child inherits all pipes, and lives on.
         code = (
             "import sys, os, time, pathlib; from quill_models.local import embedded\n"
-            "with embedded(local_home=pathlib.Path(sys.argv[1]), java_home=None) as server:\n"
+            "with embedded(local_home=pathlib.Path(sys.argv[1])) as server:\n"
             "    child = os.fork() if sys.argv[2] == 'True' else -1\n"
             "    if child: print(server.pid, child, flush=True)\n"
             "    time.sleep(60)"
@@ -133,7 +133,7 @@ class TestEmbedded:
         code = (
             "import sys, os, pathlib; from quill_models.local import embedded\n"
             "from quill_models.local.probe import probe\n"
-            "with embedded(local_home=pathlib.Path(sys.argv[1]), java_home=None) as server:\n"
+            "with embedded(local_home=pathlib.Path(sys.argv[1])) as server:\n"
             "    child = os.fork()\n"
             "    if child: os.waitpid(child, 0); print(probe(server.port).name)\n"
         )

@@ -311,7 +311,7 @@ def test_without_psutil(monkeypatch: pytest.MonkeyPatch, port: int, tmp_path: Pa
             call()
     with (
         pytest.raises(LocalServerError, match=expected),
-        embedded(local_home=None, java_home=None),
+        embedded(),
     ):
         pytest.fail("it did not start")
 
