@@ -49,7 +49,8 @@ _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
 _AT_ONCE = 10_000
 _SHOWN = 10
-_WARM_UP = 5
+# So many items are read before it counts.
+_WARM_UP = 50_000
 _AGENT, _TIMES = "ada", "-times"
 _FIRST = datetime(2031, 5, 17, tzinfo=UTC)
 
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for to_parquet in (False, True) if chosen.to_parquet else (False,):
                     if not is_warm:
                         # Java compiles what it needs.
-                        _rounds(settings, [_CEILING], _WARM_UP, to_parquet=False)
+                        _rounds(settings, [_CEILING], 1 + _WARM_UP // size, to_parquet=False)
                         is_warm = True
                     runs = _rounds(settings, names, chosen.rounds, to_parquet=to_parquet)
                     if wrong := {name for name in runs if _items(runs[name]) != {size}}:
