@@ -32,8 +32,8 @@ Write = Callable[[Path, StarTable, Iterable[list[Row]]], None]
 # Of each column so much is in memory, for a page and for the values of its dictionary.
 _PAGE_BYTES = 64 * 1024
 # A row group, of which readers take a column at a time. While it is compressed it takes some four
-# times its size in memory: of usual rows there are some ten thousands, of long documents few.
-_GROUP_ROWS, _GROUP_BYTES = 65_536, 4 * 1024 * 1024
+# times its size in memory: of usual rows there are some thousands, of long documents few.
+_GROUP_ROWS, _GROUP_BYTES = 65_536, 2 * 1024 * 1024
 
 
 class Format(StrEnum):
