@@ -72,7 +72,7 @@ class _Kind(click.Choice[str]):
 )
 @click.option(
     "--segments",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, 32),
     default=DEFAULT_SEGMENTS,
     show_default=True,
     help="How many parts of the whole table are read at the same time.",

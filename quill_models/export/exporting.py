@@ -88,7 +88,7 @@ def export_files(
         until: the day after the last one; by default today is the last one.
         sources: of the webhook events, besides those that the folder knows; by default
             ``hubspot``. A scan finds them all.
-        segments: how many parts of the table a scan reads at the same time, from 1 to 64.
+        segments: how many parts of the table a scan reads at the same time, from 1 to 32.
         read_units: the most read units that a scan takes in a second; by default as many as come.
             A table in use is to keep some for its own work.
         report: hears how far the reading is.

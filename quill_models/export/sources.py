@@ -38,7 +38,7 @@ __all__ = ["DEFAULT_SEGMENTS", "Days", "Progress", "Source", "counted", "days_of
 
 # More read faster, as far as the table and this machine's cores go.
 DEFAULT_SEGMENTS = 4
-_MOST_SEGMENTS = 64
+_MOST_SEGMENTS = 32
 # Small pages: those of all segments are in memory, four and more at a time.
 _PAGE = 250
 _WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 3600.0

@@ -174,7 +174,7 @@ def test_a_scan_keeps_to_its_read_units(
     assert elapsed >= (10 - segments) * 1.5 / 20
 
 
-@pytest.mark.parametrize("options", [{"segments": 0}, {"segments": 65}, {"read_units": 0}])
+@pytest.mark.parametrize("options", [{"segments": 0}, {"segments": 33}, {"read_units": 0}])
 def test_a_scan_that_cannot_be_is_refused(
     quill: Quill, tmp_path: Path, options: dict[str, Any]
 ) -> None:
