@@ -49,8 +49,8 @@ _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
 _AT_ONCE = 10_000
 _SHOWN = 10
-# So many items are read before it counts.
-_WARM_UP = 50_000
+# So much is read before it counts: the smaller of both.
+_WARM_UP_RUNS, _WARM_UP_ITEMS = 5, 50_000
 _AGENT, _TIMES = "ada", "-times"
 _FIRST = datetime(2031, 5, 17, tzinfo=UTC)
 
@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for to_parquet in (False, True) if chosen.to_parquet else (False,):
                     if not is_warm:
                         # Java compiles what it needs.
-                        _rounds(settings, [_CEILING], 1 + _WARM_UP // size, to_parquet=False)
+                        warm_up = max(1, min(_WARM_UP_RUNS, _WARM_UP_ITEMS // size))
+                        _rounds(settings, [_CEILING], warm_up, to_parquet=False)
                         is_warm = True
                     runs = _rounds(settings, names, chosen.rounds, to_parquet=to_parquet)
                     if wrong := {name for name in runs if _items(runs[name]) != {size}}:
