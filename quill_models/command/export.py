@@ -148,6 +148,12 @@ def export(
         print_json(_document(done))
     else:
         _show(done)
+    if done.assumed_sources:
+        click.echo(
+            f"Webhook events of {', '.join(done.assumed_sources)} only: the folder knows no other "
+            "source. Name others once with --source, or export once without --since.",
+            err=True,
+        )
 
 
 def _document(done: Exported) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Exported:
         files: how many files it wrote.
         removed: how many files that are out of date it removed.
         manifest: what ``manifest.json`` says now, of all that is in the folder.
+        assumed_sources: whose webhook events were read because neither the folder nor the caller
+            named a source. Those of all others are missing.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Exported:
     files: int
     removed: int
     manifest: dict[str, Any]
+    assumed_sources: Collection[str] = ()
 
 
 def export_files(
@@ -108,7 +111,7 @@ def export_files(
         today = quill.table.clock().date()
         # The last day that a date can be has no day after it.
         days = Days(since, until or min(today, date.max - _DAY) + _DAY)
-    given = [sources] if isinstance(sources, str) else sources
+    given = {sources} if isinstance(sources, str) else set(sources)
     export = _Export(out, format, kinds, days, quill.table.clock)
 
     def source(folder: Folder) -> Source:
@@ -117,7 +120,8 @@ def export_files(
                 quill.table, export.kinds, report, segments=segments, read_units=read_units
             )
         known = {*given, *((folder.manifest or {}).get("sources", ()))} or {hubspot.SOURCE}
-        return days_of(quill, export.kinds, days, known, report)
+        found = days_of(quill, export.kinds, days, known, report)
+        return replace(found, is_guess=not given and not _has_events(folder.manifest))
 
     with Operation("export", quill.table) as begun:
         return begun.run(export.run, source)
@@ -215,7 +219,9 @@ class _Export:
             table.name: sum(file.rows for file in written.files[table.name])
             for table in self._tables.values()
         }
-        return Exported(self._out, rows, len(written.names), len(removed), manifest)
+        is_guess = source.is_guess and WebhookEvent.KIND in self._tables
+        assumed = source.sources if is_guess else ()
+        return Exported(self._out, rows, len(written.names), len(removed), manifest, assumed)
 
     def _check(self, folder: Folder, before: dict[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""
@@ -318,6 +324,11 @@ class _Written:
             path.unlink()
             return
         self.files[table.name].append(File(name, day, rows, path.stat().st_size, self._exported_at))
+
+
+def _has_events(manifest: dict[str, Any] | None) -> bool:
+    """Whether webhook events were exported before, even if there were none."""
+    return any(files_in(manifest, table) for table in TABLES if table.kind == WebhookEvent.KIND)
 
 
 def _tables_of(kinds: Iterable[str] | None) -> dict[str, StarTable]:

@@ -269,6 +269,21 @@ def test_sources_are_those_of_the_folder_and_those_given(quill: Quill, tmp_path:
 
 
 @pytest.mark.usefixtures("quill_clock")
+def test_a_guessed_source_is_told(quill: Quill, tmp_path: Path) -> None:
+    since = TODAY - ONE_DAY
+
+    def assumed(folder: str, **given: Any) -> list[str]:
+        return [*export_files(quill, tmp_path / folder, **given).assumed_sources]
+
+    assert assumed("named", since=since, sources=["phone"]) == []
+    assert assumed("others", since=since, kinds=["metric"]) == []
+    assert assumed("others", since=since) == ["hubspot"]
+    assert assumed("others", since=since) == []
+    assert assumed("all") == []
+    assert assumed("all", since=since) == []
+
+
+@pytest.mark.usefixtures("quill_clock")
 def test_events_that_move_while_they_are_read_are_there_once(
     quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

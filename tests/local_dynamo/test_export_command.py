@@ -64,6 +64,16 @@ def test_days_and_kinds(filled: Quill, run: Run, tmp_path: Path) -> None:
     assert TODAY in succeeded(run("export", "--out", "x", *days))
 
 
+def test_a_guessed_source_is_told(filled: Quill, program: Run) -> None:
+    day = ["--since", TODAY, "--until", "2031-05-18"]
+    first = program("export", "--out", "x", *day, "--json")
+    assert json.loads(first.stdout)["rows"]["fact_webhook_event"] == 3
+    assert "Webhook events of hubspot only" in first.stderr
+    assert "--source" in first.stderr
+    again = program("export", "--out", "x", *day)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
 def test_an_export_to_s3(run: Run, tmp_path: Path) -> None:
     # Nothing answers there: none is asked.
     nobody = {"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
