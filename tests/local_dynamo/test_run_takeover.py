@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from quill_models import AlreadyRunning, JobStatus, LeaseLost, Quill, Settings, connect
+from quill_models import AlreadyRunning, JobRun, JobStatus, LeaseLost, Quill, Settings, connect
 from quill_models.repositories.run import Run
 from tests.local_dynamo import tables
 from tests.local_dynamo.support import MINUTE, SECOND, botocore_of
@@ -200,9 +200,12 @@ def killed(quill: Quill, job: str) -> None:
 def succeed(quill: Quill, run: Run, meanwhile: Callable[[], object]) -> None:
     """Finish what the holder before left, and say who did."""
     mark = quill.job_runs.watermark(run.job_name, "crm")
-    page, reached = run.checkpoint.get("page", 0), mark.value or 0
+    first, _ = quill.job_runs.attempts(run.job_name, WINDOW)
+    left, reached = first.checkpoint.get("page", 0), mark.value or 0
     # The mark follows the checkpoint.
-    assert page - 1 <= reached <= page
+    assert left - 1 <= reached <= left
+    page = run.checkpoint.get("page", 0)
+    assert page == begun_from(first)
     with run:
         run.stats["by"] = "successor"
         run.stats["page"] = page
@@ -210,6 +213,12 @@ def succeed(quill: Quill, run: Run, meanwhile: Callable[[], object]) -> None:
         meanwhile()
         assert mark.advance(FAR // 2, run=run)
         run.save_checkpoint({"page": page + 2})
+
+
+def begun_from(first: JobRun) -> int:
+    """Where the attempt after this one begins: a forced one after a success at the beginning."""
+    page: int = first.checkpoint.get("page", 0)
+    return 0 if first.status is JobStatus.SUCCEEDED else page
 
 
 def check(quill: Quill, run: Run, holder: Holder) -> None:
@@ -224,8 +233,8 @@ def check(quill: Quill, run: Run, holder: Holder) -> None:
         assert second.started_at >= first.lease_expires_at
     assert first.fencing_token < second.fencing_token
     assert (second.run_id, second.attempt, second.status) == (run.run_id, 2, JobStatus.SUCCEEDED)
-    assert second.checkpoint == {"page": page + 2}
-    assert second.stats == {"by": "successor", "page": page}
+    assert second.checkpoint == {"page": begun_from(first) + 2}
+    assert second.stats == {"by": "successor", "page": begun_from(first)}
     assert second == quill.job_runs.get(run.job_name, WINDOW)
     assert second == quill.job_runs.last_success(run.job_name)
     assert quill.job_runs.watermark(run.job_name, "crm").value == FAR // 2
