@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 # A slow machine is no failure. So many examples keep the suite under five minutes on two cores.
-settings.register_profile("unit", deadline=None, print_blob=True, max_examples=40)
+settings.register_profile("unit", deadline=None, print_blob=True, max_examples=25)
 settings.load_profile("unit")
 
 # Reading the description of DynamoDB takes botocore longer than most tests; one for all clients.
