@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -19,16 +18,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
+from benchmarks.peak_memory import peak_memory
 from benchmarks.s3_export import lines_of_table, write_export
+from benchmarks.writes.bare_http import put_blindly
 from quill_models import Settings, connect
 from quill_models.export import Format, export_files, export_from_s3
 from quill_models.local import embedded
 
 MEGABYTE = 1024 * 1024
-_BATCH = 25
 _TOLERATED = 1.1
 
 
@@ -59,7 +58,7 @@ class Measured:
 def measured(way: str, items: int, call: str) -> Measured:
     """Run a call of this module in a process of its own."""
     code = f"from benchmarks import export; export.{call}"
-    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)  # noqa: S603 -- this module
     return Measured(way, items, **json.loads(done.stdout))
 
 
@@ -88,17 +87,6 @@ def _print_cost(export: Callable[[], object]) -> None:
     )
 
 
-def peak_memory() -> int:
-    """The most memory that this process had, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # What `getrusage` says on Linux may be the peak of the process that began this one.
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 def of_s3(items: int, file_format: str) -> Measured:
     """Of a made-up export to S3."""
     with scratch() as folder:
@@ -114,12 +102,7 @@ def of_table(endpoint: str, items: int, file_format: str) -> Measured:
         connect(Settings(endpoint=endpoint, table=f"export-{items}")) as quill,
     ):
         quill.schema.apply(stream=False)
-        lines = lines_of_table(items)
-        while batch := [json.loads(line)["Item"] for line in islice(lines, _BATCH)]:
-            requests = [{"PutRequest": {"Item": item}} for item in batch]
-            quill.schema.client.request(
-                "batch_write_item", RequestItems={quill.settings.table: requests}
-            )
+        put_blindly(quill.settings, (json.loads(line)["Item"] for line in lines_of_table(items)))
         call = (
             f"from_table({endpoint!r}, {quill.settings.table!r}, {str(folder)!r}, {file_format!r})"
         )

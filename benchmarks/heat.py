@@ -144,7 +144,7 @@ class Stream:
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
         # The same stream each time; nothing secret about it.
-        self._random = random.Random(20261123)  # noqa: S311
+        self._random = random.Random(20261123)  # noqa: S311 -- no secret
         self._objects = _popularity(workload.objects, workload.skew)
         self._agents = _popularity(workload.agents, workload.skew)
         self._number = 0

@@ -47,7 +47,7 @@ class Cost:
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 -- Python
 
 
 def _cpu_seconds(statement: str) -> float:

@@ -22,7 +22,6 @@ import argparse
 import cProfile
 import json
 import pstats
-import resource
 import secrets
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.peak_memory import peak_memory
 from benchmarks.reads.contenders import CONTENDERS
 from benchmarks.reads.files import ROWS_OF, exported, written
 from benchmarks.writes.bare_http import put_blindly
@@ -47,7 +47,6 @@ from quill_models.table import RawItem, Table
 
 _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
-_AT_ONCE = 10_000
 _SHOWN = 10
 # So much is read before it counts: the smaller of both.
 _WARM_UP_RUNS, _WARM_UP_ITEMS = 5, 50_000
@@ -149,7 +148,7 @@ def _one(name: str, endpoint: str, table: str, *, to_parquet: bool) -> dict[str,
         else:
             items = written(ROWS_OF[name](reading), Path(folder) / "out.parquet")
         seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    return {"items": items, "seconds": seconds, "cpu": cpu, "peak": _peak()}
+    return {"items": items, "seconds": seconds, "cpu": cpu, "peak": peak_memory()}
 
 
 def _profile(name: str, settings: Settings) -> None:
@@ -167,21 +166,12 @@ def _profile(name: str, settings: Settings) -> None:
         print(f"{own / items * 1e6:8.1f}  {calls / items:8.2f} calls  {where}")
 
 
-def _peak() -> int:
-    """The most memory that this process had, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # What getrusage says on Linux includes what the parent had when this process was forked.
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def _rounds(settings: Settings, names: Sequence[str], rounds: int, *, to_parquet: bool) -> Runs:
     runs: Runs = {name: [] for name in names}
     for number in range(rounds):
         at = number % len(names)
         for name in [*names[at:], *names[:at]]:
-            found = subprocess.run(  # noqa: S603
+            found = subprocess.run(  # noqa: S603 -- this module
                 [
                     *(sys.executable, "-m", "benchmarks.reads", "--run", name),
                     *("--endpoint", str(settings.endpoint), "--table", settings.table),
@@ -225,8 +215,7 @@ def _fill(settings: Settings, size: int, *, own_times: bool) -> None:
                 made[name] = {"S": made[name]["S"].replace("Z", "+0000")}
         return made
 
-    for start in range(0, size, _AT_ONCE):
-        put_blindly(settings, [item(n) for n in range(start, min(start + _AT_ONCE, size))])
+    put_blindly(settings, map(item, range(size)))
 
 
 def _report(size: int, runs: Runs, rounds: int, *, to_parquet: bool) -> None:

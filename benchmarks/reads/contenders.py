@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,6 @@ from typing import Any
 from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY, BareHttp
 from quill_models import Settings, connect
 from quill_models.key_schema import agent_collection, interactions_between
-from quill_models.page_limit import PageLimit
 
 __all__ = ["CONTENDERS", "Contender"]
 
@@ -76,8 +74,8 @@ def _pynamodb(settings: Settings, page_size: int | None = None) -> Read:
         UnicodeAttribute,
         UTCDateTimeAttribute,
     )
-    from pynamodb.indexes import AllProjection, GlobalSecondaryIndex  # noqa: PLC0415
-    from pynamodb.models import Model  # noqa: PLC0415
+    from pynamodb.indexes import AllProjection, GlobalSecondaryIndex  # noqa: PLC0415 -- as above
+    from pynamodb.models import Model  # noqa: PLC0415 -- as above
 
     class ByAgent(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
         class Meta:
@@ -129,8 +127,8 @@ def _pynamodb(settings: Settings, page_size: int | None = None) -> Read:
 
 
 def _boto3_resource(settings: Settings) -> Read:
-    import boto3  # noqa: PLC0415
-    from boto3.dynamodb.conditions import Key  # noqa: PLC0415
+    import boto3  # noqa: PLC0415 -- as above
+    from boto3.dynamodb.conditions import Key  # noqa: PLC0415 -- as above
 
     table = boto3.resource("dynamodb", **_options(settings)).Table(settings.table)
 
@@ -152,7 +150,7 @@ def _boto3_resource(settings: Settings) -> Read:
 
 
 def _boto3_client(settings: Settings) -> Read:
-    import boto3  # noqa: PLC0415
+    import boto3  # noqa: PLC0415 -- as above
 
     client = boto3.client("dynamodb", **_options(settings))
 
@@ -170,8 +168,8 @@ def _boto3_client(settings: Settings) -> Read:
 
 
 def _pydynantic(settings: Settings) -> Read:
-    import boto3  # noqa: PLC0415
-    from pydynantic import Entity, Table, key  # noqa: PLC0415
+    import boto3  # noqa: PLC0415 -- as above
+    from pydynantic import Entity, Table, key  # noqa: PLC0415 -- as above
 
     table = Table(
         name=settings.table,
@@ -209,23 +207,8 @@ def _bare_http(settings: Settings) -> Read:
     connection = BareHttp(settings)
 
     def read(agent: str) -> Iterator[Any]:
-        asked: dict[str, Any] = {
-            "TableName": settings.table,
-            "ExpressionAttributeValues": _values(agent),
-            **_CONDITION,
-        }
-        limit = PageLimit()
-        while True:
-            asked["Limit"] = limit.items
-            status, answer = connection.send("Query", json.dumps(asked).encode())
-            if status != 200:
-                raise RuntimeError(f"Query: {status} {answer[:200]!r}")
-            page = json.loads(answer)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return
-            limit.saw(page["ScannedCount"])
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        values = {"ExpressionAttributeValues": _values(agent)}
+        return connection.items("Query", {"TableName": settings.table, **values, **_CONDITION})
 
     return read
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from benchmarks.writes.meter import Meter
 from quill_models import Settings
+from quill_models.page_limit import PageLimit
 from quill_models.table import RawItem
 
 __all__ = ["ACCESS_KEY", "SECRET_KEY", "BareHttp", "batches", "put_blindly", "stored_items"]
@@ -23,7 +25,7 @@ SECRET_KEY = "fakeSecretAccessKey"  # noqa: S105
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 BATCH = 25
-_CONNECTIONS = 4
+_CONNECTIONS, _AT_ONCE = 4, 10_000
 
 
 class BareHttp:
@@ -50,6 +52,21 @@ class BareHttp:
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
+    def items(self, operation: str, asked: dict[str, Any]) -> Iterator[RawItem]:
+        """All items of a query or a scan, page by page."""
+        limit, asked = PageLimit(), dict(asked)
+        while True:
+            asked["Limit"] = limit.items
+            status, answer = self.send(operation, json.dumps(asked).encode())
+            if status != 200:
+                raise RuntimeError(f"{operation}: {status} {answer[:200]!r}")
+            page = json.loads(answer)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            limit.saw(page["ScannedCount"])
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -72,9 +89,14 @@ def check_blind(status: int, answer: bytes) -> None:
         raise RuntimeError(f"BatchWriteItem: {status} {answer[:200]!r}")
 
 
-def put_blindly(settings: Settings, items: Sequence[RawItem]) -> None:
-    """Store items, whatever is there, over a few connections."""
+def put_blindly(settings: Settings, items: Iterable[RawItem]) -> None:
+    """Store items, whatever is there, over a few connections. Holds some of them at a time."""
+    waiting = iter(items)
+    while some := list(islice(waiting, _AT_ONCE)):
+        _put_some(settings, some)
 
+
+def _put_some(settings: Settings, items: Sequence[RawItem]) -> None:
     def put(part: int) -> None:
         connection = BareHttp(settings)
         for batch in batches(items[part::_CONNECTIONS], BATCH):
@@ -88,14 +110,5 @@ def put_blindly(settings: Settings, items: Sequence[RawItem]) -> None:
 def stored_items(settings: Settings) -> Iterator[RawItem]:
     """Every item of the table, in DynamoDB's wire format."""
     connection = BareHttp(settings)
-    asked: dict[str, Any] = {"TableName": settings.table, "ConsistentRead": True}
-    while True:
-        status, answer = connection.send("Scan", json.dumps(asked).encode())
-        if status != 200:
-            raise RuntimeError(f"Scan: {status} {answer[:200]!r}")
-        page = json.loads(answer)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            break
-        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    yield from connection.items("Scan", {"TableName": settings.table, "ConsistentRead": True})
     connection.close()

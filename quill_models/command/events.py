@@ -258,45 +258,22 @@ class _Overview:
                 )
             )
         if self.failed:
-            parts.append(
-                table(
-                    ("event_key", "type", "object", "next try", "", "attempts", "last error"),
-                    [
-                        (
-                            event.event_key,
-                            event.event_type,
-                            _object_of(event),
-                            _due_at(event),
-                            age(_due_at(event), self.at) if _waits(event, self.at) else "due",
-                            event.attempts,
-                            shortened(event.last_error),
-                        )
-                        for event in self.failed
-                    ],
-                    title="failed, by their next try",
+            rows = [
+                (
+                    event,
+                    _due_at(event),
+                    age(_due_at(event), self.at) if _waits(event, self.at) else "due",
                 )
-            )
+                for event in self.failed
+            ]
+            parts.append(_listed("failed, by their next try", "next try", rows))
         if self.more_failed:
             parts.append(Text("There are more failed ones: give a higher --limit.", style="dim"))
         if self.dead:
-            parts.append(
-                table(
-                    ("event_key", "type", "object", "occurred", "", "attempts", "last error"),
-                    [
-                        (
-                            event.event_key,
-                            event.event_type,
-                            _object_of(event),
-                            event.occurred_at,
-                            age(event.occurred_at, self.at),
-                            event.attempts,
-                            shortened(event.last_error),
-                        )
-                        for event in self.dead
-                    ],
-                    title="dead, newest first",
-                )
-            )
+            rows = [
+                (event, event.occurred_at, age(event.occurred_at, self.at)) for event in self.dead
+            ]
+            parts.append(_listed("dead, newest first", "occurred", rows))
         if self.more:
             parts.append(Text("There are more dead ones: give a higher --limit.", style="dim"))
         return Group(*parts)
@@ -348,6 +325,28 @@ def _all_of(found: Iterable[WebhookEvent], now: datetime) -> _Count:
     for _ in tally:
         pass
     return tally.count
+
+
+def _listed(
+    title: str, when: str, rows: Iterable[tuple[WebhookEvent, datetime, str]]
+) -> RenderableType:
+    """Events that did not go well, each with an instant and how that is told."""
+    return table(
+        ("event_key", "type", "object", when, "", "attempts", "last error"),
+        [
+            (
+                event.event_key,
+                event.event_type,
+                _object_of(event),
+                instant,
+                told,
+                event.attempts,
+                shortened(event.last_error),
+            )
+            for event, instant, told in rows
+        ],
+        title=title,
+    )
 
 
 def _due_at(event: WebhookEvent) -> datetime:
