@@ -247,10 +247,14 @@ class Query(Generic[M]):
         """What fetches a partition's pages, one after the other."""
         condition = self._condition(partition)
         full = PageLimit()
-        # Of one partition as much as a request gives; of many shards less, as each holds a page.
-        of_many = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
         most = full.items
-        asked = min(limit, most) if limit else most if partitions == 1 else of_many
+        if limit is not None:
+            asked = min(limit, most)
+        elif partitions == 1:
+            asked = most
+        else:
+            # Of many shards less than a request gives, as each holds a page.
+            asked = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
 
         def request(start: RawItem | None) -> RawPage:
             nonlocal asked
