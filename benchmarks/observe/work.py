@@ -77,13 +77,13 @@ def _quill(mode: str) -> Quill:
         logger.propagate = False
     if mode not in {"otel", "otel-api"}:
         return connect(settings)
-    from quill_models.telemetry import OpenTelemetry  # noqa: PLC0415
+    from quill_models.telemetry import OpenTelemetry  # noqa: PLC0415 -- in its case only
 
     if mode == "otel-api":
         return connect(settings, telemetry=OpenTelemetry())
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 -- as above
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415 -- as above
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 -- as above
 
     return connect(
         settings,

@@ -48,7 +48,7 @@ def exported(settings: Settings, folder: Path) -> int:
 def written(rows: Iterator[Row], path: Path) -> int:
     """Write rows to a file; how many there were."""
     import pyarrow as pa  # noqa: PLC0415 -- its memory counts for those who write
-    from pyarrow import parquet  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415 -- as above
 
     schema = pa.schema(
         [
@@ -85,7 +85,7 @@ def _of_values(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
 
 
 def _of_wire_format(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
-    from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415
+    from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 -- of the extra bench
 
     value = TypeDeserializer().deserialize
     return _of_values({name: value(item[name]) for name in item} for item in items)

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,15 +20,15 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
-from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
+from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent
 from quill_models.errors import InvalidValue
 from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.support import HOUR, MINUTE, NOON, SECOND, event
 from tests.local_dynamo.test_run_states import fates, losing
+from tests.local_dynamo.two_clients import Clients, run_machine, two_clients
 
 pytestmark = pytest.mark.soak
 
@@ -81,7 +80,7 @@ def told(event: WebhookEvent) -> tuple[Any, ...]:
 
 
 class Events(RuleBasedStateMachine):
-    def __init__(self, connected: list[tuple[Quill, FrozenClock]]) -> None:
+    def __init__(self, connected: Clients) -> None:
         super().__init__()
         self.connected = connected
         for _, clock in connected:
@@ -271,25 +270,14 @@ class Events(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def connected(quill: Quill) -> Iterator[list[tuple[Quill, FrozenClock]]]:
-    clocks = FrozenClock(NOON), FrozenClock(NOON)
-    given = replace(quill.settings, max_attempts=MOST_ATTEMPTS)
-    with connect(given, clock=clocks[0]) as one, connect(given, clock=clocks[1]) as other:
-        yield [(one, clocks[0]), (other, clocks[1])]
+def connected(quill: Quill) -> Iterator[Clients]:
+    with two_clients(replace(quill.settings, max_attempts=MOST_ATTEMPTS)) as both:
+        yield both
 
 
-def test_events(connected: list[tuple[Quill, FrozenClock]], soak: bool) -> None:
+def test_events(connected: Clients, soak: bool) -> None:
     class Connected(Events):
         def __init__(self) -> None:
             super().__init__(connected)
 
-    run_state_machine_as_test(
-        Connected,
-        settings=settings(
-            max_examples=100 if soak else 4,
-            stateful_step_count=50 if soak else 20,
-            deadline=None,
-            # Each example asks the server for what takes its time.
-            suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
-        ),
-    )
+    run_machine(Connected, soak=soak)

@@ -15,7 +15,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,7 +22,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from quill_models import (
@@ -33,13 +31,13 @@ from quill_models import (
     JobStatus,
     LeaseLost,
     Quill,
-    connect,
 )
 from quill_models.errors import AnswerLost
 from quill_models.repositories.run import Run
 from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.support import HOUR, MINUTE, NOON, SECOND, botocore_of
+from tests.local_dynamo.two_clients import Clients, run_machine, two_clients
 
 pytestmark = pytest.mark.soak
 
@@ -156,7 +154,7 @@ def losing(quill: Quill, fate: str) -> Iterator[None]:
 
 
 class Runs(RuleBasedStateMachine):
-    def __init__(self, connected: list[tuple[Quill, FrozenClock]]) -> None:
+    def __init__(self, connected: Clients) -> None:
         super().__init__()
         self.connected = connected
         for _, clock in connected:
@@ -412,30 +410,17 @@ class Runs(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def connected(quill: Quill) -> Iterator[list[tuple[Quill, FrozenClock]]]:
-    clocks = FrozenClock(NOON), FrozenClock(NOON)
-    with (
-        connect(quill.settings, clock=clocks[0]) as one,
-        connect(quill.settings, clock=clocks[1]) as other,
-    ):
-        yield [(one, clocks[0]), (other, clocks[1])]
+def connected(quill: Quill) -> Iterator[Clients]:
+    with two_clients(quill.settings) as both:
+        yield both
 
 
-def test_runs(connected: list[tuple[Quill, FrozenClock]], soak: bool) -> None:
+def test_runs(connected: Clients, soak: bool) -> None:
     class Connected(Runs):
         def __init__(self) -> None:
             super().__init__(connected)
 
-    run_state_machine_as_test(
-        Connected,
-        settings=settings(
-            max_examples=100 if soak else 4,
-            stateful_step_count=50 if soak else 20,
-            deadline=None,
-            # Each example asks the server for what takes its time.
-            suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
-        ),
-    )
+    run_machine(Connected, soak=soak)
 
 
 def test_an_end_whose_answer_was_lost_is_an_end(quill: Quill) -> None:
