@@ -25,7 +25,8 @@ from itertools import accumulate, islice
 from typing import TypeVar
 
 from quill_models import hubspot
-from quill_models.item_size import size_of
+from quill_models.dynamodb.items import RawItem, size_of
+from quill_models.dynamodb.table import Table
 from quill_models.models import (
     INDEXES,
     Agent,
@@ -38,10 +39,9 @@ from quill_models.models import (
     QuillModel,
     WebhookEvent,
 )
-from quill_models.repositories.claims import put_claims
 from quill_models.repositories.event_queue import LEASE
+from quill_models.repositories.external_ids import put_claims
 from quill_models.settings import Settings
-from quill_models.table import RawItem, Table
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 
-from quill_models.keys import time_text
+from quill_models.dynamodb.items import RawItem
 from quill_models.models import Agent, Interaction, JobRun, Metric, QuillModel, WebhookEvent
-from quill_models.raw_item import RawItem
-from quill_models.repositories.claims import put_claims
+from quill_models.repositories.external_ids import put_claims
+from quill_models.values.keys import time_text
 
 __all__ = ["EXPORT_ID", "EXPORT_TIME", "line_of", "lines_of_table", "md5_of", "write_export"]
 

@@ -47,9 +47,9 @@ toc_object_entries_show_parents = "hide"
 autodoc_preserve_defaults = True
 # Named as what they are, and not as what they are made of.
 autodoc_type_aliases = {
-    "Clock": "quill_models.clock.Clock",
+    "Clock": "quill_models.values.clock.Clock",
     "Mark": "quill_models.repositories.watermark.Mark",
-    "Handler": "quill_models.repositories.processing.Handler",
+    "Handler": "quill_models.repositories.worker.Handler",
 }
 python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False

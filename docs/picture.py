@@ -19,7 +19,7 @@ from quill_models.models import (
     QuillModel,
     WebhookEvent,
 )
-from quill_models.repositories.claims import put_claims
+from quill_models.repositories.external_ids import put_claims
 
 PAGE = Path(__file__).parent / "explanation" / "data-model.md"
 BEGIN, END = "<!-- drawn by docs/picture.py -->\n", "<!-- end of the drawing -->\n"

@@ -8,11 +8,11 @@ from typing import Any
 
 import simplejson
 
-from quill_models.errors import InvalidPayload
-from quill_models.json_form import from_json
 from quill_models.models import Agent, Interaction, Metric, QuillModel
+from quill_models.models.json_form import from_json
 from quill_models.quill import Quill
-from quill_models.results import WriteResult
+from quill_models.values.errors import InvalidPayload
+from quill_models.writes.results import WriteResult
 
 __all__ = ["load", "read_models"]
 

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pytest
 
 if TYPE_CHECKING:
-    from quill_models.clock import Clock
     from quill_models.quill import Quill
     from quill_models.settings import Settings
     from quill_models.testing import Connect, FrozenClock
+    from quill_models.values.clock import Clock
 
 if sys.platform == "win32":
     import msvcrt
@@ -107,7 +107,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @contextmanager
 def _said_in_short() -> Iterator[None]:
     """Fail with the message alone: where in this package it was raised is of no use."""
-    from quill_models.errors import LocalServerError, QuillError  # noqa: PLC0415
+    from quill_models.values.errors import LocalServerError, QuillError  # noqa: PLC0415
 
     try:
         yield
@@ -161,8 +161,8 @@ def quill_settings(_quill_server: Quill) -> Iterator[Settings]:
     """
     import secrets  # noqa: PLC0415
 
-    from quill_models.errors import ServerUnreachable, TableNotFound  # noqa: PLC0415
     from quill_models.settings import Settings  # noqa: PLC0415
+    from quill_models.values.errors import ServerUnreachable, TableNotFound  # noqa: PLC0415
 
     endpoint = _quill_server.settings.endpoint
     settings = Settings(endpoint=endpoint, table=f"quill-test-{secrets.token_hex(8)}")
@@ -183,8 +183,8 @@ def quill_clock() -> FrozenClock:
 @pytest.fixture
 def _quill_first(quill_settings: Settings, request: pytest.FixtureRequest) -> Iterator[Quill]:
     """The connection that makes the test's table."""
-    from quill_models.clock import system_clock  # noqa: PLC0415
     from quill_models.quill import connect  # noqa: PLC0415
+    from quill_models.values.clock import system_clock  # noqa: PLC0415
 
     # Only a test that names the clock, itself or in a fixture of its own, has time stand still.
     frozen = "quill_clock" in request.fixturenames

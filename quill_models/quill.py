@@ -6,16 +6,15 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from quill_models.clock import Clock, system_clock
-from quill_models.current import enter, leave
-from quill_models.observation import Telemetry
+from quill_models.dynamodb.current_table import enter, leave
+from quill_models.dynamodb.table import Table
 from quill_models.settings import Settings
-from quill_models.table import Table
+from quill_models.telemetry.operations import Telemetry
+from quill_models.values.clock import Clock, system_clock
 
 if TYPE_CHECKING:
     # Each is loaded when it is first used: a function that records events and nothing else does
     # not wait for migrations to be imported.
-    from quill_models.datastore import DynamoDataStore
     from quill_models.migrations import Migrations
     from quill_models.repositories import (
         Agents,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         Transaction,
         WebhookEvents,
     )
+    from quill_models.repositories.datastore import DynamoDataStore
     from quill_models.schema import Schema
 
 __all__ = ["Quill", "connect"]
@@ -77,7 +77,7 @@ class Quill:
     @cached_property
     def store(self) -> DynamoDataStore:
         """Plain items under plain keys."""
-        from quill_models.datastore import DynamoDataStore
+        from quill_models.repositories.datastore import DynamoDataStore
 
         return DynamoDataStore(self._table)
 

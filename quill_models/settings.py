@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from quill_models.errors import ConfigurationError
+from quill_models.values.errors import ConfigurationError
 
 __all__ = ["Backend", "Settings"]
 

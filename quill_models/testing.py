@@ -10,10 +10,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from quill_models.clock import Clock, aware_utc
-from quill_models.errors import InvalidValue
 from quill_models.quill import Quill
 from quill_models.settings import Settings
+from quill_models.values.clock import Clock, aware_utc
+from quill_models.values.errors import InvalidValue
 
 __all__ = ["FROZEN_AT", "Connect", "FrozenClock"]
 

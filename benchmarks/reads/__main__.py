@@ -42,8 +42,9 @@ from benchmarks.writes.machine import Machine
 from benchmarks.writes.results import Spread, shown
 from benchmarks.writes.server import given_server, new_server
 from quill_models import Interaction, Settings, connect
-from quill_models.shards import DEFAULT_SHARDS
-from quill_models.table import RawItem, Table
+from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.shards import DEFAULT_SHARDS
+from quill_models.dynamodb.table import Table
 
 _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY, BareHttp
 from quill_models import Settings, connect
-from quill_models.key_schema import agent_collection, interactions_between
+from quill_models.models.key_schema import agent_collection, interactions_between
 
 __all__ = ["CONTENDERS", "Contender"]
 

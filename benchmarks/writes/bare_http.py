@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.writes.meter import Meter
 from quill_models import Settings
-from quill_models.page_limit import PageLimit
-from quill_models.table import RawItem
+from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.pages import PageLimit
 
 __all__ = ["ACCESS_KEY", "SECRET_KEY", "BareHttp", "batches", "put_blindly", "stored_items"]
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quill_models import Settings, WebhookEvent, hubspot
-from quill_models.shards import DEFAULT_SHARDS
-from quill_models.table import RawItem, Table
+from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.shards import DEFAULT_SHARDS
+from quill_models.dynamodb.table import Table
 
 __all__ = ["INPUTS", "Row", "Work", "item_of", "row_of", "work"]
 

@@ -15,9 +15,9 @@ from benchmarks.writes.meter import Meter
 from benchmarks.writes.server import OpenServer, Server
 from benchmarks.writes.units import index_units, table_units
 from quill_models import Settings, connect
-from quill_models.item_size import size_of
-from quill_models.key_schema import TABLE_SETTINGS
-from quill_models.table import RawItem, Table, key_of
+from quill_models.dynamodb.items import RawItem, key_of, size_of
+from quill_models.dynamodb.shards import TABLE_SETTINGS
+from quill_models.dynamodb.table import Table
 
 __all__ = ["Run", "WrongResultError", "run_all"]
 

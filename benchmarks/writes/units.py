@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from quill_models.item_size import size_of
+from quill_models.dynamodb.items import RawItem, size_of
 from quill_models.models import INDEXES
-from quill_models.table import RawItem
 
 __all__ = ["Units", "index_units", "table_units"]
 

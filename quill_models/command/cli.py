@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from quill_models import __version__
 from quill_models.command.completion import completion
 from quill_models.command.demo import demo
 from quill_models.command.doctor import doctor
@@ -24,7 +23,7 @@ __all__ = ["quill"]
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="quill")
+@click.version_option(package_name="quill-models", prog_name="quill")
 def quill() -> None:
     """The state layer of the Quill Agent Dashboard, on one DynamoDB table.
 

@@ -19,12 +19,12 @@ from quill_models import hubspot
 from quill_models.command.ingest import ingest_file
 from quill_models.command.load import load_file
 from quill_models.command.output import download_bar, json_option, print_json, show, table
-from quill_models.errors import ConfigurationError, QuillError
 from quill_models.local import embedded, find_or_fetch
 from quill_models.local.probe import Answer, probe
 from quill_models.models import INDEXES, EventStatus, QuillModel
 from quill_models.quill import Quill, connect
 from quill_models.settings import Backend, Settings
+from quill_models.values.errors import ConfigurationError, QuillError
 
 __all__ = ["demo"]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quill_models.command.output import json_option, print_json, show
-from quill_models.doctor import Finding, examine
+from quill_models.health.checks import Finding, examine
 from quill_models.quill import connect
 
 __all__ = ["doctor"]

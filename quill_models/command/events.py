@@ -14,16 +14,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from quill_models import hubspot
-from quill_models.clock import system_clock
 from quill_models.command.failures import Failed, fail, interruptible
 from quill_models.command.group import CommandGroup
 from quill_models.command.output import json_option, limit_option, print_json, table
 from quill_models.command.overview import age, alone, present, shortened, watch_option
-from quill_models.errors import InvalidValue, QuillError
-from quill_models.json_form import to_json
-from quill_models.keys import time_text
 from quill_models.models import EventStatus, WebhookEvent
+from quill_models.models.json_form import to_json
 from quill_models.quill import Quill, connect
+from quill_models.values.clock import system_clock
+from quill_models.values.errors import InvalidValue, QuillError
+from quill_models.values.keys import time_text
 
 __all__ = ["events"]
 

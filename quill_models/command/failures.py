@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from quill_models.command.output import print_json, show_error
-from quill_models.errors import InvalidPayload, QuillError
+from quill_models.values.errors import InvalidPayload, QuillError
 
 __all__ = ["FAILED", "INTERRUPTED", "Failed", "Interrupted", "fail", "interruptible"]
 

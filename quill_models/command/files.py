@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import click
 
-from quill_models.errors import InvalidPayload, PartialWriteError, QuillError
+from quill_models.values.errors import InvalidPayload, QuillError
+from quill_models.writes.results import PartialWriteError
 
 __all__ = ["files_argument", "go_through", "opened"]
 

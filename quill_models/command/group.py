@@ -9,7 +9,7 @@ import click
 
 from quill_models.command.failures import FAILED, Interrupted, fail
 from quill_models.command.output import show_error, wants_json
-from quill_models.errors import QuillError
+from quill_models.values.errors import QuillError
 
 __all__ = ["CommandGroup", "Root"]
 

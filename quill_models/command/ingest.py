@@ -11,9 +11,9 @@ from quill_models import hubspot as hubspot_source
 from quill_models.command.failures import fail, interruptible
 from quill_models.command.files import files_argument, go_through, opened
 from quill_models.command.group import CommandGroup
+from quill_models.command.ingestion import Ingested
+from quill_models.command.ingestion import ingest as ingest_events
 from quill_models.command.output import json_option, print_json, reading, show_table
-from quill_models.ingestion import Ingested
-from quill_models.ingestion import ingest as ingest_events
 from quill_models.quill import Quill, connect
 
 __all__ = ["ingest", "ingest_file"]

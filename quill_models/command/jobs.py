@@ -12,15 +12,15 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from quill_models.clock import system_clock
 from quill_models.command.failures import Failed
 from quill_models.command.group import CommandGroup
 from quill_models.command.output import json_option, limit_option, print_json, show, table
 from quill_models.command.overview import age, alone, present, shortened, watch_option
-from quill_models.json_form import to_json
-from quill_models.keys import time_text
 from quill_models.models import JobRun, JobStatus
+from quill_models.models.json_form import to_json
 from quill_models.quill import Quill, connect
+from quill_models.values.clock import system_clock
+from quill_models.values.keys import time_text
 
 __all__ = ["jobs"]
 

@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from quill_models import hubspot
-from quill_models.clock import aware_utc, system_clock
 from quill_models.command.group import CommandGroup
 from quill_models.command.output import json_option, limit_option, print_json, show_table
-from quill_models.errors import InvalidValue
-from quill_models.json_form import to_json
 from quill_models.models import AgentStatus, EventStatus, Grain, JobStatus, QuillModel
+from quill_models.models.json_form import to_json
 from quill_models.models.metric import check_bucket, check_scope
-from quill_models.query import Query
 from quill_models.quill import connect
+from quill_models.reads.query import Query
+from quill_models.values.clock import aware_utc, system_clock
+from quill_models.values.errors import InvalidValue
 
 __all__ = ["DAY", "list_items"]
 

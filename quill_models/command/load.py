@@ -14,7 +14,7 @@ from quill_models.command.output import json_option, print_json, reading, show_t
 from quill_models.loading import load as load_models
 from quill_models.loading import read_models
 from quill_models.quill import Quill, connect
-from quill_models.results import Outcome
+from quill_models.writes.results import Outcome
 
 __all__ = ["load", "load_file"]
 

@@ -12,18 +12,12 @@ from rich.progress import TextColumn
 
 from quill_models.command.failures import Failed, fail, interruptible
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import (
-    error_console,
-    json_option,
-    print_json,
-    show_table,
-    work_bar,
-)
-from quill_models.errors import MigrationMismatch
-from quill_models.keys import time_text
+from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
 from quill_models.migrations import Applied, Listener, Migration, Standing, State, write_new
 from quill_models.migrations import Progress as Filled
 from quill_models.quill import connect
+from quill_models.values.errors import MigrationMismatch
+from quill_models.values.keys import time_text
 
 __all__ = ["migrate"]
 

@@ -28,7 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from quill_models.local.sources import Report
+from quill_models.local.downloads import Report
 
 __all__ = [
     "VISIBLE",

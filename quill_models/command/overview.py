@@ -13,9 +13,9 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from quill_models.clock import system_clock
 from quill_models.command.output import console, print_json, show
 from quill_models.quill import Quill, connect
+from quill_models.values.clock import system_clock
 
 __all__ = ["View", "age", "alone", "present", "shortened", "watch_option"]
 

@@ -10,20 +10,14 @@ import click
 
 from quill_models.command.failures import fail, interruptible
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import (
-    console,
-    error_console,
-    json_option,
-    print_json,
-    show_table,
-)
-from quill_models.errors import QuillError
-from quill_models.infrastructure import FORMATS, ROLES, export_schema
+from quill_models.command.output import console, error_console, json_option, print_json, show_table
 from quill_models.migrations import State
 from quill_models.models import INDEXES
 from quill_models.quill import Quill, connect
 from quill_models.schema import SchemaDiff
 from quill_models.schema.apply import Report
+from quill_models.schema.infrastructure import FORMATS, ROLES, export_schema
+from quill_models.values.errors import QuillError
 
 __all__ = ["schema"]
 

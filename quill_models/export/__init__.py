@@ -5,10 +5,10 @@ are put in order on disk, written day by day into a folder beside the one that i
 its place whole. ``docs/reference/export-files.md`` says what the files hold.
 """
 
-from quill_models.export.columns import SCHEMA_VERSION, TABLES, Column, StarTable, Type
 from quill_models.export.exporting import Exported, export_files, export_from_s3
-from quill_models.export.sources import DEFAULT_SEGMENTS, Progress
+from quill_models.export.inputs import DEFAULT_SEGMENTS, Progress
 from quill_models.export.writers import Format
+from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Column, StarTable, Type
 
 __all__ = [
     "DEFAULT_SEGMENTS",

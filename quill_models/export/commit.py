@@ -17,15 +17,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from quill_models.errors import ExportFailed
-from quill_models.export.columns import StarTable
+from filelock import FileLock, Timeout
+
 from quill_models.export.manifest import parsed
 from quill_models.export.writers import Format
-from quill_models.file_lock import exclusive
+from quill_models.models.star_schema import StarTable
+from quill_models.values.errors import ExportFailed
 
 __all__ = ["Folder", "file_of", "opened"]
 
@@ -181,12 +181,15 @@ def opened(path: Path) -> Iterator[Folder]:
         OSError: the folder cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    with exclusive(path / _LOCK, wait=timedelta(0)) as held:
-        if not held:
-            raise ExportFailed(
-                f"Another process is exporting into {path}. Wait for it to end, or export into "
-                "another folder."
-            )
+    lock = FileLock(path / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ExportFailed(
+            f"Another process is exporting into {path}. Wait for it to end, or export into "
+            "another folder."
+        ) from None
+    try:
         folder = Folder(path)
         folder.finish()
         folder.begin()
@@ -194,6 +197,8 @@ def opened(path: Path) -> Iterator[Folder]:
             yield folder
         finally:
             folder.clear()
+    finally:
+        lock.release()
 
 
 def _journal(text: bytes) -> dict[str, Any]:

@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from quill_models import hubspot
-from quill_models.attributes import choice
-from quill_models.clock import Clock, system_clock
-from quill_models.errors import ExportFailed, InvalidValue, QuillError
-from quill_models.export.columns import SCHEMA_VERSION, TABLES, Row, StarTable
 from quill_models.export.commit import Folder, file_of, opened
-from quill_models.export.manifest import File, files_in, manifest_of
-from quill_models.export.s3_export import S3Export
-from quill_models.export.sources import (
+from quill_models.export.inputs import (
     DEFAULT_SEGMENTS,
     Days,
     Progress,
@@ -26,12 +20,18 @@ from quill_models.export.sources import (
     days_of,
     scan_of,
 )
+from quill_models.export.manifest import File, files_in, manifest_of
+from quill_models.export.s3_export import S3Export
 from quill_models.export.spill import Spill
 from quill_models.export.writers import Format, Write, writer
-from quill_models.keys import time_text
 from quill_models.models import WebhookEvent
-from quill_models.observation import Operation
+from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Row, StarTable
 from quill_models.quill import Quill
+from quill_models.telemetry.operations import Operation
+from quill_models.values.checks import choice
+from quill_models.values.clock import Clock, system_clock
+from quill_models.values.errors import ExportFailed, InvalidValue, QuillError
+from quill_models.values.keys import time_text
 
 __all__ = ["Exported", "export_files", "export_from_s3"]
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from quill_models.export.columns import SCHEMA_VERSION, TABLES, StarTable
-from quill_models.export.sources import Days
+from quill_models.export.inputs import Days
 from quill_models.export.writers import Format
+from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, StarTable
 
 __all__ = ["File", "files_in", "manifest_of", "parsed"]
 

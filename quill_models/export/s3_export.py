@@ -16,11 +16,10 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from quill_models.clock import aware_utc
-from quill_models.errors import InvalidExport
-from quill_models.keys import time_text
-from quill_models.raw_item import RawItem
-from quill_models.table import PK, SK, is_live
+from quill_models.dynamodb.items import PK, SK, RawItem, is_live
+from quill_models.values.clock import aware_utc
+from quill_models.values.errors import InvalidExport
+from quill_models.values.keys import time_text
 
 __all__ = ["S3Export"]
 

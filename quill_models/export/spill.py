@@ -15,9 +15,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from quill_models.export.columns import TABLES, Row, StarTable
-from quill_models.raw_item import RawItem
-from quill_models.table import key_of
+from quill_models.dynamodb.items import RawItem, key_of
+from quill_models.models.star_schema import TABLES, Row, StarTable
 
 __all__ = ["Spill", "identity_of"]
 

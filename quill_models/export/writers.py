@@ -11,14 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quill_models.errors import ExportFailed
-from quill_models.export.columns import (
-    DECIMAL_PLACES,
-    DECIMAL_PRECISION,
-    Row,
-    StarTable,
-    Type,
-)
+from quill_models.models.star_schema import DECIMAL_PLACES, DECIMAL_PRECISION, Row, StarTable, Type
+from quill_models.values.errors import ExportFailed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,10 +11,10 @@ from typing import Any
 
 import simplejson
 
-from quill_models.clock import aware_utc, system_clock
-from quill_models.errors import InvalidPayload, InvalidValue
 from quill_models.hubspot.event import shown, webhook_event
 from quill_models.models import WebhookEvent
+from quill_models.values.clock import aware_utc, system_clock
+from quill_models.values.errors import InvalidPayload, InvalidValue
 
 __all__ = ["parse", "read"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import simplejson
 
-from quill_models.digest import content_digest, identity_digest
-from quill_models.errors import InvalidPayload, InvalidValue
 from quill_models.models import WebhookEvent
+from quill_models.values.canonical import content_digest, identity_digest
+from quill_models.values.errors import InvalidPayload, InvalidValue
 
 __all__ = ["SOURCE", "shown", "webhook_event"]
 

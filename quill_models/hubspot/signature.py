@@ -11,8 +11,8 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 
-from quill_models.clock import aware_utc, system_clock
-from quill_models.errors import ConfigurationError, InvalidSignature
+from quill_models.values.clock import aware_utc, system_clock
+from quill_models.values.errors import ConfigurationError, InvalidSignature
 
 __all__ = ["MAX_AGE", "MAX_AHEAD", "verify_signature"]
 

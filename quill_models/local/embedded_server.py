@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from quill_models.errors import LocalServerError
 from quill_models.local.distribution import find_or_fetch
+from quill_models.local.downloads import Report
 from quill_models.local.java import find_java
 from quill_models.local.process import (
     JavaProcess,
@@ -25,7 +25,7 @@ from quill_models.local.process import (
     require_psutil,
     wait_until_ready,
 )
-from quill_models.local.sources import Report
+from quill_models.values.errors import LocalServerError
 
 __all__ = ["EmbeddedServer", "embedded", "on_a_free_port"]
 

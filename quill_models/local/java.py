@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from quill_models.errors import LocalServerError
+from quill_models.values.errors import LocalServerError
 
 __all__ = ["find_java"]
 

@@ -15,9 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from quill_models.errors import LocalServerError
 from quill_models.local.distribution import JAR, LIBRARIES
 from quill_models.local.probe import Answer, probe
+from quill_models.values.errors import LocalServerError
 
 __all__ = [
     "JavaProcess",

@@ -14,9 +14,8 @@ from typing import Final
 
 import platformdirs
 
-from quill_models.clock import system_clock
-from quill_models.errors import ConfigurationError, LocalServerError
 from quill_models.local.distribution import find_or_fetch
+from quill_models.local.downloads import Report
 from quill_models.local.java import find_java
 from quill_models.local.lock import locked
 from quill_models.local.probe import Answer, probe
@@ -29,7 +28,8 @@ from quill_models.local.process import (
     require_psutil,
     wait_until_ready,
 )
-from quill_models.local.sources import Report
+from quill_models.values.clock import system_clock
+from quill_models.values.errors import ConfigurationError, LocalServerError
 
 __all__ = ["LocalServer", "ServerState", "ServerStatus"]
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from quill_models.errors import LocalServerError
 from quill_models.local.distribution import find_or_fetch
 from quill_models.local.embedded_server import END_PATIENCE, START_LIMIT, on_a_free_port
 from quill_models.local.java import find_java
@@ -20,6 +19,7 @@ from quill_models.local.process import (
     require_psutil,
     wait_until_ready,
 )
+from quill_models.values.errors import LocalServerError
 
 __all__ = ["shared_server", "wait_until_ended"]
 

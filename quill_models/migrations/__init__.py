@@ -5,7 +5,7 @@ The migrations themselves are numbered modules in the folder ``migrations`` of t
 """
 
 from quill_models.migrations.backfill import Progress
-from quill_models.migrations.files import Migration, write_new
+from quill_models.migrations.catalog import Migration, write_new
 from quill_models.migrations.history import Applied
 from quill_models.migrations.migrator import Migrations, Standing, State
 from quill_models.migrations.step import Listener, Step

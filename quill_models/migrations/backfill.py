@@ -16,24 +16,24 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from quill_models.errors import InvalidValue, LeaseLost, QuillError
-from quill_models.migrations.place import Place, Segment
-from quill_models.observation import Threads
-from quill_models.pace import Pace
-from quill_models.raw_item import RawItem
-from quill_models.service_errors import ConditionFailed
-from quill_models.table import (
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import (
     CREATED_TOKEN,
     PK,
     SK,
     WRITE_TOKEN,
-    Condition,
-    Table,
+    RawItem,
     is_live,
     key_of,
     raw_key,
     token_of,
 )
+from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.service_errors import ConditionFailed
+from quill_models.dynamodb.table import Table
+from quill_models.migrations.place import Place, Segment
+from quill_models.telemetry.operations import Threads
+from quill_models.values.errors import InvalidValue, LeaseLost, QuillError
 
 __all__ = ["Backfill", "Change", "Progress"]
 

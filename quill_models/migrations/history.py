@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from quill_models import key_schema
-from quill_models.actions import TRANSACTION_ACTIONS, Action, Put, Refusal
-from quill_models.errors import TableNotFound
-from quill_models.keys import parse_time, time_text
-from quill_models.raw_item import RawItem
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import PK, SK, WRITE_TOKEN, RawItem, new_token, raw_key, token_of
+from quill_models.dynamodb.table import Table
+from quill_models.models import key_schema
 from quill_models.repositories import Run
-from quill_models.table import PK, SK, WRITE_TOKEN, Condition, Table, new_token, raw_key, token_of
-from quill_models.writes import Write, send
+from quill_models.values.errors import TableNotFound
+from quill_models.values.keys import parse_time, time_text
+from quill_models.writes.actions import TRANSACTION_ACTIONS, Action, Put, Refusal
+from quill_models.writes.driver import send
+from quill_models.writes.write import Write
 
 __all__ = ["Applied", "History"]
 

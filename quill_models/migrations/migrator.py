@@ -13,21 +13,16 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from quill_models.errors import (
-    AlreadyRunning,
-    InvalidValue,
-    LeaseLost,
-    MigrationFailed,
-    MigrationMismatch,
-)
-from quill_models.migrations.files import Migration, find
+from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.table import Table
+from quill_models.migrations.catalog import Migration, find
 from quill_models.migrations.history import Applied, History
 from quill_models.migrations.step import Listener, Step
 from quill_models.models import JobRun
-from quill_models.observed import observed
-from quill_models.pace import Pace
 from quill_models.repositories import JobRuns, Run
-from quill_models.table import Table
+from quill_models.repositories.job_attempts import AlreadyRunning
+from quill_models.telemetry.operations import observed
+from quill_models.values.errors import InvalidValue, LeaseLost, MigrationFailed, MigrationMismatch
 
 __all__ = ["Migrations", "Standing", "State"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from quill_models.raw_item import RawItem
+from quill_models.dynamodb.items import RawItem
 
 __all__ = ["Place", "Segment"]
 

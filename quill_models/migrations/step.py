@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from quill_models.errors import InvalidValue
+from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.table import Table
 from quill_models.migrations.backfill import Backfill, Change, Progress
 from quill_models.migrations.place import Place
-from quill_models.pace import Pace
 from quill_models.repositories import Run
-from quill_models.table import Table
+from quill_models.values.errors import InvalidValue
 
 __all__ = ["Listener", "Step"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from quill_models import key_schema
-from quill_models.attributes import Choice, Instant, Text, TextMap, optional
-from quill_models.errors import InvalidValue
-from quill_models.keys import Key
+from quill_models.models import key_schema
+from quill_models.models.attributes import Choice, Instant, Text, TextMap, optional
 from quill_models.models.base import QuillModel
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import Key
 
 __all__ = ["Agent", "AgentStatus"]
 

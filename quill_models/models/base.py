@@ -12,15 +12,16 @@ from pynamodb.constants import STRING
 from pynamodb.expressions.condition import Condition
 from pynamodb.models import BatchWrite, Model
 
-from quill_models.attributes import Expiry, Instant, Text, optional
-from quill_models.current import current_table, known_shards
-from quill_models.errors import InvalidValue
-from quill_models.keys import Key
-from quill_models.models.bridge import CurrentMeta, shared_connection
+from quill_models.dynamodb.current_table import current_table, known_shards
+from quill_models.dynamodb.items import RawItem, new_token
+from quill_models.dynamodb.table import Table
+from quill_models.models.attributes import Expiry, Instant, Text, optional
 from quill_models.models.indexes import ByParent, BySecond, ByStatus
 from quill_models.models.prepared import Prepared
+from quill_models.models.pynamodb_connection import CurrentMeta, shared_connection
 from quill_models.settings import Settings
-from quill_models.table import RawItem, Table, new_token
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import Key
 
 __all__ = ["QuillModel"]
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Self
 
-from quill_models import key_schema
-from quill_models.attributes import choice, exact_decimal
-from quill_models.clock import aware_utc
-from quill_models.errors import InvalidValue
-from quill_models.keys import Key, parse_time, time_text
+from quill_models.dynamodb.items import RawItem
+from quill_models.models import key_schema
 from quill_models.models.metric import Grain, Metric
-from quill_models.raw_item import RawItem
+from quill_models.values.checks import choice, exact_decimal
+from quill_models.values.clock import aware_utc
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import Key, parse_time, time_text
 
 __all__ = ["Increment"]
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from quill_models import key_schema
-from quill_models.attributes import Choice, Document, Instant, Number, Text, optional
-from quill_models.errors import InvalidValue
-from quill_models.keys import Key
+from quill_models.models import key_schema
+from quill_models.models.attributes import Choice, Document, Instant, Number, Text, optional
 from quill_models.models.base import QuillModel
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import Key
 
 __all__ = ["Channel", "Direction", "Interaction"]
 

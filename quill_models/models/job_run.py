@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from quill_models import key_schema
-from quill_models.attributes import Choice, Document, Instant, Text, Whole, optional
-from quill_models.keys import Key
+from quill_models.models import key_schema
+from quill_models.models.attributes import Choice, Document, Instant, Text, Whole, optional
 from quill_models.models.base import QuillModel
 from quill_models.settings import Settings
+from quill_models.values.keys import Key
 
 __all__ = ["JobRun", "JobStatus"]
 

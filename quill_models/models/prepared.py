@@ -10,7 +10,7 @@ from typing import Any, Self
 from pynamodb.attributes import Attribute
 from pynamodb.models import Model
 
-from quill_models.attributes import Text
+from quill_models.models.attributes import Text
 
 __all__ = ["Prepared"]
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from quill_models import key_schema
-from quill_models.attributes import Choice, Document, Instant, Text, Whole, canonical_json, optional
-from quill_models.digest import content_digest
-from quill_models.keys import Key, parse_time
+from quill_models.dynamodb.items import RawItem
+from quill_models.models import key_schema
+from quill_models.models.attributes import Choice, Document, Instant, Text, Whole, optional
 from quill_models.models.base import QuillModel
-from quill_models.raw_item import RawItem
 from quill_models.settings import Settings
+from quill_models.values.canonical import canonical_json, content_digest
+from quill_models.values.keys import Key, parse_time
 
 __all__ = ["EventStatus", "WebhookEvent"]
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from quill_models import key_schema
-from quill_models.attributes import choice
-from quill_models.chunk import Prefer
-from quill_models.errors import InvalidValue
-from quill_models.models import Agent, AgentStatus, Interaction
-from quill_models.observed import observed
-from quill_models.query import Query
-from quill_models.repositories.bulk import iter_many, list_many
-from quill_models.repositories.claims import from_claim
-from quill_models.repositories.deletes import DeleteWithClaims
-from quill_models.repositories.upserts import PutLatest
-from quill_models.results import WriteResult
-from quill_models.table import Condition, RawItem, Table
-from quill_models.writes import send
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.table import Table
+from quill_models.models import Agent, AgentStatus, Interaction, key_schema
+from quill_models.reads.query import Query
+from quill_models.repositories.external_ids import DeleteWithClaims, from_claim
+from quill_models.repositories.put_latest import PutLatest
+from quill_models.telemetry.operations import observed
+from quill_models.values.checks import choice
+from quill_models.values.errors import InvalidValue
+from quill_models.writes.bulk import iter_many, list_many
+from quill_models.writes.driver import Prefer, send
+from quill_models.writes.results import WriteResult
 
 __all__ = ["Agents"]
 

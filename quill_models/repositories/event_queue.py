@@ -12,16 +12,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from quill_models import key_schema
-from quill_models.actions import Action, Put, Refusal
-from quill_models.bulk_writes import send_many
-from quill_models.error_text import message_of
-from quill_models.errors import InvalidValue, LeaseLost, PartialWriteError, QuillError
-from quill_models.models import EventStatus, WebhookEvent
-from quill_models.query import Query
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import TTL, is_live, token_of
+from quill_models.dynamodb.table import Table
+from quill_models.models import EventStatus, WebhookEvent, key_schema
+from quill_models.reads.query import Query
 from quill_models.repositories.work_log import event_is_dead, event_is_unreadable
-from quill_models.table import TTL, Condition, Table, is_live, token_of
-from quill_models.writes import Write
+from quill_models.values.errors import InvalidValue, LeaseLost, QuillError, message_of
+from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.bulk import send_many
+from quill_models.writes.results import PartialWriteError
+from quill_models.writes.write import Write
 
 __all__ = [
     "LEASE",

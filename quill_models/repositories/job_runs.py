@@ -6,18 +6,17 @@ import secrets
 import time
 from datetime import datetime, timedelta
 
-from quill_models import key_schema
-from quill_models.attributes import choice
-from quill_models.errors import InvalidValue
-from quill_models.models import JobRun, JobStatus
-from quill_models.observed import observed
-from quill_models.query import Query
-from quill_models.repositories.attempts import Attempt, Cancel, Start
+from quill_models.dynamodb.table import Table
+from quill_models.models import JobRun, JobStatus, key_schema
+from quill_models.reads.query import Query
+from quill_models.repositories.job_attempts import Attempt, Cancel, Start
 from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
 from quill_models.repositories.work_log import run_ended, run_started
-from quill_models.table import Table
-from quill_models.writes import send
+from quill_models.telemetry.operations import observed
+from quill_models.values.checks import choice
+from quill_models.values.errors import InvalidValue
+from quill_models.writes.driver import send
 
 __all__ = ["JobRuns"]
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
-from quill_models import key_schema
-from quill_models.attributes import choice
-from quill_models.chunk import Prefer
-from quill_models.clock import utc_day
-from quill_models.models import Grain, Increment, Metric
-from quill_models.observed import observed
-from quill_models.query import Query
-from quill_models.repositories.bulk import iter_many, list_many
-from quill_models.repositories.increments import AddOnce
-from quill_models.repositories.upserts import PutLatest
-from quill_models.results import WriteResult
-from quill_models.table import Table
-from quill_models.writes import send
+from quill_models.dynamodb.table import Table
+from quill_models.models import Grain, Increment, Metric, key_schema
+from quill_models.reads.query import Query
+from quill_models.repositories.add_once import AddOnce
+from quill_models.repositories.put_latest import PutLatest
+from quill_models.telemetry.operations import observed
+from quill_models.values.checks import choice
+from quill_models.values.clock import utc_day
+from quill_models.writes.bulk import iter_many, list_many
+from quill_models.writes.driver import Prefer, send
+from quill_models.writes.results import WriteResult
 
 __all__ = ["Metrics"]
 

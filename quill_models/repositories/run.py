@@ -12,15 +12,15 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.actions import Check
-from quill_models.error_text import message_of
-from quill_models.errors import InvalidPayload, InvalidValue, LeaseLost
-from quill_models.item_size import check_size
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import RawItem, check_size, token_of
+from quill_models.dynamodb.service_errors import ConditionFailed
+from quill_models.dynamodb.table import Table
 from quill_models.models import JobRun, JobStatus
-from quill_models.observed import operation
 from quill_models.repositories.work_log import run_ended, run_lost, run_not_renewed
-from quill_models.service_errors import ConditionFailed
-from quill_models.table import Condition, RawItem, Table, token_of
+from quill_models.telemetry.operations import operation
+from quill_models.values.errors import InvalidPayload, InvalidValue, LeaseLost, message_of
+from quill_models.writes.actions import Check
 
 __all__ = ["Run"]
 

@@ -7,20 +7,26 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.actions import TRANSACTION_ACTIONS, Action, Add, check_action
-from quill_models.backoff import Backoff
-from quill_models.errors import InvalidValue, TransactionRefused
-from quill_models.keys import Key
+from quill_models.dynamodb.backoff import Backoff
+from quill_models.dynamodb.table import Table
 from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
-from quill_models.observed import operation
 from quill_models.repositories import event_queue
-from quill_models.repositories.facts import RecordEvent, RecordFact
-from quill_models.repositories.increments import AddOnce
-from quill_models.repositories.upserts import PutLatest
-from quill_models.results import Outcome, WriteResult
-from quill_models.table import Table
-from quill_models.transaction_plan import TransactionPlan
-from quill_models.writes import Write, contended
+from quill_models.repositories.add_once import AddOnce
+from quill_models.repositories.put_latest import PutLatest
+from quill_models.repositories.record_once import RecordEvent, RecordFact
+from quill_models.telemetry.operations import operation
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import Key
+from quill_models.writes.actions import (
+    TRANSACTION_ACTIONS,
+    Action,
+    Add,
+    TransactionPlan,
+    check_action,
+)
+from quill_models.writes.driver import contended
+from quill_models.writes.results import Outcome, TransactionRefused, WriteResult
+from quill_models.writes.write import Write
 
 __all__ = ["Transaction"]
 

@@ -7,17 +7,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from quill_models import key_schema
-from quill_models.actions import Action, Put, Refusal
-from quill_models.attribute_values import from_attribute_value
-from quill_models.attributes import exact_decimal
-from quill_models.clock import aware_utc
-from quill_models.errors import InvalidValue
-from quill_models.keys import Key, parse_time, time_text
-from quill_models.observed import operation
+from quill_models.dynamodb.attribute_values import from_attribute_value
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import RawItem, new_token, raw_key, token_of
+from quill_models.dynamodb.table import Table
+from quill_models.models import key_schema
 from quill_models.repositories.run import Run
-from quill_models.table import Condition, RawItem, Table, new_token, raw_key, token_of
-from quill_models.writes import Write, send
+from quill_models.telemetry.operations import operation
+from quill_models.values.checks import exact_decimal
+from quill_models.values.clock import aware_utc
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import Key, parse_time, time_text
+from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.driver import send
+from quill_models.writes.write import Write
 
 __all__ = ["Mark", "Watermark"]
 

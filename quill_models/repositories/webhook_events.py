@@ -6,24 +6,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
-from quill_models import key_schema
-from quill_models.attributes import choice
-from quill_models.chunk import Prefer
-from quill_models.models import EventStatus, WebhookEvent
-from quill_models.observed import observed
-from quill_models.query import Query
+from quill_models.dynamodb.table import Table
+from quill_models.models import EventStatus, WebhookEvent, key_schema
+from quill_models.reads.query import Query
 from quill_models.repositories import event_queue as queue
-from quill_models.repositories.bulk import iter_many, list_many
-from quill_models.repositories.facts import RecordEvent
-from quill_models.repositories.processing import (
-    Handler,
-    Processed,
-    Worker,
-    stopped_by_signal,
-)
-from quill_models.results import WriteResult
-from quill_models.table import Table
-from quill_models.writes import send
+from quill_models.repositories.record_once import RecordEvent
+from quill_models.repositories.worker import Handler, Processed, Worker, stopped_by_signal
+from quill_models.telemetry.operations import observed
+from quill_models.values.checks import choice
+from quill_models.writes.bulk import iter_many, list_many
+from quill_models.writes.driver import Prefer, send
+from quill_models.writes.results import WriteResult
 
 __all__ = ["WebhookEvents"]
 

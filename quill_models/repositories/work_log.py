@@ -12,8 +12,8 @@ import logging
 import traceback
 from typing import Any
 
+from quill_models.dynamodb.items import RawItem
 from quill_models.models import JobRun, JobStatus, WebhookEvent
-from quill_models.raw_item import RawItem
 
 __all__ = [
     "event_done_before_error",

@@ -8,17 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from quill_models.errors import (
+from quill_models.dynamodb.table import Table
+from quill_models.schema.declared import Declared
+from quill_models.schema.differences import Change, Difference, differences
+from quill_models.schema.live import Live, described, is_local, read_live
+from quill_models.values.errors import (
     LocalServerError,
     RequestRejected,
     SchemaMismatch,
     TableNotFound,
     Throttled,
 )
-from quill_models.schema.declared import Declared
-from quill_models.schema.differences import Change, Difference, differences
-from quill_models.schema.live import Live, described, is_local, read_live
-from quill_models.table import Table
 
 _log = logging.getLogger("quill_models.schema")
 

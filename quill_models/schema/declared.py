@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quill_models.dynamodb.items import TTL
 from quill_models.models import QuillModel
 from quill_models.settings import Settings
-from quill_models.table import TTL
 
 __all__ = ["Declared", "declared_table", "hash_first"]
 

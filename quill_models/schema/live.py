@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from quill_models.errors import RequestRejected, TableNotFound
+from quill_models.dynamodb.table import Table
 from quill_models.schema.declared import Declared, hash_first
-from quill_models.table import Table
+from quill_models.values.errors import RequestRejected, TableNotFound
 
 __all__ = ["Live", "described", "is_local", "read_live"]
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from quill_models.client import Client
-from quill_models.errors import TableNotFound
-from quill_models.observed import observed
+from quill_models.dynamodb.client import Client
+from quill_models.dynamodb.shards import DEFAULT_SHARDS
+from quill_models.dynamodb.table import Table
 from quill_models.schema.apply import Application, Report, until_gone
 from quill_models.schema.declared import Declared
 from quill_models.schema.differences import Difference, differences, no_table
 from quill_models.schema.live import described, read_live
-from quill_models.shards import DEFAULT_SHARDS
-from quill_models.table import Table
+from quill_models.telemetry.operations import observed
+from quill_models.values.errors import TableNotFound
 
 __all__ = ["Schema", "SchemaDiff"]
 

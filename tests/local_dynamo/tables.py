@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from quill_models import Quill, connect
+from quill_models.dynamodb.shards import DEFAULT_SHARDS, TABLE_SETTINGS
 from quill_models.errors import TableNotFound
-from quill_models.key_schema import TABLE_SETTINGS
-from quill_models.shards import DEFAULT_SHARDS
 
 MOST_IN_A_BATCH = 25
 # With more of them a new table is there sooner.

@@ -13,14 +13,7 @@ from typing import Any
 
 import pytest
 
-from quill_models import (
-    Agent,
-    Interaction,
-    JobRun,
-    Metric,
-    Quill,
-    WebhookEvent,
-)
+from quill_models import Agent, Interaction, JobRun, Metric, Quill, WebhookEvent
 from quill_models.models import QuillModel
 from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, botocore_of, on_the_wire
 

@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from quill_models import (
-    Agent,
-    Interaction,
-    Outcome,
-    PartialWriteError,
-    Quill,
-    Settings,
-    connect,
-)
-from quill_models.results import WriteResult
+from quill_models import Agent, Interaction, Outcome, PartialWriteError, Quill, Settings, connect
+from quill_models.writes.results import WriteResult
 from tests.local_dynamo.support import NOON, SECOND, botocore_of, interaction
 
 A_RESULT = WriteResult(Outcome.CREATED, interaction("another"))

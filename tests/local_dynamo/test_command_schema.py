@@ -193,7 +193,9 @@ class TestDoctor:
         assert "Run quill schema apply" in shown.stdout
 
     def test_a_clock_that_is_wrong(self, quill: Quill, monkeypatch: pytest.MonkeyPatch) -> None:
-        from quill_models import client, clock, doctor  # noqa: PLC0415
+        from quill_models.dynamodb import client  # noqa: PLC0415
+        from quill_models.health import checks as doctor  # noqa: PLC0415
+        from quill_models.values import clock  # noqa: PLC0415
 
         monkeypatch.setattr(
             client, "system_clock", lambda: clock.system_clock() + timedelta(minutes=7)
@@ -205,7 +207,7 @@ class TestDoctor:
         assert "NTP" in found.advice
 
     def test_it_writes_nothing(self, quill: Quill) -> None:
-        from quill_models.doctor import examine  # noqa: PLC0415
+        from quill_models.health.checks import examine  # noqa: PLC0415
         from tests.local_dynamo.support import on_the_wire  # noqa: PLC0415
 
         botocore_of(quill)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quill_models import DataStore, Key, Quill
-from quill_models.keys import compose, prefix
+from quill_models.values.keys import compose, prefix
 from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import HOUR, NOON, on_the_wire, store

@@ -11,7 +11,8 @@ import pytest
 
 from quill_models import Agent, JobRun, Metric, Quill, connect
 from quill_models.errors import ExportFailed, InvalidValue, TableNotFound
-from quill_models.export import TABLES, Progress, export_files, sources
+from quill_models.export import TABLES, Progress, export_files
+from quill_models.export import inputs as sources
 from quill_models.models import QuillModel
 from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables

@@ -12,7 +12,7 @@ import pytest
 
 from quill_models import Agent, Backend, Increment, Key, Metric, Quill, Settings, connect
 from quill_models.export import export_files
-from quill_models.infrastructure import export_schema
+from quill_models.schema.infrastructure import export_schema
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.support import NOON, botocore_of, event, interaction
 from tests.local_dynamo.test_schema_mend import delete_index

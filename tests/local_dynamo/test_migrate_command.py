@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quill_models import Metric, Quill, Settings
-from quill_models.key_schema import applied_migration
+from quill_models.models.key_schema import applied_migration
 from tests.local_dynamo import test_command
 from tests.local_dynamo.old_tables import old_item, old_table, store_all
 from tests.local_dynamo.support import NOON, on_a_terminal, on_the_wire, store, stored

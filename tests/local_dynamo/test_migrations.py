@@ -11,14 +11,10 @@ from typing import Any
 import pytest
 
 from quill_models import AlreadyRunning, JobStatus, LeaseLost, Metric, Quill, Settings, connect
-from quill_models.errors import (
-    InvalidMigrations,
-    InvalidValue,
-    MigrationFailed,
-    MigrationMismatch,
-)
-from quill_models.key_schema import TABLE_SETTINGS, applied_migration
+from quill_models.dynamodb.shards import TABLE_SETTINGS
+from quill_models.errors import InvalidMigrations, InvalidValue, MigrationFailed, MigrationMismatch
 from quill_models.migrations import Listener
+from quill_models.models.key_schema import applied_migration
 from tests.local_dynamo.old_tables import (
     ADDED,
     migrations_of,

@@ -11,15 +11,8 @@ from pynamodb.connection import Connection
 from pynamodb.exceptions import PutError, TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from quill_models import (
-    Agent,
-    Interaction,
-    Outcome,
-    Quill,
-    WebhookEvent,
-    connect,
-    current,
-)
+from quill_models import Agent, Interaction, Outcome, Quill, WebhookEvent, connect
+from quill_models.dynamodb import current_table as current
 from quill_models.errors import QuillError
 from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy

@@ -13,16 +13,7 @@ from datetime import UTC, datetime
 import pytest
 from freezegun import freeze_time
 
-from quill_models import (
-    Agent,
-    AlreadyRunning,
-    Key,
-    LeaseLost,
-    Quill,
-    Settings,
-    connect,
-    hubspot,
-)
+from quill_models import Agent, AlreadyRunning, Key, LeaseLost, Quill, Settings, connect, hubspot
 from quill_models.schema.live import described
 from quill_models.testing import Connect, FrozenClock
 from tests.local_dynamo.support import (

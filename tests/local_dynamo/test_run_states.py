@@ -24,14 +24,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from quill_models import (
-    AlreadyRunning,
-    AlreadySucceeded,
-    JobRun,
-    JobStatus,
-    LeaseLost,
-    Quill,
-)
+from quill_models import AlreadyRunning, AlreadySucceeded, JobRun, JobStatus, LeaseLost, Quill
 from quill_models.errors import AnswerLost
 from quill_models.repositories.run import Run
 from quill_models.testing import FrozenClock

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from quill_models import Agent, Interaction, JobRun, Metric, Settings, WebhookEvent
+from quill_models.dynamodb.table import Table
 from quill_models.models import INDEXES, QuillModel
-from quill_models.table import Table
 
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2031, 5, 17, tzinfo=UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from quill_models.observation import Call, Operation
-from quill_models.wire_log import Retry, WireRequest
+from quill_models.telemetry.operations import Call, Operation
+from quill_models.telemetry.records import Retry, WireRequest
 
 __all__ = ["Listener"]
 

@@ -16,7 +16,7 @@ from quill_models.errors import (
     RequestRejected,
     TransactionRefused,
 )
-from quill_models.results import Outcome, WriteResult
+from quill_models.writes.results import Outcome, WriteResult
 
 from .examples import agent, job_run
 
@@ -34,12 +34,8 @@ NAMED = (
 
 
 def test_every_public_error_is_listed() -> None:
-    defined = {
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and value.__module__ == errors.__name__
-    }
-    assert defined == set(errors.__all__)
+    for name, kind in PUBLIC.items():
+        assert (kind.__module__, kind.__qualname__) == ("quill_models.errors", name)
     assert errors.__all__ == sorted(errors.__all__)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,64 +17,20 @@ import quill_models
 ROOT = Path(quill_models.__file__).parent
 PACKAGE = "quill_models"
 
-# From the bottom up. A layer imports from layers before its own, and within itself.
+# A folder imports from the lines above its own, and from itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    (
-        "errors",
-        "digest",
-        "error_text",
-        "file_lock",
-        "page_limit",
-        "raw_item",
-        "results",
-        "wire_log",
-    ),
-    ("clock", "pace"),
-    ("settings",),
-    ("keys",),
-    ("key_schema",),
-    ("observation",),
-    ("observed",),
-    ("backoff", "service_errors", "shards"),
-    ("client",),
-    ("table",),
-    ("current",),
-    ("attributes",),
-    ("models",),
-    ("attribute_values", "item_size"),
-    ("datastore",),
-    ("actions", "query", "read_ahead"),
-    ("inserts", "transaction_plan", "writes"),
-    ("chunk",),
-    ("bulk_writes",),
-    ("repositories",),
-    ("migrations", "schema"),
-    ("infrastructure", "quill"),
-    ("doctor",),
-    # What goes in and out; each by itself.
-    ("export", "hubspot", "json_form", "ingestion", "loading", "local"),
-    # The package itself, which only gathers names.
-    ("",),
-    ("command", "telemetry", "testing"),
-    ("pytest_plugin",),
+    ("telemetry", "values"),
+    ("local", "settings"),
+    ("dynamodb",),
+    ("models", "reads", "writes"),
+    ("hubspot", "repositories", "schema"),
+    ("migrations",),
+    ("quill",),
+    ("export", "health", "loading", "testing"),
+    ("command", "pytest_plugin"),
 )
+FACES = ("", "errors")  # Public names. They import anything; nothing inside imports them.
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-# Of one layer, but of no use to each other.
-APART = {
-    ("hubspot", "local"),
-    ("hubspot", "json_form"),
-    ("json_form", "local"),
-    ("backoff", "service_errors"),
-    ("backoff", "shards"),
-    ("service_errors", "shards"),
-    ("digest", "errors"),
-    ("digest", "file_lock"),
-    ("errors", "file_lock"),
-    ("export", "json_form"),
-    ("export", "local"),
-    ("migrations", "schema"),
-    ("error_text", "errors"),
-}
 
 
 def _module_of(path: Path) -> str:
@@ -86,27 +43,19 @@ TREES = {
     module: ast.parse(path.read_text(encoding="utf-8"), str(path))
     for module, path in SOURCES.items()
 }
-
-
-# An error carries what it is about, which stands above it: for type checkers, and never loaded.
-CARRIERS = {f"{PACKAGE}.errors"}
-
-
-def _run_part(tree: ast.Module) -> ast.Module:
-    """A module without what only type checkers see."""
-
-    def is_of_types(node: ast.stmt) -> bool:
-        test = node.test if isinstance(node, ast.If) else None
-        return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
-
-    return ast.Module([node for node in tree.body if not is_of_types(node)], [])
+# The names of a lazy module are in the stub beside it.
+STUBS = {
+    module: ast.parse(stub.read_text(encoding="utf-8"), str(stub))
+    for module, path in SOURCES.items()
+    if (stub := path.with_suffix(".pyi")).exists()
+}
 
 
 def _imports(module: str) -> Iterator[str]:
     """What a module imports, wherever in it: the whole names, those of types included."""
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
-    tree = _run_part(TREES[module]) if module in CARRIERS else TREES[module]
-    for node in ast.walk(tree):
+    trees = [tree[module] for tree in (TREES, STUBS) if module in tree]
+    for node in chain.from_iterable(map(ast.walk, trees)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,22 +78,31 @@ OURS = {
 }
 
 
-def test_every_module_has_a_layer() -> None:
-    assert {_layer(module) for module in SOURCES} == set(RANK)
+def test_layers_name_every_folder_and_module_once() -> None:
+    named = [name for layer in (*LAYERS, FACES) for name in layer]
+    assert sorted(named) == sorted({_layer(module) for module in SOURCES})
+
+
+def test_top_level_holds_few_modules() -> None:
+    assert {path.stem for path in ROOT.glob("*.py")} == {
+        "__init__",
+        "errors",
+        "loading",
+        "pytest_plugin",
+        "quill",
+        "settings",
+        "testing",
+    }
+    assert len(LAYERS) <= 10
 
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
-def test_nothing_is_imported_from_a_higher_layer(module: str) -> None:
-    own = RANK[_layer(module)]
-    higher = {name for name in OURS[module] if RANK[_layer(name)] > own}
-    assert not higher
-
-
-@pytest.mark.parametrize(("one", "other"), sorted(APART))
-def test_layers_of_one_height_that_are_apart(one: str, other: str) -> None:
-    for module, names in OURS.items():
-        if _layer(module) in {one, other}:
-            assert {_layer(name) for name in names} & {one, other} <= {_layer(module)}
+def test_imports_come_from_lower_layers(module: str) -> None:
+    own = _layer(module)
+    if own in FACES:
+        return
+    allowed = {own, *(name for name, rank in RANK.items() if rank < RANK[own])}
+    assert {name for name in OURS[module] if _layer(name) not in allowed} == set()
 
 
 def test_there_is_no_cycle() -> None:
@@ -154,10 +112,9 @@ def test_there_is_no_cycle() -> None:
 
 def test_the_test_sees_imports_in_every_form() -> None:
     # So that an empty graph is no proof.
-    assert f"{PACKAGE}.key_schema" in OURS[f"{PACKAGE}.models.agent"]
+    assert f"{PACKAGE}.models.key_schema" in OURS[f"{PACKAGE}.models.agent"]
     assert f"{PACKAGE}.models.base" in OURS[f"{PACKAGE}.models.agent"]
-    assert f"{PACKAGE}.quill" in OURS[f"{PACKAGE}.testing"]
-    assert PACKAGE in OURS[f"{PACKAGE}.command.cli"]
+    assert f"{PACKAGE}.models.agent" in OURS[f"{PACKAGE}.models"]
     assert f"{PACKAGE}.hubspot.body" in OURS[f"{PACKAGE}.hubspot"]
 
 
@@ -191,19 +148,19 @@ def test_the_environment_is_read_in_one_place() -> None:
 
 def test_botocore_is_known_in_one_place() -> None:
     assert _users_of("botocore", "boto3") == {
-        f"{PACKAGE}.client",
-        f"{PACKAGE}.service_errors",
+        f"{PACKAGE}.dynamodb.client",
+        f"{PACKAGE}.dynamodb.service_errors",
     }
 
 
 def test_pynamodb_is_known_to_the_models_alone() -> None:
     users = _users_of("pynamodb", "pynamodb_attributes")
     assert users == {
-        f"{PACKAGE}.attributes",
+        f"{PACKAGE}.models.attributes",
         f"{PACKAGE}.models.base",
-        f"{PACKAGE}.models.bridge",
         f"{PACKAGE}.models.indexes",
         f"{PACKAGE}.models.prepared",
+        f"{PACKAGE}.models.pynamodb_connection",
     }
 
 
@@ -214,10 +171,10 @@ def test_keys_are_composed_in_one_place() -> None:
         for module, tree in TREES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
-        and node.module == f"{PACKAGE}.keys"
+        and node.module == f"{PACKAGE}.values.keys"
         and composing & {alias.name for alias in node.names}
     }
-    assert users == {f"{PACKAGE}.key_schema"}
+    assert users == {f"{PACKAGE}.models.key_schema"}
 
 
 def test_the_time_is_asked_for_in_one_place() -> None:
@@ -232,7 +189,7 @@ def test_the_time_is_asked_for_in_one_place() -> None:
     askers = {
         module for module, tree in TREES.items() if any(asks(node) for node in ast.walk(tree))
     }
-    assert askers == {f"{PACKAGE}.clock"}
+    assert askers == {f"{PACKAGE}.values.clock"}
 
 
 def test_nothing_is_imported_from_tests() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from quill_models import Metric
 from quill_models.errors import InvalidPayload
-from quill_models.json_form import to_json
 from quill_models.loading import read_models
 from quill_models.models import QuillModel
+from quill_models.models.json_form import to_json
 
 from .examples import EXAMPLES, agent, interaction, metric
 from .strategies import agents, interactions, metrics

@@ -13,16 +13,7 @@ from typing import Any
 import pytest
 
 import quill_models
-from quill_models import (
-    errors,
-    export,
-    hubspot,
-    local,
-    migrations,
-    models,
-    schema,
-    testing,
-)
+from quill_models import errors, export, hubspot, local, migrations, models, schema, testing
 from quill_models.migrations.step import Step
 from quill_models.models import QuillModel
 from quill_models.repositories import (
@@ -31,9 +22,9 @@ from quill_models.repositories import (
     JobRuns,
     Metrics,
     WebhookEvents,
-    processing,
     transaction,
 )
+from quill_models.repositories import worker as processing
 
 # What asks the server, in whole or in part.
 ASKING: tuple[type, ...] = (

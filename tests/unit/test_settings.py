@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quill_models import Backend, QuillError, Settings
-from quill_models.client import Client
+from quill_models.dynamodb.client import Client
 from quill_models.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("isolated")

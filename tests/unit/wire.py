@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.awsrequest import AWSResponse
 
-from quill_models.client import Client
+from quill_models.dynamodb.client import Client
 
 Answer = AWSResponse | Exception
 Reply = Callable[[str, dict[str, Any]], Answer]

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import assert_type
 
 from quill_models import Backend, Quill, Settings, Transaction, connect
-from quill_models.datastore import DynamoDataStore
 from quill_models.migrations import Migrations
 from quill_models.repositories import Agents, Interactions, JobRuns, Metrics, WebhookEvents
+from quill_models.repositories.datastore import DynamoDataStore
 from quill_models.schema import Schema, SchemaDiff
 
 

@@ -19,7 +19,7 @@ from quill_models import (
     WriteResult,
     hubspot,
 )
-from quill_models.repositories.processing import Processed
+from quill_models.repositories.worker import Processed
 
 
 def runs(quill: Quill, lease: timedelta) -> None:

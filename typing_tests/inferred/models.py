@@ -26,7 +26,7 @@ from quill_models import (
     Metric,
     WebhookEvent,
 )
-from quill_models.attributes import Choice, StrictAttribute, Text
+from quill_models.models.attributes import Choice, StrictAttribute, Text
 
 
 def constructors(now: datetime) -> None:

@@ -6,9 +6,9 @@ from typing import Any, assert_type
 import pytest
 
 from quill_models import DataStore, DynamoDataStore, Key, Quill
-from quill_models.datastore import StoredItem
 from quill_models.export import Exported, Format, export_files, export_from_s3
 from quill_models.local import EmbeddedServer, LocalServer, ServerStatus, embedded
+from quill_models.repositories.datastore import StoredItem
 
 
 def store(quill: Quill, when: datetime) -> None:

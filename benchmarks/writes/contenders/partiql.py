@@ -13,7 +13,7 @@ from benchmarks.writes.bare_http import batches
 from benchmarks.writes.contender import Site, Told, Write, in_threads
 from benchmarks.writes.events import item_of
 from quill_models import WebhookEvent, connect
-from quill_models.table import Table
+from quill_models.dynamodb.table import Table
 
 __all__ = ["insert"]
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from quill_models import Increment, Key, Settings, connect
-from quill_models.attribute_values import from_attribute_value
-from quill_models.key_schema import TABLE_SETTINGS
-from quill_models.keys import parse
+from quill_models.dynamodb.attribute_values import from_attribute_value
+from quill_models.dynamodb.shards import TABLE_SETTINGS
 from quill_models.models import QuillModel
-from quill_models.repositories.claims import from_claim
+from quill_models.repositories.external_ids import from_claim
 from quill_models.testing import FrozenClock
+from quill_models.values.keys import parse
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.stateful.calls import MODELS, row_of
 from tests.local_dynamo.stateful.plain import Rows, increment_identity
@@ -108,7 +108,7 @@ class Bench:
 
     def chunk(self, number: int) -> None:
         """Bulk calls send so many items at a time from now on."""
-        self._patch.setattr("quill_models.bulk_writes.TRANSACTION_ACTIONS", number)
+        self._patch.setattr("quill_models.writes.bulk.TRANSACTION_ACTIONS", number)
 
     def sweep(self) -> None:
         """Delete what has expired, as the server does some time."""
@@ -159,7 +159,7 @@ def open_bench(endpoint: str) -> Iterator[Bench]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             # Waits between tries, which otherwise take longer than all the rest.
-            patch.setattr("quill_models.backoff._FIRST_SECONDS", 0.001)
+            patch.setattr("quill_models.dynamodb.backoff._FIRST_SECONDS", 0.001)
             bench = Bench(settings, FrozenClock(NOON), between, patch)
             # With one, its records would slow down every test that comes after.
             bench.steady.schema.apply(stream=False, ttl=False)

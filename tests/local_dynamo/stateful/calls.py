@@ -9,7 +9,7 @@ from typing import Any
 
 from quill_models import Agent, Increment, Interaction, Key, Metric, Quill, WebhookEvent
 from quill_models.models import QuillModel
-from quill_models.results import WriteResult
+from quill_models.writes.results import WriteResult
 from tests.local_dynamo.stateful.plain import STAMPS, Row, Told, World, content_of
 
 __all__ = ["Call", "apply", "models_of", "row_of", "rows_of", "send", "told_of"]

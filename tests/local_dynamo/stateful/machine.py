@@ -24,8 +24,8 @@ from hypothesis.stateful import (
 )
 
 from quill_models import PartialWriteError, Quill
-from quill_models.actions import TRANSACTION_ACTIONS
 from quill_models.errors import AnswerLost
+from quill_models.writes.actions import TRANSACTION_ACTIONS
 from tests.local_dynamo.stateful.bench import RETENTION, SHARDS, Bench
 from tests.local_dynamo.stateful.calls import (
     Call,

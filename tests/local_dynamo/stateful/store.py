@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from quill_models import Key
-from quill_models.datastore import StoredItem
+from quill_models.repositories.datastore import StoredItem
 from tests.local_dynamo.stateful.bench import RETENTION
 from tests.local_dynamo.stateful.machine import TableMachine, one, rows
 from tests.local_dynamo.stateful.plain import Kind, Row, StoreItems, World

@@ -19,8 +19,8 @@ from benchmarks.writes.results import Results
 from benchmarks.writes.server import OpenServer
 from benchmarks.writes.units import Units, index_units, table_units
 from quill_models import Settings
-from quill_models.item_size import size_of
-from quill_models.table import Table
+from quill_models.dynamodb.items import size_of
+from quill_models.dynamodb.table import Table
 
 TABLE = Table(Settings())
 

@@ -16,9 +16,9 @@ import pytest
 from pyarrow import csv, parquet
 from pyarrow import json as arrow_json
 
-from quill_models.attributes import canonical_json
 from quill_models.export import TABLES, Format, StarTable, Type
 from quill_models.models import Metric, QuillModel, WebhookEvent
+from quill_models.values.canonical import canonical_json
 
 Rows = list[dict[str, Any]]
 

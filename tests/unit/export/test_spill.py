@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quill_models.dynamodb.items import RawItem
 from quill_models.export import spill as spills
 from quill_models.export.spill import Spill, identity_of
 from quill_models.models import QuillModel
-from quill_models.raw_item import RawItem
 from tests.unit.examples import NOON, agent, job_run, metric
 from tests.unit.strategies import models
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from quill_models.errors import ExportFailed
 from quill_models.export import TABLES, Format, writers
-from quill_models.export.columns import Row
 from quill_models.export.writers import writer
 from quill_models.models import QuillModel
+from quill_models.models.star_schema import Row
 from tests.unit.examples import EXAMPLES, KINDS, NOON, metric, webhook_event
 from tests.unit.strategies import MODELS
 

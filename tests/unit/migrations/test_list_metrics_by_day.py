@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quill_models import Metric
+from quill_models.dynamodb.shards import ShardCount
 from quill_models.models import QuillModel
-from quill_models.shards import ShardCount
 from tests.unit.examples import EXAMPLES, KINDS, NOON, metric, table
 from tests.unit.strategies import instants, metrics
 

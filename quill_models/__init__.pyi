@@ -1,0 +1,54 @@
+from . import errors as errors
+from . import export as export
+from . import hubspot as hubspot
+from . import loading as loading
+from . import local as local
+from . import migrations as migrations
+from . import schema as schema
+from . import telemetry as telemetry
+from . import testing as testing
+from .models.agent import Agent as Agent
+from .models.agent import AgentStatus as AgentStatus
+from .models.increment import Increment as Increment
+from .models.interaction import Channel as Channel
+from .models.interaction import Direction as Direction
+from .models.interaction import Interaction as Interaction
+from .models.job_run import JobRun as JobRun
+from .models.job_run import JobStatus as JobStatus
+from .models.metric import Grain as Grain
+from .models.metric import Metric as Metric
+from .models.webhook_event import EventStatus as EventStatus
+from .models.webhook_event import WebhookEvent as WebhookEvent
+from .quill import Quill as Quill
+from .quill import connect as connect
+from .reads.query import Page as Page
+from .reads.query import Query as Query
+from .repositories.datastore import DataStore as DataStore
+from .repositories.datastore import DynamoDataStore as DynamoDataStore
+from .repositories.datastore import StoredItem as StoredItem
+from .repositories.job_attempts import AlreadyRunning as AlreadyRunning
+from .repositories.job_attempts import AlreadySucceeded as AlreadySucceeded
+from .repositories.run import Run as Run
+from .repositories.transaction import Transaction as Transaction
+from .repositories.watermark import Mark as Mark
+from .repositories.watermark import Watermark as Watermark
+from .repositories.worker import Processed as Processed
+from .settings import Backend as Backend
+from .settings import Settings as Settings
+from .telemetry.operations import Telemetry as Telemetry
+from .values.clock import Clock as Clock
+from .values.errors import InvalidPayload as InvalidPayload
+from .values.errors import InvalidSignature as InvalidSignature
+from .values.errors import LeaseLost as LeaseLost
+from .values.errors import QuillError as QuillError
+from .values.keys import Key as Key
+from .values.keys import compose as compose
+from .writes.driver import Prefer as Prefer
+from .writes.results import Outcome as Outcome
+from .writes.results import PartialWriteError as PartialWriteError
+from .writes.results import TransactionRefused as TransactionRefused
+from .writes.results import WriteResult as WriteResult
+
+__version__: str
+
+__all__: list[str]

@@ -1,0 +1,1 @@
+"""One table at one endpoint: requests, retries, errors, items, conditions."""

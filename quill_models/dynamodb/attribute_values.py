@@ -1,0 +1,114 @@
+"""Python values as DynamoDB attribute values, and back.
+
+For `DynamoDataStore`, whose items are plain dictionaries. The models have attributes of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Set
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from quill_models.values.checks import exact_decimal
+from quill_models.values.clock import aware_utc
+from quill_models.values.errors import InvalidValue
+from quill_models.values.keys import time_text
+
+__all__ = ["from_attribute_value", "to_attribute_value"]
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_DEEPEST = 32
+
+
+def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
+    """One value in DynamoDB's wire format.
+
+    Text, bytes, booleans, ``None``, numbers (exact, see `exact_decimal`), mappings with text
+    names, lists, tuples, and non-empty sets of text, of numbers or of bytes. An aware `datetime`
+    is stored as its sortable text.
+
+    Args:
+        value: the value.
+        what: where it stands, such as ``item['a'][0]``, for the message.
+        depth: how many mappings and lists it stands in.
+
+    Raises:
+        InvalidValue: a value that DynamoDB cannot store without loss.
+    """
+    if depth > _DEEPEST:
+        raise InvalidValue(f"{what[:200]}… is nested more than {_DEEPEST} levels deep")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(f"{what} is no valid Unicode text: {value[:60]!r}") from None
+        return {"S": str.__str__(value)}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, (int, float, Decimal)):
+        return {"N": str(exact_decimal(value, what))}
+    if isinstance(value, (bytes, bytearray)):
+        return {"B": bytes(value)}
+    if isinstance(value, datetime):
+        return {"S": time_text(aware_utc(value, what))}
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+            if not name:
+                raise InvalidValue(f"{what} has an empty name")
+            to_attribute_value(name, f"a name in {what}")
+        return {
+            "M": {
+                name: to_attribute_value(inner, f"{what}[{name!r}]", depth + 1)
+                for name, inner in value.items()
+            }
+        }
+    if isinstance(value, (list, tuple)):
+        return {
+            "L": [
+                to_attribute_value(inner, f"{what}[{at}]", depth + 1)
+                for at, inner in enumerate(value)
+            ]
+        }
+    if isinstance(value, Set):
+        return _to_set(value, what)
+    raise InvalidValue(f"{what} is a {type(value).__name__}, which DynamoDB cannot store")
+
+
+def _to_set(value: Set[Any], what: str) -> dict[str, Any]:
+    members = [to_attribute_value(member, f"a member of {what}") for member in value]
+    types = {next(iter(member)) for member in members}
+    if len(types) != 1 or not types <= {"S", "N", "B"}:
+        raise InvalidValue(f"{what} must be a non-empty set of text, of numbers or of bytes")
+    (member_type,) = types
+    return {f"{member_type}S": [member[member_type] for member in members]}
+
+
+def from_attribute_value(stored: Mapping[str, Any]) -> Any:
+    """The Python value of one attribute value. Numbers are `Decimal`, sets are `set`."""
+    ((kind, value),) = stored.items()
+    if kind == "N":
+        return Decimal(value)
+    if kind == "M":
+        return {name: from_attribute_value(inner) for name, inner in value.items()}
+    if kind == "L":
+        return [from_attribute_value(inner) for inner in value]
+    if kind == "NULL":
+        return None
+    if kind == "NS":
+        return {Decimal(number) for number in value}
+    if kind == "SS":
+        return set(value)
+    if kind in {"B", "BS"}:
+        return {_bytes(member) for member in value} if kind == "BS" else _bytes(value)
+    return value
+
+
+def _bytes(value: str | bytes) -> bytes:
+    """Base64 where it comes from the wire, bytes where it has just been made."""
+    return base64.b64decode(value) if isinstance(value, str) else value

@@ -1,0 +1,132 @@
+"""An item as DynamoDB's wire format has it: names to typed values, ``{"pk": {"S": "AGENT#7"}}``."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from quill_models.values.errors import InvalidPayload
+from quill_models.values.keys import Key
+
+__all__ = [
+    "CREATED_TOKEN",
+    "ITEM_BYTES",
+    "PK",
+    "SK",
+    "TTL",
+    "WRITE_TOKEN",
+    "RawItem",
+    "check_size",
+    "creator_of",
+    "is_live",
+    "key_of",
+    "new_token",
+    "raw_key",
+    "size_of",
+    "token_of",
+]
+
+RawItem = dict[str, dict[str, Any]]
+
+
+PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
+
+
+# Only in items that were rewritten: in others it is the write token.
+CREATED_TOKEN = "created_token"  # noqa: S105
+
+
+def new_token() -> str:
+    """A text that no other write has, stored with the item: it tells a writer its own write."""
+    return secrets.token_urlsafe(8)
+
+
+def key_of(item: RawItem) -> Key:
+    """The primary key of a stored item."""
+    return Key(item[PK]["S"], item[SK]["S"])
+
+
+def raw_key(key: Key) -> RawItem:
+    """The key as DynamoDB's wire format has it."""
+    return {PK: {"S": key.pk}, SK: {"S": key.sk}}
+
+
+def token_of(item: RawItem | None) -> str | None:
+    """The token of the write that stored the item."""
+    return item.get(WRITE_TOKEN, {}).get("S") if item else None
+
+
+def creator_of(item: RawItem | None) -> str | None:
+    """The token of the write that created the item, whoever has rewritten it since."""
+    if item is None:
+        return None
+    return item[CREATED_TOKEN]["S"] if CREATED_TOKEN in item else token_of(item)
+
+
+def is_live(item: RawItem, now: datetime) -> bool:
+    """Whether the item has not expired. A ``ttl`` that is no number never expires, as on AWS."""
+    seconds = item.get(TTL, {}).get("N")
+    return seconds is None or float(seconds) > int(now.timestamp())
+
+
+# How large an item is, as DynamoDB counts it.
+
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+ITEM_BYTES = 400 * 1024
+# What DynamoDB adds for a map or list, and for each of its members.
+_CONTAINER_BYTES, _MEMBER_BYTES = 3, 1
+
+
+def size_of(item: RawItem) -> int:
+    """The size of an item in bytes: names and values.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    total = 0
+    for name, value in item.items():
+        total += _text_bytes(name)
+        text = value.get("S")
+        total += _value_bytes(value) if text is None else _text_bytes(text)
+    return total
+
+
+def check_size(item: RawItem) -> int:
+    """The size of an item that DynamoDB will take.
+
+    Raises:
+        InvalidPayload: it is over 400 KB; nothing was sent.
+    """
+    size = size_of(item)
+    if size > ITEM_BYTES:
+        key = key_of(item)
+        raise InvalidPayload(
+            f"the item {key.pk} / {key.sk} has {size} bytes; DynamoDB takes {ITEM_BYTES} "
+            "(400 KB). Keep the large part elsewhere, such as in S3, and store where it is."
+        )
+    return size
+
+
+def _text_bytes(text: str) -> int:
+    # Counting characters first spares encoding what is plain ASCII.
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _value_bytes(stored: dict[str, Any]) -> int:
+    ((kind, value),) = stored.items()
+    if kind == "S":
+        return _text_bytes(value)
+    if kind == "N":
+        # About one byte for two digits, one more for the exponent and one for a sign.
+        return len(value) // 2 + 2
+    if kind == "B":
+        return len(value)
+    if kind == "M":
+        return _CONTAINER_BYTES + size_of(value) + _MEMBER_BYTES * len(value)
+    if kind == "L":
+        members = sum(map(_value_bytes, value)) + _MEMBER_BYTES * len(value)
+        return _CONTAINER_BYTES + members
+    if kind in {"SS", "NS", "BS"}:
+        return sum(_value_bytes({kind[0]: member}) for member in value)
+    return 1

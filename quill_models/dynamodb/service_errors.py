@@ -1,0 +1,265 @@
+"""botocore's errors as ours: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import botocore.exceptions
+from botocore.exceptions import ClientError
+
+from quill_models.dynamodb.items import RawItem
+from quill_models.settings import Backend, Settings
+from quill_models.values.errors import (
+    AccessDenied,
+    AnswerLost,
+    ConfigurationError,
+    QuillError,
+    RequestRejected,
+    SchemaMismatch,
+    ServerUnreachable,
+    TableNotFound,
+    Throttled,
+)
+
+__all__ = ["ConditionFailed", "TransactionCanceled", "no_dynamodb", "other_schema", "translated"]
+
+_THROTTLED = {
+    "TransactionConflictException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "LimitExceededException",
+}
+_DENIED = {
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+}
+_NO_CREDENTIALS = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.SSOError,
+)
+_UNREACHABLE = (
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.ProxyConnectionError,
+)
+_AWS_FILES = (
+    botocore.exceptions.ConfigParseError,
+    botocore.exceptions.InvalidConfigError,
+)
+_NO_ANSWER = (
+    botocore.exceptions.ConnectionClosedError,
+    botocore.exceptions.ReadTimeoutError,
+    botocore.exceptions.ResponseStreamingError,
+    # What is left of this family once the request is on its way.
+    botocore.exceptions.HTTPClientError,
+)
+
+# What DynamoDB and DynamoDB Local say where a table has other keys or other indexes than those that
+# a request is made for. No value in a request of ours brings any of them about.
+_OTHER_SCHEMA = (
+    "does not have the specified index",
+    "key element does not match the schema",
+    "number of conditions on the keys is invalid",
+    "Query condition missed key schema element",
+    "Query key condition not supported",
+    "Missing the key ",
+    "Type mismatch for key",
+    "Condition parameter type does not match schema type",
+    "One of the required keys was not given a value",
+)
+
+# What DynamoDB Local says after ten seconds, and why it mostly has to.
+_WAITED = "waiting for a lock"
+_SLOW = (
+    " This DynamoDB Local is overloaded: each write goes through the stream records of all tables "
+    "that it ever had. A new one (quill local start --in-memory) or tables without a stream help."
+)
+
+
+class ConditionFailed(QuillError):
+    """A condition kept a single write out. Repositories turn it into an outcome.
+
+    Attributes:
+        item: the item as it is stored, ``None`` where there is none.
+    """
+
+    def __init__(self, item: RawItem | None) -> None:
+        self.item = item
+        super().__init__("the condition of the write does not hold")
+
+
+class TransactionCanceled(QuillError):
+    """A transaction was not done. Repositories turn it into outcomes.
+
+    Attributes:
+        reasons: for each action its code (``None`` for one that was not at fault) and the item
+            as it is stored, where a condition failed and there is one.
+    """
+
+    def __init__(self, reasons: list[tuple[str | None, RawItem | None]]) -> None:
+        self.reasons = reasons
+        codes = ", ".join(sorted({code for code, _ in reasons if code}))
+        super().__init__(f"the transaction was canceled: {codes}")
+
+
+def translated(error: Exception, operation: str, settings: Settings) -> QuillError:
+    """The error of ours for one of botocore's."""
+    if isinstance(error, ClientError):
+        return _service_error(error, operation, settings)
+    return _of_configuration(error) or _of_connection(error, operation, settings)
+
+
+def _of_configuration(error: Exception) -> QuillError | None:
+    if isinstance(error, botocore.exceptions.NoRegionError):
+        return ConfigurationError(
+            "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
+            "the AWS profile."
+        )
+    if isinstance(error, botocore.exceptions.InvalidRegionError):
+        # What AWS_REGION says has been looked at by the settings.
+        return ConfigurationError(
+            f"The region of the AWS profile cannot be one: {_said(error)} Set AWS_REGION, or mend "
+            "the profile."
+        )
+    if isinstance(error, botocore.exceptions.ProfileNotFound):
+        return AccessDenied(
+            f"The AWS profile {error.kwargs['profile']!r} (AWS_PROFILE) is in none of the AWS "
+            "configuration files. Set AWS_PROFILE to one that is, as aws configure list-profiles "
+            "shows them, or unset it."
+        )
+    if isinstance(error, _AWS_FILES):
+        return ConfigurationError(
+            f"The AWS configuration is wrong: {_said(error)} Mend the file, or name another one "
+            "by AWS_CONFIG_FILE or AWS_PROFILE."
+        )
+    if isinstance(error, _NO_CREDENTIALS):
+        return AccessDenied(
+            f"No usable AWS credentials were found: {_said(error)} The standard AWS chain is "
+            "asked (environment, profile, container or instance role); "
+            "DATA_BACKEND=dynamodb-local needs none."
+        )
+    return None
+
+
+def _of_connection(error: Exception, operation: str, settings: Settings) -> QuillError:
+    where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
+    if isinstance(error, botocore.exceptions.SSLError):
+        return ServerUnreachable(_no_tls(where, error, settings))
+    if isinstance(error, _UNREACHABLE):
+        return ServerUnreachable(_unreachable(where, error, settings))
+    if isinstance(error, _NO_ANSWER):
+        never = (
+            " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
+            if settings.endpoint
+            else ""
+        )
+        return AnswerLost(
+            f"{where} took the request {operation} but its answer did not arrive: {_said(error)} "
+            f"Whether it was done is not known; sending it again is safe.{never}"
+        )
+    return RequestRejected(f"{operation} at {where} failed: {_said(error)}", code="ClientError")
+
+
+def _said(error: object) -> str:
+    """What somebody else's error says, as a sentence of its own after which another may follow."""
+    text = str(error).strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _no_tls(where: str, error: Exception, settings: Settings) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            f"The certificate of {where} is not trusted: {_said(error)} Set AWS_CA_BUNDLE to a "
+            "file with the certificate of its authority."
+        )
+    if settings.endpoint is None:
+        return _unreachable(where, error, settings)
+    return (
+        f"What answers at {where} speaks no TLS: {_said(error)} If it speaks plain HTTP, as "
+        "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
+    )
+
+
+def _unreachable(where: str, error: Exception, settings: Settings) -> str:
+    if settings.backend is Backend.AWS:
+        return (
+            f"No answer from {where}: {_said(error)} Check the region, the network and the VPC"
+            f"{' and DYNAMODB_ENDPOINT' if settings.endpoint else ''}."
+        )
+    return (
+        f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
+        "  docker compose up -d      with Docker\n"
+        "  quill local start         without Docker\n"
+        "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
+    )
+
+
+def _service_error(error: ClientError, operation: str, settings: Settings) -> QuillError:
+    response = cast("dict[str, Any]", error.response)
+    code = str(response.get("Error", {}).get("Code", "Unknown"))
+    message = response.get("Error", {}).get("Message") or response.get("message") or code
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    check = ""
+    if "<html" in message.lower():
+        where = settings.endpoint or "AWS"
+        message = f"a web page with status {status}."
+        check = f" Is it DynamoDB that answers at {where}?"
+    table = settings.table
+    if code == "ConditionalCheckFailedException":
+        return ConditionFailed(response.get("Item"))
+    if code == "TransactionCanceledException":
+        return TransactionCanceled(
+            [
+                (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
+                for reason in response.get("CancellationReasons", [])
+            ]
+        )
+    if code == "ResourceNotFoundException":
+        return TableNotFound(
+            f"The table {table!r} does not exist at "
+            f"{settings.endpoint or 'AWS'}. Create it with: quill schema apply"
+        )
+    if code in _THROTTLED:
+        return Throttled(
+            f"{operation} on {table!r} was throttled until its deadline: {_said(message)}{check}"
+        )
+    if code in _DENIED:
+        return AccessDenied(f"{operation} on {table!r} is not allowed: {_said(message)}{check}")
+    if status >= 500 or (code.isdigit() and message.startswith("{")):
+        # The latter is DynamoDB's refusal, cut off on its way.
+        return AnswerLost(
+            f"{operation} on {table!r} failed in the server: {_said(message)} "
+            f"Whether it was done is not known; sending it again is safe."
+            f"{check}{_SLOW if _WAITED in message else ''}"
+        )
+    if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
+        return other_schema(f"{operation} was refused: {_said(message)}", settings)
+    return RequestRejected(
+        f"DynamoDB refused {operation} on {table!r}: {code}: {_said(message)}{check}", code=code
+    )
+
+
+def other_schema(why: str, settings: Settings) -> SchemaMismatch:
+    """The error for a table that is another one than the models declare."""
+    return SchemaMismatch(
+        f"The table {settings.table!r} at {settings.endpoint or 'AWS'} is not the one that the "
+        f"models declare: {_said(why)} See what differs with: quill schema diff"
+    )
+
+
+def no_dynamodb(content_type: str, operation: str, settings: Settings) -> RequestRejected:
+    """The error for an answer that is none of DynamoDB's."""
+    return RequestRejected(
+        f"What answers at {settings.endpoint or 'AWS'} is no DynamoDB: its answer to "
+        f"{operation} is {content_type or 'of no type'}. Check DYNAMODB_ENDPOINT.",
+        code="NoDynamoDB",
+    )

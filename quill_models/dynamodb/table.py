@@ -1,0 +1,271 @@
+"""Requests on the one table: plain reads and writes with expiry and conditions in them.
+
+An item whose ``ttl`` has passed is absent: to every read here, and to every condition. DynamoDB
+deletes it later, "within a few days", which nobody can tell from outside this module.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from quill_models.dynamodb.backoff import Backoff
+from quill_models.dynamodb.client import Client
+from quill_models.dynamodb.conditions import NOT_EXPIRED, Condition
+from quill_models.dynamodb.items import (
+    TTL,
+    WRITE_TOKEN,
+    RawItem,
+    is_live,
+    key_of,
+    new_token,
+    raw_key,
+    token_of,
+)
+from quill_models.dynamodb.pages import PageLimit, RawPage
+from quill_models.dynamodb.service_errors import ConditionFailed
+from quill_models.dynamodb.shards import TABLE_SETTINGS, ShardCount, Shards
+from quill_models.settings import Settings
+from quill_models.telemetry.operations import Telemetry
+from quill_models.values.clock import Clock, system_clock
+from quill_models.values.errors import Throttled
+from quill_models.values.keys import Key
+
+__all__ = ["RawItem", "Table"]
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_BATCH_GET_KEYS = 100
+
+
+class Table:
+    """One table at one endpoint. No request before the first use; thread-safe."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = system_clock,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.settings = settings
+        self.name = settings.table
+        self.clock = clock
+        self.client = Client(settings, telemetry)
+        self._shards = Shards(lambda: self.get(TABLE_SETTINGS), clock)
+
+    def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One request that names this table; errors as `Client.request`."""
+        return self.client.request(operation, TableName=self.name, **parameters)
+
+    # Reads.
+
+    def get(self, key: Key) -> RawItem | None:
+        """The live item under a key, read with strong consistency. One read unit per 4 KB."""
+        item = self.request("get_item", Key=raw_key(key), ConsistentRead=True).get("Item")
+        return item if item is not None and is_live(item, self.clock()) else None
+
+    def get_many(self, keys: Iterable[Key]) -> dict[Key, RawItem]:
+        """The live items under many keys, read with strong consistency.
+
+        One request for each hundred keys, more where they hold over 16 MB.
+
+        Raises:
+            Throttled: the table returned nothing more until the deadline.
+        """
+        waiting = [raw_key(key) for key in dict.fromkeys(keys)]
+        found: dict[Key, RawItem] = {}
+        now = self.clock()
+        backoff = Backoff(self.settings.deadline)
+        while waiting:
+            asked = {"Keys": waiting[:_BATCH_GET_KEYS], "ConsistentRead": True}
+            answer = self.client.request("batch_get_item", RequestItems={self.name: asked})
+            items = answer["Responses"].get(self.name, [])
+            found.update((key_of(item), item) for item in items if is_live(item, now))
+            unread = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            waiting = [*unread, *waiting[_BATCH_GET_KEYS:]]
+            if unread and not items and not backoff.wait("UnprocessedKeys"):
+                raise Throttled(f"Reads of {len(unread)} items of {self.name!r} were throttled.")
+        return found
+
+    def query(
+        self,
+        condition: Condition,
+        *,
+        limit: int,
+        index: str | None = None,
+        newest_first: bool = False,
+        start: RawItem | None = None,
+    ) -> RawPage:
+        """One page of a key condition, without what has expired.
+
+        Reads of the table itself are strongly consistent; an index cannot be read so.
+        """
+        parameters = self._query_parameters(condition, index, start)
+        answer = self.request("query", ScanIndexForward=not newest_first, Limit=limit, **parameters)
+        return _page(answer)
+
+    def query_all(self, condition: Condition) -> Iterator[RawItem]:
+        """All items of a key condition, page by page as they are used; strongly consistent."""
+        limit, start = PageLimit(), None
+        while True:
+            page = self.query(condition, limit=limit.items, start=start)
+            yield from page.items
+            if page.start is None:
+                return
+            limit.saw(page.scanned)
+            start = page.start
+
+    def count(self, condition: Condition, *, index: str | None = None) -> int:
+        """How many live items a key condition has. One request for each megabyte of them."""
+        limit, start, total = PageLimit(), None, 0
+        while True:
+            parameters = self._query_parameters(condition, index, start)
+            answer = self.request("query", Select="COUNT", Limit=limit.items, **parameters)
+            total += int(answer["Count"])
+            start = answer.get("LastEvaluatedKey")
+            if start is None:
+                return total
+            limit.saw(answer["ScannedCount"])
+
+    def scan(
+        self,
+        kinds: Collection[str],
+        *,
+        segment: int,
+        segments: int,
+        limit: int,
+        start: RawItem | None = None,
+    ) -> RawPage:
+        """One page of a segment of the table: the live items of some kinds.
+
+        Eventually consistent. Items of other kinds do not cross the wire, but are paid for.
+        """
+        names = {f":k{at}": {"S": kind} for at, kind in enumerate(kinds)}
+        parameters: dict[str, Any] = {
+            "Segment": segment,
+            "TotalSegments": segments,
+            "Limit": limit,
+            "ReturnConsumedCapacity": "TOTAL",
+            "FilterExpression": f"#kind IN ({', '.join(names)}) AND {NOT_EXPIRED}",
+            "ExpressionAttributeNames": {"#kind": "kind", "#ttl": TTL},
+            "ExpressionAttributeValues": {**names, **self._now()},
+        }
+        if start is not None:
+            parameters["ExclusiveStartKey"] = start
+        return _page(self.request("scan", **parameters))
+
+    def _now(self) -> RawItem:
+        return {":now": {"N": str(int(self.clock().timestamp()))}}
+
+    def _query_parameters(
+        self,
+        condition: Condition,
+        index: str | None,
+        start: RawItem | None,
+    ) -> dict[str, Any]:
+        parameters: dict[str, Any] = {
+            "KeyConditionExpression": condition.expression,
+            "FilterExpression": NOT_EXPIRED,
+            "ExpressionAttributeNames": {**condition.names, "#ttl": TTL},
+            "ExpressionAttributeValues": {**condition.values, **self._now()},
+        }
+        if index is None:
+            parameters["ConsistentRead"] = True
+        else:
+            parameters["IndexName"] = index
+        if start is not None:
+            parameters["ExclusiveStartKey"] = start
+        return parameters
+
+    # Writes.
+
+    def put(self, item: RawItem, condition: Condition | None = None) -> None:
+        """Store an item; raises `ConditionFailed` with the stored one where a condition fails."""
+        self.request("put_item", Item=item, **(condition.parameters() if condition else {}))
+
+    def put_if_absent(self, item: RawItem) -> RawItem | None:
+        """Store an item where there is none, or only an expired one.
+
+        Returns:
+            ``None`` where this call stored it, else the live item that was there. A write whose
+            answer was lost and which was sent again knows its own item by its token.
+        """
+        while True:
+            try:
+                self.put(item, Condition.absent(self.clock()))
+            except ConditionFailed as failure:
+                # A server that does not return the item with the failure is asked for it.
+                existing = failure.item or self.get(key_of(item))
+                if existing is None:
+                    continue
+                return None if token_of(existing) == token_of(item) else existing
+            return None
+
+    def delete(self, key: Key) -> None:
+        """Delete an item; deleting what is not there is no error."""
+        self.request("delete_item", Key=raw_key(key))
+
+    # What the table knows about itself.
+
+    @property
+    def known_shards(self) -> int:
+        """As `shards`, as far as it is known without a request."""
+        return self._shards.known.to_write(self.clock())
+
+    @property
+    def shards(self) -> int:
+        """Over how many partitions writers spread the sharded lists. A request once a minute."""
+        return self._shards.current().to_write(self.clock())
+
+    @property
+    def shards_to_read(self) -> range:
+        """The shards that readers of a sharded list ask. A request once a minute."""
+        return range(self._shards.current().to_read())
+
+    def settle_shards(self) -> bool:
+        """Store the number of shards where the table has none yet; whether this call did."""
+        stored = self._settings_item(ShardCount())
+        self._shards.forget()
+        return self.put_if_absent(stored) is None
+
+    def grow_shards(self, shards: int) -> ShardCount:
+        """Spread the sharded lists over more partitions; see `quill_models.dynamodb.shards`.
+
+        Raises:
+            InvalidValue: fewer than there are, or they are growing already.
+        """
+        while True:
+            stored = self.get(TABLE_SETTINGS)
+            if stored is None:
+                self.settle_shards()
+                continue
+            count = ShardCount.from_attributes(stored).grown(shards, self.clock())
+            item = self._settings_item(count)
+            try:
+                self.put(item, Condition.unchanged_since(token_of(stored)))
+            except ConditionFailed as failure:
+                if token_of(failure.item) != token_of(item):
+                    continue
+            self._shards.forget()
+            return count
+
+    def _settings_item(self, count: ShardCount) -> RawItem:
+        return {
+            **raw_key(TABLE_SETTINGS),
+            "kind": {"S": "table_settings"},
+            **count.to_attributes(),
+            WRITE_TOKEN: {"S": new_token()},
+        }
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+
+def _page(answer: dict[str, Any]) -> RawPage:
+    return RawPage(
+        answer["Items"],
+        answer["ScannedCount"],
+        answer.get("LastEvaluatedKey"),
+        answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0),
+    )

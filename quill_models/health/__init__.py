@@ -1,0 +1,1 @@
+"""What `quill doctor` checks."""

@@ -1,0 +1,1 @@
+"""Lists, lazy and in order."""

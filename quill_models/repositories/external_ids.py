@@ -1,0 +1,94 @@
+"""Second identities: an id in a source that belongs to one item and no other.
+
+A claim is an item of its own, under a key made of the source and the id. It is written and
+deleted in the transaction that writes the item it belongs to, and carries a copy of it, so that
+looking an item up by its external id is one strongly consistent request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import RawItem, raw_key
+from quill_models.models import INDEXES, QuillModel
+from quill_models.values.keys import Key
+from quill_models.writes.actions import Action, Delete, Put, Refusal
+from quill_models.writes.results import Outcome, WriteResult
+from quill_models.writes.write import Write
+
+__all__ = ["DeleteWithClaims", "delete_claim", "from_claim", "put_claims"]
+
+M = TypeVar("M", bound=QuillModel)
+
+_INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", "sk"))
+
+
+def put_claims(model: QuillModel, item: RawItem) -> list[Put]:
+    """The actions that claim a model's external ids, each refused where another item has it."""
+    keys = model.external_id_keys()
+    if not keys:
+        return []
+    copy = {name: value for name, value in item.items() if name not in _INDEX_KEYS}
+    copy["kind"] = {"S": f"{model.KIND}_external_id"}
+    condition = _free_or_own(model)
+    return [Put({**copy, **raw_key(key)}, condition) for key in keys]
+
+
+def delete_claim(model: QuillModel, key: Key) -> Delete:
+    """The action that gives an external id up."""
+    return Delete(key, _free_or_own(model))
+
+
+def from_claim(model_type: type[M], claim: RawItem) -> M:
+    """The model that a claim carries a copy of."""
+    return model_type.from_item({**claim, "kind": {"S": model_type.KIND}})
+
+
+def _free_or_own(model: QuillModel) -> Condition:
+    (identity,) = model.IDENTITY
+    return Condition(
+        "attribute_not_exists(#pk) OR #identity = :identity",
+        {"#pk": "pk", "#identity": identity},
+        {":identity": {"S": getattr(model, identity)}},
+    )
+
+
+# Deleting an item together with its claims.
+
+
+class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
+    """Delete what was read, and free its external ids; again where it changed meanwhile."""
+
+    def __init__(self, model: M) -> None:
+        self._model = model
+        # Claims that turned out to be another item's.
+        self._not_ours: set[Key] = set()
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return [
+            Delete(self._model.key(), Condition.unchanged_since(self._model.write_token)),
+            *(delete_claim(self._model, key) for key in self._claims()),
+        ]
+
+    def done(self) -> WriteResult[M]:
+        """See `Write.done`."""
+        return WriteResult(Outcome.UPDATED, self._model)
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
+        """See `Write.refused`."""
+        own, *claims = refusals
+        if own is None:
+            refused = zip(self._claims(), claims, strict=True)
+            self._not_ours |= {key for key, refusal in refused if refusal is not None}
+            return None
+        if own.item is None:
+            # Gone: deleted by another, or by ourselves and the answer was lost.
+            return self.done()
+        self._model = self._model.from_item(own.item)
+        return None
+
+    def _claims(self) -> list[Key]:
+        return [key for key in self._model.external_id_keys() if key not in self._not_ours]

@@ -1,0 +1,236 @@
+"""Attempts at a window of a job: who may start one, and what is kept of those before it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Self
+
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import RawItem, raw_key, token_of
+from quill_models.dynamodb.table import Table
+from quill_models.models import INDEXES, JobRun, JobStatus, key_schema
+from quill_models.values.errors import LeaseLost, QuillError
+from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.write import Write
+
+__all__ = ["AlreadyRunning", "AlreadySucceeded", "Attempt", "Cancel", "Start"]
+
+_KIND = "job_attempt"
+_INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", "sk"))
+
+
+class Attempt(JobRun):
+    """A run as a model, whether it is the run itself or what is kept of an earlier attempt."""
+
+    @classmethod
+    def from_item(cls, item: RawItem) -> Self:
+        """See `QuillModel.from_item`."""
+        return JobRun.from_item({**item, "kind": {"S": JobRun.KIND}})  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
+class Start(Write[JobRun]):
+    """Begin an attempt, as the only one.
+
+    Attributes:
+        after: the attempt before it, if any.
+    """
+
+    def __init__(
+        self, table: Table, job_name: str, window: str, lease: timedelta, *, force: bool
+    ) -> None:
+        self._table = table
+        self._job_name = job_name
+        self._window = window
+        self._lease = lease
+        self._force = force
+        # Refused now where it will be too long to be kept.
+        key_schema.job_attempt(job_name, window, 1)
+        self._begin(None)
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return self._actions
+
+    def done(self) -> JobRun:
+        """See `Write.done`."""
+        return self._run
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
+        """See `Write.refused`.
+
+        Raises:
+            AlreadyRunning, AlreadySucceeded: it may not start.
+        """
+        item = refusals[0].item if refusals[0] is not None else None
+        if token_of(item) == self._run.write_token:
+            # Our own write, whose answer was lost.
+            return self._run
+        existing = None if item is None else JobRun.from_item(item)
+        if existing is not None:
+            self._refuse(existing)
+        self._begin(existing)
+        return None
+
+    def _begin(self, after: JobRun | None) -> None:
+        self.after = after
+        now = self._table.clock()
+        run = self._run = JobRun(
+            job_name=self._job_name,
+            window=self._window,
+            run_id=secrets.token_hex(8),
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            started_at=now,
+            lease_expires_at=now + self._lease,
+            attempt=after.attempt + 1 if after else 1,
+            fencing_token=_fencing_token(now, after),
+            # After a success it is the end of the work, from which there is nothing to go on.
+            checkpoint=after.checkpoint
+            if after and after.status is not JobStatus.SUCCEEDED
+            else {},
+        )
+        if after is not None:
+            run.unknown = after.unknown
+            run.created_token = after.created_token or after.write_token
+        run.stamp(self._table, after.created_at if after else None)
+        item = run.to_item(self._table.shards)
+        if after is None:
+            self._actions: list[Action] = [Put(item, Condition.absent(now))]
+        else:
+            self._actions = [
+                Put(item, Condition.unchanged_since(after.write_token)),
+                Put(_kept(self._table, after), Condition.none()),
+            ]
+
+    def _refuse(self, existing: JobRun) -> None:
+        which = f"{existing.job_name!r} for the window {existing.window!r}"
+        if existing.status is JobStatus.RUNNING and existing.lease_expires_at > self._table.clock():
+            raise AlreadyRunning(
+                f"The job {which} is running: attempt {existing.attempt} of {existing.owner}, "
+                f"whose lease ends at {_shown(existing.lease_expires_at)} unless renewed. "
+                "Wait until it is done. If its process is dead, the window is free when the lease "
+                f"ends, or at once with: {_cancelling(existing)}",
+                run=existing,
+            )
+        if existing.status is JobStatus.SUCCEEDED and not self._force:
+            raise AlreadySucceeded(
+                f"The job {which} succeeded at {_shown(existing.finished_at)}. "
+                "Give force=True to run it again.",
+                run=existing,
+            )
+
+
+def _cancelling(run: JobRun) -> str:
+    """The command that ends it."""
+    names = (run.job_name, run.window)
+    dashes = ["--"] if any(name.startswith("-") for name in names) else []
+    return shlex.join(["quill", "jobs", "cancel", *dashes, *names])
+
+
+def _shown(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Cancel(Write[JobRun]):
+    """End a run that someone else holds."""
+
+    fixed_keys = True
+
+    def __init__(self, table: Table, run: JobRun) -> None:
+        self._table = table
+        self._end(run)
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return self._actions
+
+    def done(self) -> JobRun:
+        """See `Write.done`."""
+        return self._run
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
+        """See `Write.refused`."""
+        item = refusals[0].item if refusals[0] is not None else None
+        if item is None:
+            raise LeaseLost(f"{self._run!r} was deleted; there is nothing to cancel.")
+        if token_of(item) == self._run.write_token:
+            # Our own write, whose answer was lost.
+            return self._run
+        found = JobRun.from_item(item)
+        if found.status is not JobStatus.RUNNING:
+            return found
+        self._end(found)
+        return None
+
+    def _end(self, found: JobRun) -> None:
+        run = self._run = found.copy()
+        run.status = JobStatus.CANCELLED
+        run.finished_at = self._table.clock()
+        run.stamp(self._table, found.created_at)
+        self._actions: list[Action] = [
+            Put(run.to_item(self._table.shards), Condition.unchanged_since(found.write_token))
+        ]
+
+
+def _fencing_token(now: datetime, after: JobRun | None) -> int:
+    # From the clock, so that it also grows past runs that are no longer remembered; and past the
+    # one before, whatever the clock says.
+    milliseconds = int(now.timestamp() * 1000)
+    return max(milliseconds, after.fencing_token + 1 if after else 0)
+
+
+def _kept(table: Table, run: JobRun) -> RawItem:
+    """What is kept of an attempt when the next one begins."""
+    kept = run.copy()
+    if run.status is JobStatus.RUNNING:
+        kept.status = JobStatus.FAILED
+        kept.finished_at = run.lease_expires_at
+        kept.error = {
+            "type": "LeaseEnded",
+            "message": f"no sign of life since {run.heartbeat_at.isoformat()}",
+            "traceback": "",
+        }
+    if kept.ttl is not None and table.settings.job_retention is not None:
+        # Not after the run itself, which will be remembered for so long at least; a lease of a
+        # year would keep an attempt without its run.
+        kept.ttl = min(kept.ttl, table.clock() + table.settings.job_retention)
+    item = kept.to_item(table.shards)
+    # It is in no list of runs, but a success stays one.
+    listed = {"gsi2pk", "gsi2sk"} if kept.status is JobStatus.SUCCEEDED else set()
+    return {
+        **{name: value for name, value in item.items() if name not in _INDEX_KEYS - listed},
+        **raw_key(key_schema.job_attempt(run.job_name, run.window, run.attempt)),
+        "kind": {"S": _KIND},
+    }
+
+
+class AlreadyRunning(QuillError):
+    """Another process holds a live lease on this job and window.
+
+    Attributes:
+        run: the `JobRun` that holds it.
+    """
+
+    __module__ = "quill_models.errors"
+
+    def __init__(self, message: str, *, run: JobRun) -> None:
+        self.run = run
+        super().__init__(message)
+
+
+class AlreadySucceeded(QuillError):
+    """This job has already succeeded for this window.
+
+    Attributes:
+        run: the `JobRun` that succeeded.
+    """
+
+    __module__ = "quill_models.errors"
+
+    def __init__(self, message: str, *, run: JobRun) -> None:
+        self.run = run
+        super().__init__(message)

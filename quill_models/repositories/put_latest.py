@@ -1,0 +1,120 @@
+"""Putting what changes at its source: create, update, or leave alone what is newer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import RawItem, creator_of, token_of
+from quill_models.dynamodb.table import Table
+from quill_models.models import QuillModel
+from quill_models.repositories.external_ids import delete_claim, from_claim, put_claims
+from quill_models.values.keys import Key
+from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.results import Outcome, WriteResult
+from quill_models.writes.write import Write
+
+__all__ = ["PutLatest"]
+
+M = TypeVar("M", bound=QuillModel)
+
+
+class PutLatest(Write[WriteResult[M]], Generic[M]):
+    """Store a model unless a newer one is there: `created`, `updated`, `unchanged` or `stale`.
+
+    Also `conflict`, where an external id belongs to another item. Writes first, as if there were
+    none; what is there comes back with the refusal, and the second write replaces just that.
+    """
+
+    def __init__(self, table: Table, model: M) -> None:
+        self._table = table
+        # A stored item may have ids to be given up that the new one does not name.
+        self.fixed_keys = not model.MAY_HAVE_EXTERNAL_IDS
+        self.model = model.copy()
+        self.model.stamp(table)
+        self._written_at = self.model.created_at
+        self._given_unknown = dict(model.unknown)
+        self._existing: M | None = None
+        # Claims to be given up that turned out to be another item's.
+        self._not_ours: set[Key] = set()
+        self._actions = self._create()
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return self._actions
+
+    def done(self) -> WriteResult[M]:
+        """See `Write.done`."""
+        outcome = Outcome.CREATED if self._existing is None else Outcome.UPDATED
+        return WriteResult(outcome, self.model)
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
+        """See `Write.refused`."""
+        own = refusals[0]
+        if own is None:
+            return self._refused_claims(refusals)
+        if own.item is None:
+            self._existing = None
+            self._actions = self._create()
+            return None
+        if token_of(own.item) == self.model.write_token:
+            # Our own write, whose answer was lost.
+            return self.done()
+        existing = self.model.from_item(own.item)
+        if creator_of(own.item) == self.model.write_token:
+            # It was, and another has replaced it since: that one knew ours.
+            return WriteResult(Outcome.CREATED, existing)
+        if existing == self.model:
+            return WriteResult(Outcome.UNCHANGED, existing)
+        if _older(self.model.version_time, existing.version_time):
+            return WriteResult(Outcome.STALE, existing)
+        self._existing = existing
+        self._actions = self._replace(existing)
+        return None
+
+    def _refused_claims(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
+        for action, refusal in zip(self._actions, refusals, strict=True):
+            if refusal is None:
+                continue
+            if isinstance(action, Put):
+                if refusal.item is not None:
+                    owner = from_claim(type(self.model), refusal.item)
+                    return WriteResult(Outcome.CONFLICT, owner)
+            else:
+                self._not_ours.add(action.key)
+        if self._existing is not None:
+            self._actions = self._replace(self._existing)
+        return None
+
+    def _create(self) -> list[Action]:
+        self.model.created_at = self._written_at
+        self.model.created_token = None
+        self.model.unknown = dict(self._given_unknown)
+        item = self._item()
+        return [Put(item, Condition.absent(self._table.clock())), *put_claims(self.model, item)]
+
+    def _replace(self, existing: M) -> list[Action]:
+        self.model.created_at = existing.created_at
+        self.model.created_token = existing.created_token or existing.write_token
+        # What a newer version of this package stored beside the fields known here stays.
+        self.model.unknown = {**existing.unknown, **self._given_unknown}
+        item = self._item()
+        kept = self._not_ours.union(self.model.external_id_keys())
+        return [
+            Put(item, Condition.unchanged_since(existing.write_token)),
+            *put_claims(self.model, item),
+            *(
+                delete_claim(existing, key)
+                for key in existing.external_id_keys()
+                if key not in kept
+            ),
+        ]
+
+    def _item(self) -> RawItem:
+        return self.model.to_item(self._table.shards)
+
+
+def _older(new: datetime | None, stored: datetime | None) -> bool:
+    return new is not None and stored is not None and new < stored

@@ -1,0 +1,2 @@
+from .opentelemetry import OpenTelemetry as OpenTelemetry
+from .operations import Telemetry as Telemetry

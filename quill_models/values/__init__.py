@@ -1,0 +1,1 @@
+"""Plain values: errors, times, keys, checks, canonical text. They know nothing of a table."""

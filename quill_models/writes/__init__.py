@@ -1,0 +1,1 @@
+"""Conditional writes with an outcome, one by one, in transactions and in bulk."""

@@ -1,0 +1,50 @@
+"""How often, for how long, and when to give up."""
+
+from datetime import timedelta
+
+import pytest
+
+from quill_models.dynamodb.backoff import Backoff
+
+pytestmark = pytest.mark.usefixtures("pauses")
+
+SECOND = timedelta(seconds=1)
+
+
+class Machine:
+    """One whose monotonic clock is set by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("quill_models.dynamodb.backoff.time.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+def test_longer_and_longer_to_the_deadline(pauses: list[float], machine: Machine) -> None:
+    backoff = Backoff(60 * SECOND)
+    while backoff.wait("Throttled"):
+        machine.now += pauses[-1]
+    assert 57 < sum(pauses) <= 60
+    assert backoff.tries == len(pauses) + 1
+    assert max(pauses) <= 2
+    for at, longest in enumerate((0.05, 0.1, 0.2, 0.4, 0.8, 1.6)):
+        assert pauses[at] <= longest
+
+
+def test_tries_that_outlast_the_deadline_are_followed_by_two_more(machine: Machine) -> None:
+    backoff = Backoff(15 * SECOND)
+    for _ in range(2):
+        machine.now += 20
+        assert backoff.wait("Throttled")
+    machine.now += 20
+    assert not backoff.wait("Throttled")
+    assert backoff.tries == 3
+
+
+def test_no_deadline_is_one_try(pauses: list[float], machine: Machine) -> None:
+    assert not Backoff(0 * SECOND).wait("Throttled")
+    assert pauses == []

@@ -1,0 +1,475 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from botocore import exceptions as boto
+from botocore.exceptions import ClientError
+
+from quill_models import Backend, QuillError, Settings, errors
+from quill_models.dynamodb.client import Client
+from quill_models.dynamodb.service_errors import ConditionFailed, TransactionCanceled
+from tests.unit.wire import Answer, Wire, always, answer, closed_port, refusal
+
+pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+
+KEY = {"pk": {"S": "AGENT#7"}, "sk": {"S": "PROFILE"}}
+LOCAL = Settings(table="mine")
+AWS = Settings(
+    backend=Backend.AWS, region="eu-west-1", endpoint="https://dynamodb.example.org", table="mine"
+)
+URL = "http://localhost:8000"
+
+
+def ask(client: Client) -> dict[str, Any]:
+    return client.request("get_item", TableName="mine", Key=KEY)
+
+
+def failure(reply: Answer, settings: Settings = LOCAL) -> QuillError:
+    client = Client(settings)
+    Wire(client, always(reply))
+    with pytest.raises(QuillError) as caught:
+        ask(client)
+    return caught.value
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def plain_server() -> Iterator[str]:
+    """A web server without TLS; its endpoint."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Quiet) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_answer_is_passed_on() -> None:
+    client = Client(LOCAL)
+    wire = Wire(client, always({"Item": KEY}))
+    assert ask(client)["Item"] == KEY
+    assert wire.sent == [("GetItem", {"TableName": "mine", "Key": KEY})]
+
+
+# What the service refuses.
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("ResourceNotFoundException", errors.TableNotFound),
+        ("ProvisionedThroughputExceededException", errors.Throttled),
+        ("RequestLimitExceeded", errors.Throttled),
+        ("ThrottlingException", errors.Throttled),
+        ("AccessDeniedException", errors.AccessDenied),
+        ("ExpiredTokenException", errors.AccessDenied),
+        ("IncompleteSignature", errors.AccessDenied),
+        ("InvalidClientTokenId", errors.AccessDenied),
+        ("InvalidSignatureException", errors.AccessDenied),
+        ("MissingAuthenticationTokenException", errors.AccessDenied),
+        ("UnrecognizedClientException", errors.AccessDenied),
+        ("ValidationException", errors.RequestRejected),
+        ("ResourceInUseException", errors.RequestRejected),
+        ("SomethingNewException", errors.RequestRejected),
+    ],
+)
+def test_a_refusal_becomes_an_error_of_ours(code: str, error: type[QuillError]) -> None:
+    caught = failure(refusal(code))
+    assert type(caught) is error
+    assert "'mine'" in str(caught)
+    assert isinstance(caught.__cause__, ClientError)
+    if isinstance(caught, errors.RequestRejected):
+        assert caught.code == code
+    if error is not errors.TableNotFound:
+        assert f"because of {code}" in str(caught)
+
+
+def test_a_missing_table_says_how_to_make_it() -> None:
+    message = str(failure(refusal("ResourceNotFoundException")))
+    assert "'mine' does not exist at http://localhost:8000" in message
+    assert "quill schema apply" in message
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refusal("InternalServerError", 500),
+        refusal("ServiceUnavailable", 503),
+        refusal("InternalFailure", 500),
+        refusal("SomethingNewException", 500),
+        answer(b"<html>Bad Gateway</html>", 502),
+        answer(b"<html>Service Unavailable</html>", 503),
+        answer(b"", 504),
+    ],
+    ids=["error", "unavailable", "failure", "new", "502 of a proxy", "503 of a proxy", "504"],
+)
+def test_whether_a_failing_server_did_it_is_not_known(reply: Answer) -> None:
+    caught = failure(reply)
+    assert isinstance(caught, errors.AnswerLost)
+    assert "sending it again is safe" in str(caught)
+
+
+@pytest.mark.parametrize("status", [403, 501])
+def test_a_web_page_is_named_as_one_and_doubted_last(status: int) -> None:
+    caught = str(failure(answer(b"<!DOCTYPE html><html>No.</html>", status)))
+    assert f": a web page with status {status}. " in f"{caught} "
+    assert caught.endswith(" Is it DynamoDB that answers at http://localhost:8000?")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("No", ": No. "),
+        ("No.", ": No. "),
+        ("Why?", ": Why? "),
+        ("No!", ": No! "),
+        (" No.\n", ": No. "),
+    ],
+)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "InternalServerError",
+        "ThrottlingException",
+        "AccessDeniedException",
+        "ValidationException",
+    ],
+)
+def test_what_the_service_says_is_a_sentence(code: str, said: str, shown: str) -> None:
+    status = 500 if code == "InternalServerError" else 400
+    assert shown in f"{failure(refusal(code, status, message=said))} "
+
+
+def test_a_local_server_that_is_overloaded_says_what_helps() -> None:
+    told = answer(
+        json.dumps(
+            {
+                "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",
+                "Message": "This action timed out because it too long waiting for a lock. "
+                "This request will succeed in actual DynamoDB API.",
+            }
+        ).encode(),
+        500,
+    )
+    caught = failure(told)
+    assert isinstance(caught, errors.AnswerLost)
+    assert "quill local start --in-memory" in str(caught)
+
+
+def test_a_refused_condition_carries_what_is_stored() -> None:
+    stored = {**KEY, "name": {"S": "Ada"}}
+    caught = failure(refusal("ConditionalCheckFailedException", Item=stored))
+    assert isinstance(caught, ConditionFailed)
+    assert caught.item == stored
+    caught = failure(refusal("ConditionalCheckFailedException"))
+    assert isinstance(caught, ConditionFailed)
+    assert caught.item is None
+
+
+def test_a_canceled_transaction_carries_its_reasons_in_order() -> None:
+    caught = failure(
+        refusal(
+            "TransactionCanceledException",
+            CancellationReasons=[
+                {"Code": "None"},
+                {"Code": "ConditionalCheckFailed", "Item": KEY, "Message": "no"},
+                {"Code": "TransactionConflict"},
+            ],
+        )
+    )
+    assert isinstance(caught, TransactionCanceled)
+    assert caught.reasons == [
+        (None, None),
+        ("ConditionalCheckFailed", KEY),
+        ("TransactionConflict", None),
+    ]
+    assert "ConditionalCheckFailed, TransactionConflict" in str(caught)
+
+
+def test_what_answers_and_is_no_dynamodb_is_not_believed() -> None:
+    # A web server on port 8000, say: a write it took for a page would else be `created`.
+    assert "no DynamoDB" in str(failure(answer(b"<html>Welcome</html>")))
+
+
+# What happens on the way.
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.EndpointConnectionError(endpoint_url=URL),
+        boto.ConnectTimeoutError(endpoint_url=URL),
+        boto.ProxyConnectionError(proxy_url="http://proxy"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_server_that_was_not_reached(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught = failure(error)
+    assert type(caught) is errors.ServerUnreachable
+    assert caught.__cause__ is error
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SK")
+    assert "Check the region, the network and the VPC" in str(failure(error, AWS))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.ConnectionClosedError(endpoint_url=URL),
+        boto.ReadTimeoutError(endpoint_url=URL),
+        boto.ResponseStreamingError(error="cut"),
+        boto.HTTPClientError(error="cut"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_answer_that_was_lost(error: Exception) -> None:
+    caught = failure(error)
+    assert type(caught) is errors.AnswerLost
+    assert "get_item" in str(caught)
+    assert "sending it again is safe" in str(caught)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        boto.NoCredentialsError(),
+        boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        boto.CredentialRetrievalError(provider="sso", error_msg="expired"),
+        boto.TokenRetrievalError(provider="sso", error_msg="expired"),
+        boto.UnauthorizedSSOTokenError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_credentials_that_cannot_be_used(error: Exception) -> None:
+    caught = failure(error, AWS)
+    assert type(caught) is errors.AccessDenied
+    assert "No usable AWS credentials were found" in str(caught)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "[SSL: WRONG_VERSION_NUMBER] wrong version number",
+            "begin DYNAMODB_ENDPOINT with http://",
+        ),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "Set AWS_CA_BUNDLE"),
+    ],
+)
+def test_tls_that_does_not_come_about(message: str, told: str) -> None:
+    error = boto.SSLError(endpoint_url=URL, error=OSError(message))
+    caught = failure(error)
+    assert type(caught) is errors.ServerUnreachable
+    assert message in str(caught)
+    assert told in str(caught)
+    assert "docker compose up" not in str(caught)
+
+
+def test_tls_that_does_not_come_about_with_aws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SK")
+    error = boto.SSLError(endpoint_url=URL, error=OSError("EOF"))
+    message = str(failure(error, Settings(backend=Backend.AWS, region="eu-west-1", table="mine")))
+    assert "Check the region, the network and the VPC." in message
+    assert "DYNAMODB_ENDPOINT" not in message
+
+
+@pytest.mark.parametrize("error", [boto.ReadTimeoutError(endpoint_url=URL)])
+def test_where_nothing_is_ever_answered_the_setting_is_named(error: Exception) -> None:
+    assert "check DYNAMODB_ENDPOINT" in str(failure(error))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        # Of DynamoDB Local 3.3.0.
+        "The table does not have the specified index: gsi3",
+        "The number of conditions on the keys is invalid",
+        "Query key condition not supported",
+        "One of the required keys was not given a value",
+        "One or more parameter values were invalid: Type mismatch for key",
+        "Condition parameter type does not match schema type",
+        # Of DynamoDB.
+        "The provided key element does not match the schema",
+        "Query condition missed key schema element: id",
+        "One or more parameter values were invalid: Missing the key id in the item",
+    ],
+)
+def test_a_table_that_is_not_the_declared_one(message: str) -> None:
+    caught = failure(refusal("ValidationException", message=message))
+    assert type(caught) is errors.SchemaMismatch
+    assert message in str(caught)
+    assert "'mine' at http://localhost:8000" in str(caught)
+    assert "quill schema diff" in str(caught)
+
+
+def test_anything_else_of_botocore_is_an_error_of_ours() -> None:
+    caught = failure(boto.UnknownSignatureVersionError(signature_version="9"))
+    assert type(caught) is errors.RequestRejected
+    assert "get_item at http://localhost:8000 failed" in str(caught)
+
+
+# The real thing.
+
+
+def test_no_server_at_a_closed_port_says_how_to_start_one(pauses: list[float]) -> None:
+    endpoint = f"http://127.0.0.1:{closed_port()}"
+    client = Client(Settings(endpoint=endpoint))
+    with pytest.raises(errors.ServerUnreachable) as caught:
+        ask(client)
+    message = str(caught.value)
+    assert f"No DynamoDB answers at {endpoint} (DYNAMODB_ENDPOINT)" in message
+    for way in ("docker compose up", "quill local start", "DYNAMODB_ENDPOINT=…"):
+        assert way in message
+    # Had it waited: a person would have the message within seconds.
+    assert sum(pauses) < 8
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_localhost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:1")
+    client = Client(Settings(endpoint=f"http://127.0.0.1:{closed_port()}"))
+    with pytest.raises(errors.ServerUnreachable) as caught:
+        ask(client)
+    assert isinstance(caught.value.__cause__, boto.EndpointConnectionError)
+
+
+def test_aws_without_credentials() -> None:
+    client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
+    wire = Wire(client, always({}))
+    with pytest.raises(errors.AccessDenied, match="No usable AWS credentials"):
+        ask(client)
+    assert wire.sent == []
+
+
+def test_aws_without_a_region() -> None:
+    with pytest.raises(errors.ConfigurationError, match="Set AWS_REGION"):
+        ask(Client(Settings(backend=Backend.AWS)))
+
+
+def test_aws_with_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    with pytest.raises(errors.AccessDenied, match=r"'no-such-profile' .AWS_PROFILE. is in none"):
+        ask(Client(Settings(backend=Backend.AWS, region="eu-west-1")))
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("[profile team]\nregion = no region\n", "'no region'.*Set AWS_REGION"),
+        ("[profile team\nregion", "AWS configuration is wrong: .*config.*Mend the file"),
+        (
+            "[profile team]\nregion = eu-west-1\nrole_arn = arn:x\nsource_profile = gone\n",
+            'AWS configuration is wrong: .*"gone".*Mend the file',
+        ),
+    ],
+    ids=["region", "syntax", "source_profile"],
+)
+def test_aws_configuration_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, isolated: Path, config: str, told: str
+) -> None:
+    (isolated / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(isolated / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    with pytest.raises(errors.ConfigurationError, match=told):
+        ask(Client(Settings(backend=Backend.AWS)))
+
+
+def test_a_plain_server_is_asked_over_tls(plain_server: str) -> None:
+    client = Client(Settings(endpoint=plain_server.replace("http:", "https:")))
+    with pytest.raises(errors.ServerUnreachable, match=r"speaks no TLS.*http://"):
+        ask(client)
+
+
+# Connections.
+
+
+def test_nothing_is_made_before_the_first_request() -> None:
+    assert Client(LOCAL)._botocore is None
+
+
+def test_a_closed_client_opens_again() -> None:
+    client = Client(LOCAL)
+    first = client.botocore
+    assert client.botocore is first
+    client.close()
+    client.close()
+    assert client.botocore is not first
+
+
+# What is read past botocore's parser.
+
+
+def test_an_answer_is_what_json_says() -> None:
+    item = {
+        "pk": {"S": "é"},
+        "n": {"N": "1.50"},
+        "b": {"B": "aGk="},
+        "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}},
+    }
+    client = Client(Settings())
+    Wire(client, always({"Items": [item], "Count": 1}))
+    found = client.request("query", TableName="quill")
+    assert (found["Items"], found["Count"]) == ([item], 1)
+    assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
+    client = Client(Settings())
+    Wire(client, always({"Item": {"b": {"B": "aGk="}}}))
+    found = client.botocore.get_item(TableName="mine", Key=KEY)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    assert found["Item"] == {"b": {"B": b"hi"}}
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"{", b"\xff"])
+@pytest.mark.parametrize("kind", ["text/html", "application/x-amz-json-1.0"])
+def test_what_is_no_document_is_no_answer(body: bytes, kind: str) -> None:
+    client = Client(LOCAL)
+    reply = answer(body)
+    reply.headers["Content-Type"] = kind
+    Wire(client, always(reply))
+    with pytest.raises(errors.RequestRejected, match="no DynamoDB"):
+        ask(client)
+
+
+def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(Settings())
+    assert client.clock_skew is None
+    reply = answer({})
+    reply.headers["Date"] = "Wed, 25 Nov 2026 12:00:00 GMT"
+    Wire(client, always(reply))
+    came = datetime(2026, 11, 25, 12, 0, 30, 500_000, tzinfo=UTC)
+    monkeypatch.setattr("quill_models.dynamodb.client.system_clock", lambda: came)
+    ask(client)
+    assert client.clock_skew == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+def test_a_server_that_does_not_say_what_time_it_is(date: str | None) -> None:
+    client = Client(Settings())
+    reply = answer({})
+    if date is not None:
+        reply.headers["Date"] = date
+    Wire(client, always(reply))
+    ask(client)
+    assert client.clock_skew is None
+
+
+@pytest.mark.parametrize("operation", ["describe_table", "query", "scan"])
+@pytest.mark.parametrize("reply", [{}, {"hello": [1]}, {"Table": {}}, {"Table": 7}])
+def test_json_of_another_server_is_no_answer(operation: str, reply: dict[str, Any]) -> None:
+    client = Client(LOCAL)
+    Wire(client, always(reply))
+    with pytest.raises(errors.RequestRejected, match="no DynamoDB"):
+        client.request(operation, TableName="mine")

@@ -1,0 +1,147 @@
+"""When a request is sent again, and when no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore import exceptions as boto
+from freezegun import freeze_time
+
+from quill_models import QuillError, Settings, errors
+from quill_models.dynamodb.client import Client
+from tests.unit.wire import Answer, Wire, always, answer, refusal
+
+pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+
+KEY = {"pk": {"S": "AGENT#7"}, "sk": {"S": "PROFILE"}}
+LOCAL = Settings(table="mine")
+URL = "http://localhost:8000"
+
+
+def ask(client: Client) -> dict[str, Any]:
+    return client.request("get_item", TableName="mine", Key=KEY)
+
+
+PASSING: list[Answer] = [
+    boto.ConnectionClosedError(endpoint_url=URL),
+    boto.ReadTimeoutError(endpoint_url=URL),
+    refusal("ThrottlingException"),
+    refusal("ProvisionedThroughputExceededException"),
+    refusal("TransactionConflictException"),
+    refusal("TransactionInProgressException"),
+    refusal("InternalServerError", 500),
+    answer(b"<html>Service Unavailable</html>", 503),
+    answer(b'{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFai', 400),
+]
+
+
+@pytest.mark.parametrize("reply", PASSING, ids=range(len(PASSING)))
+def test_what_passes_is_tried_again_until_the_deadline(reply: Answer, pauses: list[float]) -> None:
+    client = Client(replace(LOCAL, deadline=timedelta(seconds=5)))
+    wire = Wire(client, always(reply))
+    with pytest.raises(QuillError):
+        ask(client)
+    assert 3 < sum(pauses) <= 5
+    assert len(wire.sent) == len(pauses) + 1
+    # The same each time: what was written carries what tells it that it was.
+    assert all(request == wire.sent[0] for request in wire.sent)
+    # Longer and longer, as a whole: the first five tries in less than a second and a half.
+    assert sum(pauses[:5]) < 1.55
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [refusal("ValidationException"), refusal("AccessDeniedException"), boto.NoCredentialsError()],
+    ids=["rejected", "denied", "no credentials"],
+)
+def test_what_does_not_pass_is_tried_once(reply: Answer, pauses: list[float]) -> None:
+    client = Client(LOCAL)
+    wire = Wire(client, always(reply))
+    with pytest.raises(QuillError):
+        ask(client)
+    assert (len(wire.sent), pauses) == (1, [])
+
+
+class Slow:
+    """A server that waits for a lock, or a connection that went dead without a word."""
+
+    def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.fails = 0
+        self.wire = Wire(client, self._reply)
+        monkeypatch.setattr("quill_models.dynamodb.backoff.time.monotonic", lambda: self.now)
+
+    def _reply(self, _name: str, _body: dict[str, Any]) -> Answer:
+        if self.fails == 0:
+            return answer({"Item": KEY})
+        self.fails -= 1
+        self.now += 20
+        return boto.ReadTimeoutError(endpoint_url=URL)
+
+
+def test_what_one_try_was_too_slow_to_tell_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(LOCAL)
+    server = Slow(client, monkeypatch)
+    ask(client)
+    server.fails = 2
+    assert ask(client)["Item"] == KEY
+    assert len(server.wire.sent) == 4
+    server.fails = 3
+    with pytest.raises(errors.AnswerLost):
+        ask(client)
+
+
+def test_a_server_that_never_answers_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Such as the container whose volume cannot be written: a person waits for the message.
+    client = Client(LOCAL)
+    server = Slow(client, monkeypatch)
+    server.fails = 1
+    with pytest.raises(errors.AnswerLost):
+        ask(client)
+    assert len(server.wire.sent) == 1
+
+
+def test_a_deadline_of_nothing_is_one_try() -> None:
+    client = Client(replace(LOCAL, deadline=timedelta(0)))
+    wire = Wire(client, always(refusal("ThrottlingException")))
+    with pytest.raises(errors.Throttled, match="throttled until its deadline"):
+        ask(client)
+    assert len(wire.sent) == 1
+
+
+def test_a_server_that_has_answered_is_waited_for(pauses: list[float]) -> None:
+    # It is being restarted; one that never answered is not there.
+    gone = boto.EndpointConnectionError(endpoint_url=URL)
+    client = Client(LOCAL)
+    wire = Wire(client, always(gone))
+    with pytest.raises(errors.ServerUnreachable):
+        ask(client)
+    assert len(wire.sent) == 3
+    replies: list[Answer] = [answer({"Item": KEY}), *[gone] * 7, answer({"Item": KEY})]
+    wire.reply = lambda _name, _body: replies.pop(0)
+    ask(client)
+    assert ask(client)["Item"] == KEY
+
+
+def test_time_that_stands_still_ends_no_deadline_but_the_waits_do(pauses: list[float]) -> None:
+    client = Client(LOCAL)
+    Wire(client, always(refusal("ThrottlingException")))
+    with freeze_time("2031-05-17 12:00:00"), pytest.raises(errors.Throttled):
+        ask(client)
+    assert 12 < sum(pauses) <= 15
+
+
+def test_a_retry_that_is_answered_is_no_error() -> None:
+    client = Client(LOCAL)
+    replies: list[Answer] = [
+        boto.ConnectionClosedError(endpoint_url=URL),
+        refusal("ThrottlingException"),
+        answer({"Item": KEY}),
+    ]
+    Wire(client, lambda _name, _body: replies.pop(0))
+    assert ask(client)["Item"] == KEY

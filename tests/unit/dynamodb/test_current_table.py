@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from quill_models import Agent, QuillError, Settings, connect
+from quill_models.dynamodb.current_table import current_table, entered, known_shards
+from quill_models.dynamodb.shards import DEFAULT_SHARDS
+from quill_models.dynamodb.table import Table
+from quill_models.errors import ConfigurationError
+from tests.unit.examples import agent
+from tests.unit.wire import Wire, always
+
+pytestmark = pytest.mark.usefixtures("isolated")
+
+
+def table(name: str, endpoint: str | None = None) -> Table:
+    return Table(Settings(table=name, endpoint=endpoint))
+
+
+def in_another_thread() -> str:
+    """What PynamoDB's own calls would go to there."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: current_table().name).result()
+
+
+# In this thread.
+
+
+def test_the_open_one_is_the_current_one() -> None:
+    here = table("here")
+    with entered(here):
+        assert current_table() is here
+    assert current_table() is not here
+
+
+def test_the_innermost_one_is_the_current_one() -> None:
+    outer, inner = table("outer"), table("inner")
+    with entered(outer):
+        with entered(inner):
+            assert current_table() is inner
+        assert current_table() is outer
+
+
+def test_the_same_one_may_be_open_twice() -> None:
+    here = table("here")
+    with entered(here):
+        with entered(here):
+            assert current_table() is here
+        assert current_table() is here
+        assert in_another_thread() == "here"
+
+
+def test_an_error_ends_it_as_well() -> None:
+    with pytest.raises(ZeroDivisionError), entered(table("here")):
+        _ = 1 // 0
+    assert current_table().name == "quill"
+
+
+# In another thread.
+
+
+def test_another_thread_takes_the_only_one_that_is_open() -> None:
+    with entered(table("only")):
+        assert in_another_thread() == "only"
+
+
+def test_another_thread_guesses_nothing_where_several_are_open() -> None:
+    with (
+        entered(table("one")),
+        entered(table("other")),
+        pytest.raises(QuillError, match=r"2 Quill connections are open and none .* this thread"),
+    ):
+        in_another_thread()
+
+
+def test_a_thread_with_one_of_its_own_takes_that() -> None:
+    def own() -> str:
+        with entered(table("own")):
+            return current_table().name
+
+    with entered(table("one")), entered(table("other")), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(own).result() == "own"
+
+
+def test_what_another_thread_opens_does_not_change_this_one() -> None:
+    opened, done = threading.Event(), threading.Event()
+
+    def open_another() -> None:
+        with entered(table("another")):
+            opened.set()
+            done.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(open_another)
+        assert opened.wait(10)
+        with entered(table("here")):
+            assert current_table().name == "here"
+        assert current_table().name == "another"
+        done.set()
+        other.result()
+    assert current_table().name == "quill"
+
+
+# None open.
+
+
+def test_the_table_of_the_settings_where_none_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = current_table()
+    assert (first.name, first.settings.endpoint) == ("quill", "http://localhost:8000")
+    assert current_table() is first
+    monkeypatch.setenv("QUILL_TABLE", "of-env")
+    assert current_table().name == "of-env"
+    monkeypatch.delenv("QUILL_TABLE")
+    assert current_table() is first
+
+
+def test_the_settings_file_counts_as_well(isolated: Path) -> None:
+    (isolated / ".env").write_text("QUILL_TABLE=of-file\n")
+    assert current_table().name == "of-file"
+
+
+def test_a_wrong_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_BACKEND", "moto")
+    with pytest.raises(ConfigurationError, match="DATA_BACKEND"):
+        current_table()
+
+
+def test_the_number_of_shards_is_known_without_a_request() -> None:
+    here = table("here")
+    wire = Wire(here.client, always({}))
+    with entered(here):
+        assert known_shards() == DEFAULT_SHARDS
+    assert wire.sent == []
+
+
+# PynamoDB's own calls.
+
+
+def test_pynamodb_s_calls_go_to_the_current_table() -> None:
+    one, other = table("one", "http://one:1"), table("other", "http://other:2")
+    item = agent().to_item(DEFAULT_SHARDS)
+    wires = {each.name: Wire(each.client, always({"Item": item})) for each in (one, other)}
+    with entered(one):
+        with entered(other):
+            assert Agent.get("AGENT#7", "PROFILE") == agent()
+        assert Agent.get("AGENT#7", "PROFILE") == agent()
+    for name, wire in wires.items():
+        assert [(call, body["TableName"]) for call, body in wire.sent] == [("GetItem", name)]
+    assert one.client.botocore.meta.endpoint_url == "http://one:1"
+    assert other.client.botocore.meta.endpoint_url == "http://other:2"
+
+
+# The same through `connect`.
+
+
+def test_a_quill_is_the_current_one_in_its_block() -> None:
+    with connect(Settings(table="outer")):
+        with connect(Settings(table="inner")):
+            assert current_table().name == "inner"
+        assert current_table().name == "outer"
+    assert current_table().name == "quill"
+
+
+def test_a_quill_may_be_entered_again_inside_its_own_block() -> None:
+    quill = connect(Settings(table="here"))
+    with quill:
+        with quill:
+            assert current_table().name == "here"
+        assert current_table().name == "here"
+    assert current_table().name == "quill"
+
+
+def test_a_quill_may_be_entered_in_two_threads_at_once() -> None:
+    quill = connect(Settings(table="here"))
+    entered_there, left_here = threading.Event(), threading.Event()
+
+    def there() -> str:
+        with quill:
+            entered_there.set()
+            left_here.wait(10)
+            return current_table().name
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with quill:
+                other = pool.submit(there)
+                assert entered_there.wait(10)
+        finally:
+            left_here.set()
+        assert other.result() == "here"
+    assert current_table().name == "quill"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models.dynamodb.rate_limit import Pace
+from quill_models.errors import InvalidValue
+
+
+class Hand:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@given(
+    st.floats(0.5, 1000),
+    st.lists(st.tuples(st.floats(0, 30), st.floats(0.5, 40)), min_size=1, max_size=30),
+)
+def test_no_time_has_more_than_its_units_and_one_write(
+    units: float, writes: list[tuple[float, float]]
+) -> None:
+    clock = Hand()
+    pace = Pace(units, clock)
+    done: list[tuple[float, float]] = []
+    for idle, size in writes:
+        clock.now += idle
+        while (pause := pace.pause()) > 0:
+            clock.now += pause
+        done.append((clock.now, size))
+        pace.took(size)
+    # From any write to any later one: what was taken before the later one is paid for by then.
+    for first in range(len(done)):
+        for last in range(first, len(done)):
+            taken = sum(size for _, size in done[first:last])
+            elapsed = done[last][0] - done[first][0]
+            assert taken <= elapsed * units * (1 + 1e-6) + 1e-6
+
+
+def test_it_waits_no_longer_than_it_has_to() -> None:
+    clock = Hand()
+    pace = Pace(10, clock)
+    assert pace.pause() == 0
+    pace.took(5)
+    assert pace.pause() == pytest.approx(0.5)
+    pace.took(5)
+    assert pace.pause() == pytest.approx(1)
+    clock.now += 1
+    assert pace.pause() == 0
+    # What was not used is not saved up.
+    clock.now += 100
+    pace.took(20)
+    assert pace.pause() == pytest.approx(2)
+
+
+def test_no_limit() -> None:
+    pace = Pace(None)
+    pace.took(1e9)
+    assert pace.pause() == 0
+
+
+@pytest.mark.parametrize("units", [0, -1, float("inf"), float("nan")])
+def test_a_limit_is_more_than_nothing(units: float) -> None:
+    with pytest.raises(InvalidValue, match="units a second"):
+        Pace(units)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models.dynamodb.shards import (
+    DEFAULT_SHARDS,
+    LEARN_WITHIN,
+    MOST_SHARDS,
+    ShardCount,
+    Shards,
+)
+from quill_models.errors import InvalidValue
+from tests.unit.examples import NOON
+
+SECOND = timedelta(seconds=1)
+
+
+def test_a_table_that_says_nothing_has_the_default() -> None:
+    assert ShardCount.from_attributes(None) == ShardCount(DEFAULT_SHARDS)
+    assert ShardCount.from_attributes({"kind": {"S": "table_settings"}}).to_read() == DEFAULT_SHARDS
+
+
+@given(st.integers(1, MOST_SHARDS), st.integers(1, MOST_SHARDS))
+def test_what_is_stored_is_read_back(shards: int, more: int) -> None:
+    count = ShardCount(shards)
+    assert ShardCount.from_attributes(count.to_attributes()) == count
+    growing = ShardCount(min(shards, more)).grown(max(shards, more), NOON)
+    assert ShardCount.from_attributes(growing.to_attributes()) == growing
+
+
+@given(st.integers(1, MOST_SHARDS), st.integers(1, MOST_SHARDS), st.integers(0, 300))
+def test_no_reader_who_learnt_in_time_misses_what_a_writer_wrote(
+    shards: int, more: int, seconds: int
+) -> None:
+    before = ShardCount(min(shards, more))
+    after = before.grown(max(shards, more), NOON)
+    now = NOON + seconds * SECOND
+    # Those who know write no further than all read who may not have learnt of it yet.
+    assert before.to_write(now) <= after.to_read()
+    assert after.to_write(now) <= after.to_read()
+    if now < NOON + LEARN_WITHIN:
+        assert after.to_write(now) <= before.to_read()
+
+
+def test_writers_use_the_new_shards_from_a_time_on() -> None:
+    growing = ShardCount(4).grown(16, NOON)
+    assert growing.next_from is not None
+    assert growing.next_from > NOON + LEARN_WITHIN
+    assert growing.to_read() == 16
+    assert growing.to_write(growing.next_from - SECOND) == 4
+    assert growing.to_write(growing.next_from) == 16
+
+
+@pytest.mark.parametrize("shards", [-1, 0, 3, MOST_SHARDS + 1])
+def test_shards_only_grow(shards: int) -> None:
+    with pytest.raises(InvalidValue, match=f"is {shards}; allowed are 4 .* to {MOST_SHARDS}"):
+        ShardCount(4).grown(shards, NOON)
+
+
+def test_shards_grow_once_at_a_time() -> None:
+    growing = ShardCount(4).grown(16, NOON)
+    assert growing.next_from is not None
+    with pytest.raises(InvalidValue, match="growing to 16 already") as caught:
+        growing.grown(32, NOON + SECOND)
+    assert growing.next_from.isoformat() in str(caught.value)
+    assert growing.grown(32, growing.next_from).to_write(growing.next_from) == 16
+
+
+class _Table:
+    """What is stored, and how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.item: dict[str, Any] | None = ShardCount(8).to_attributes()
+        self.asked = 0
+        self.now: datetime = NOON
+
+    def read(self) -> dict[str, Any] | None:
+        self.asked += 1
+        return self.item
+
+
+def test_the_number_is_read_once_a_minute() -> None:
+    table = _Table()
+    shards = Shards(table.read, lambda: table.now)
+    assert shards.known == ShardCount(DEFAULT_SHARDS)
+    assert table.asked == 0
+    assert shards.current() == shards.current() == shards.known == ShardCount(8)
+    assert table.asked == 1
+
+    table.item = ShardCount(8).grown(9, NOON).to_attributes()
+    table.now = NOON + LEARN_WITHIN - SECOND
+    assert shards.current().to_read() == 8
+    table.now = NOON + LEARN_WITHIN
+    assert shards.current().to_read() == 9
+    assert table.asked == 2
+
+
+def test_what_is_forgotten_is_read_again() -> None:
+    table = _Table()
+    shards = Shards(table.read, lambda: table.now)
+    shards.current()
+    table.item = ShardCount(12).to_attributes()
+    shards.forget()
+    assert shards.current() == ShardCount(12)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models import Key, Settings
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import is_live, key_of, new_token, raw_key, token_of
+from quill_models.dynamodb.pages import RawPage
+from quill_models.dynamodb.table import Table
+from quill_models.values.clock import epoch_seconds
+from tests.unit.examples import NOON
+from tests.unit.strategies import texts
+from tests.unit.wire import Wire, always, answer, refusal
+
+pytestmark = pytest.mark.usefixtures("isolated")
+
+SECOND = timedelta(seconds=1)
+KEY = Key("AGENT#7", "PROFILE")
+
+
+def item(**more: Any) -> dict[str, Any]:
+    return {**raw_key(KEY), **more}
+
+
+def expiring(at: datetime) -> dict[str, Any]:
+    return item(ttl={"N": str(epoch_seconds(at))})
+
+
+def table() -> Table:
+    return Table(Settings(table="mine"), lambda: NOON)
+
+
+@given(texts(), texts())
+def test_a_key_is_read_back(pk: str, sk: str) -> None:
+    assert key_of(raw_key(Key(pk, sk))) == Key(pk, sk)
+
+
+def test_every_write_has_a_token_of_its_own() -> None:
+    tokens = {new_token() for _ in range(1000)}
+    assert len(tokens) == 1000
+    assert token_of(item(write_token={"S": "t"})) == "t"
+    assert token_of(item()) is token_of(None) is None
+
+
+# Expiry.
+
+
+@pytest.mark.parametrize(
+    ("stored", "live"),
+    [
+        (item(), True),
+        (expiring(NOON + SECOND), True),
+        (expiring(NOON + timedelta(microseconds=1)), True),
+        (expiring(NOON), False),
+        (expiring(NOON - SECOND), False),
+        (item(ttl={"N": "0"}), False),
+        (item(ttl={"S": "1"}), True),
+    ],
+)
+def test_an_item_is_absent_from_its_expiry_on(stored: dict[str, Any], *, live: bool) -> None:
+    assert is_live(stored, NOON) is live
+    reader = table()
+    Wire(reader.client, always({"Item": stored}))
+    assert reader.get(KEY) == (stored if live else None)
+
+
+@given(st.integers(0, 2 * 10**6))
+def test_nothing_expires_before_its_time_nor_a_second_after(microseconds: int) -> None:
+    expires = NOON + timedelta(microseconds=microseconds)
+    stored = expiring(expires)
+    assert is_live(stored, expires - timedelta(microseconds=1))
+    assert not is_live(stored, expires + SECOND)
+
+
+# Requests.
+
+
+def test_a_read_is_strongly_consistent_and_names_the_table() -> None:
+    reader = table()
+    wire = Wire(reader.client, always({}))
+    assert reader.get(KEY) is None
+    assert wire.sent == [
+        ("GetItem", {"TableName": "mine", "Key": raw_key(KEY), "ConsistentRead": True})
+    ]
+
+
+@pytest.mark.parametrize("index", [None, "gsi1"])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_query_leaves_out_what_has_expired(index: str | None, *, newest_first: bool) -> None:
+    reader = table()
+    wire = Wire(
+        reader.client,
+        always(
+            {
+                "Items": [item()],
+                "Count": 1,
+                "ScannedCount": 4,
+                "LastEvaluatedKey": raw_key(KEY),
+            }
+        ),
+    )
+    condition = Condition("#pk = :pk", {"#pk": "pk"}, {":pk": {"S": "AGENT#7"}})
+    found = reader.query(
+        condition, index=index, newest_first=newest_first, limit=7, start=raw_key(KEY)
+    )
+    assert found == RawPage([item()], 4, raw_key(KEY))
+    ((_, request),) = wire.sent
+    assert request.pop("IndexName", None) == index
+    assert request.pop("ConsistentRead", False) is (index is None)
+    assert request == {
+        "TableName": "mine",
+        "KeyConditionExpression": "#pk = :pk",
+        "FilterExpression": "NOT #ttl <= :now",
+        "ExpressionAttributeNames": {"#pk": "pk", "#ttl": "ttl"},
+        "ExpressionAttributeValues": {
+            ":pk": {"S": "AGENT#7"},
+            ":now": {"N": str(int(NOON.timestamp()))},
+        },
+        "ScanIndexForward": not newest_first,
+        "Limit": 7,
+        "ExclusiveStartKey": raw_key(KEY),
+    }
+
+
+def test_a_write_with_a_condition_asks_for_what_is_stored() -> None:
+    writer = table()
+    wire = Wire(writer.client, always({}))
+    writer.put(item(), Condition.absent(NOON))
+    writer.put(item(), Condition.unchanged_since("t"))
+    writer.put(item(), Condition.unchanged_since(None))
+    writer.put(item())
+    expressions = [request.get("ConditionExpression") for _, request in wire.sent]
+    assert expressions == [
+        "attribute_not_exists(#pk) OR #ttl <= :now",
+        "#token = :token",
+        "attribute_not_exists(#token)",
+        None,
+    ]
+    assert [request.get("ReturnValuesOnConditionCheckFailure") for _, request in wire.sent] == [
+        "ALL_OLD",
+        "ALL_OLD",
+        "ALL_OLD",
+        None,
+    ]
+
+
+# Exactly one caller stored it.
+
+MINE = item(write_token={"S": "mine"})
+THEIRS = item(write_token={"S": "theirs"})
+
+
+def test_the_first_writer_stored_it() -> None:
+    writer = table()
+    Wire(writer.client, always({}))
+    assert writer.put_if_absent(MINE) is None
+
+
+def test_a_later_writer_is_given_what_is_stored() -> None:
+    writer = table()
+    Wire(writer.client, always(refusal("ConditionalCheckFailedException", Item=THEIRS)))
+    assert writer.put_if_absent(MINE) == THEIRS
+
+
+def test_a_writer_whose_answer_was_lost_knows_its_own_write() -> None:
+    writer = table()
+    Wire(writer.client, always(refusal("ConditionalCheckFailedException", Item=MINE)))
+    assert writer.put_if_absent(MINE) is None
+
+
+@pytest.mark.parametrize(("stored", "existing"), [(THEIRS, THEIRS), (MINE, None)])
+def test_a_server_that_does_not_say_what_is_stored_is_asked(
+    stored: dict[str, Any], existing: dict[str, Any] | None
+) -> None:
+    writer = table()
+    wire = Wire(
+        writer.client,
+        lambda name, _body: (
+            answer({"Item": stored})
+            if name == "GetItem"
+            else refusal("ConditionalCheckFailedException")
+        ),
+    )
+    assert writer.put_if_absent(MINE) == existing
+    assert [name for name, _ in wire.sent] == ["PutItem", "GetItem"]
+
+
+def test_what_was_gone_again_when_asked_for_is_written_once_more() -> None:
+    writer = table()
+    replies = [refusal("ConditionalCheckFailedException"), answer({}), answer({})]
+    wire = Wire(writer.client, lambda _name, _body: replies.pop(0))
+    assert writer.put_if_absent(MINE) is None
+    assert [name for name, _ in wire.sent] == ["PutItem", "GetItem", "PutItem"]

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models.errors import InvalidMigrations, InvalidValue
+from quill_models.migrations import write_new
+from quill_models.migrations.catalog import find
+from tests.unit.migrations.files import NOTHING, in_order, written
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = sorted((ROOT / "migrations").glob("*.py"))
+
+
+def test_those_of_the_project_are_found_in_order() -> None:
+    found = find()
+    assert [f"{each.name}.py" for each in found] == [path.name for path in SHIPPED]
+    assert [each.number for each in found] == list(range(1, len(SHIPPED) + 1))
+    assert [each.description for each in found[:3]] == [
+        "create the table",
+        "store the number of shards",
+        "list metrics by day",
+    ]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_migration_stands_on_its_own(path: Path) -> None:
+    """It stays what it was when the models have moved on."""
+    tree = ast.parse(path.read_text())
+    only_for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            text = ast.unparse(node)
+            if id(node) in only_for_types:
+                allowed = {
+                    "from quill_models.migrations import Step",
+                    "from collections.abc import Mapping",
+                }
+                assert text in allowed
+            else:
+                assert "quill_models" not in text
+                assert "from ." not in text
+
+
+def test_reading_them_runs_none(tmp_path: Path) -> None:
+    written(tmp_path, "0001_a", "raise SystemExit\n\n\n" + NOTHING)
+    (only,) = find(tmp_path)
+    assert (only.number, only.name, only.description) == (1, "0001_a", "0001_a")
+
+
+def test_importing_the_package_reads_none() -> None:
+    program = (
+        "import sys\n"
+        "opened = []\n"
+        "note = lambda event, given: opened.append(str(given[0])) if event == 'open' else None\n"
+        "sys.addaudithook(note)\n"
+        "import quill_models\n"
+        "from quill_models.quill import Quill\n"
+        "Quill(quill_models.Settings())\n"
+        "print(len(opened) > 10, [path for path in opened if '0001_' in path])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout == "True []\n"
+
+
+def test_the_checksum_is_that_of_the_text_whatever_its_line_ends(tmp_path: Path) -> None:
+    path = written(tmp_path, "0001_a")
+    text = path.read_bytes()
+    (one,) = find(tmp_path)
+    assert one.checksum == hashlib.sha256(text).hexdigest()
+    path.write_bytes(text.replace(b"\n", b"\r\n"))
+    (other,) = find(tmp_path)
+    assert other.checksum == one.checksum
+    path.write_bytes(text + b"\n# A remark.\n")
+    (changed,) = find(tmp_path)
+    assert changed.checksum != one.checksum
+
+
+def test_what_runs_is_what_was_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "0001_a", "def up(step):\n    step.append(1)\n")
+    (migration,) = find(tmp_path)
+    path.write_text("raise ValueError")
+    done: list[int] = []
+    migration.load()(done)
+    assert done == [1]
+
+
+def test_a_migration_may_have_classes_and_its_errors_show_its_lines(tmp_path: Path) -> None:
+    body = (
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n\n"
+        'DESCRIPTION = "a"\n\n'
+        "@dataclass\nclass Point:\n    x: int\n\n"
+        "def up(step):\n    step.append(Point(1).x)\n"
+    )
+    tmp_path.joinpath("0001_a.py").write_text(body)
+    (migration,) = find(tmp_path)
+    done: list[int] = []
+    migration.load()(done)
+    assert done == [1]
+
+
+@pytest.mark.parametrize("line", ['DESCRIPTION = "a b"', 'DESCRIPTION: Final[str] = "a b"'])
+def test_what_it_does_may_be_annotated(tmp_path: Path, line: str) -> None:
+    tmp_path.joinpath("0001_a.py").write_text(f"{line}\n\n{NOTHING}")
+    assert [each.description for each in find(tmp_path)] == ["a b"]
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(
+        lambda numbers: sorted(numbers) != list(range(1, len(numbers) + 1))
+    )
+)
+def test_a_gap_or_a_number_twice_is_an_error_whatever_they_are(
+    tmp_path_factory: pytest.TempPathFactory, numbers: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("migrations")
+    for at, number in enumerate(numbers):
+        written(folder, f"{number:04d}_{'abcdef'[at]}")
+    with pytest.raises(InvalidMigrations, match=r"missing|Two migrations"):
+        find(folder)
+
+
+def test_a_gap_is_named(tmp_path: Path) -> None:
+    in_order(tmp_path, 4)
+    (tmp_path / "0003_m3.py").unlink()
+    with pytest.raises(
+        InvalidMigrations, match=r"0003 is missing between 0002_m2\.py and 0004_m4\.py"
+    ):
+        find(tmp_path)
+    (tmp_path / "0001_m1.py").unlink()
+    (tmp_path / "0004_m4.py").unlink()
+    with pytest.raises(InvalidMigrations, match=r"0001 is missing before 0002_m2\.py"):
+        find(tmp_path)
+
+
+def test_a_number_that_two_have_is_named(tmp_path: Path) -> None:
+    written(in_order(tmp_path, 2), "0002_other")
+    with pytest.raises(InvalidMigrations, match=r"0002: 0002_m2\.py and 0002_other\.py"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["1_a", "00001_a", "0001-a", "0001_", "0001_A", "0001"])
+def test_a_file_that_is_named_otherwise_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    path = written(in_order(tmp_path, 1), name)
+    with pytest.raises(InvalidMigrations, match="not named as a migration is") as told:
+        find(tmp_path)
+    assert str(path) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('DESCRIPTION = "a"\n', "no function up"),
+        (NOTHING, "DESCRIPTION"),
+        (f'DESCRIPTION = ""\n{NOTHING}', "DESCRIPTION"),
+        (f"DESCRIPTION = 7\n{NOTHING}", "DESCRIPTION"),
+        (f"DESCRIPTION = str(7)\n{NOTHING}", "DESCRIPTION"),
+        (f"DESCRIPTION: str\n{NOTHING}", "DESCRIPTION"),
+        ("def up(step:\n", "cannot be read"),
+        ("\0", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_migration_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "0001_a.py"
+    path.write_text(text)
+    with pytest.raises(InvalidMigrations, match=said) as told:
+        find(tmp_path)
+    assert str(path) in str(told.value)
+
+
+def test_no_files_at_all(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "not-there"):
+        with pytest.raises(InvalidMigrations, match="no migrations in"):
+            find(folder)
+
+
+# A new one.
+
+
+def test_a_new_one_has_the_next_number_and_can_be_read(tmp_path: Path) -> None:
+    path = write_new("  List agents by e-mail,\n quickly ", in_order(tmp_path, 2))
+    assert path == tmp_path / "0003_list_agents_by_e_mail_quickly.py"
+    new = find(tmp_path)[-1]
+    assert (new.number, new.description) == (3, "List agents by e-mail, quickly")
+    assert callable(new.load())
+
+
+@given(st.text(max_size=100))
+def test_any_words_give_a_migration_or_a_message(
+    tmp_path_factory: pytest.TempPathFactory, words: str
+) -> None:
+    folder = in_order(tmp_path_factory.mktemp("migrations"), 1)
+    try:
+        write_new(words, folder)
+    except InvalidValue:
+        assert len(find(folder)) == 1
+    else:
+        new = find(folder)[-1]
+        assert new.description == " ".join(words.split())
+        new.load()
+
+
+@pytest.mark.parametrize("folder", ["not-there", "empty"])
+def test_a_new_one_is_for_a_checkout(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidMigrations, match="checkout of the package"):
+        write_new("words", tmp_path / folder)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+# In a wheel.
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked, which is what installing it does."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_the_wheel_has_them_and_nothing_else_of_their_folder(installed: Path) -> None:
+    shipped = installed / "quill_models" / "migrations" / "numbered"
+    assert {path.name for path in shipped.iterdir()} == {path.name for path in SHIPPED}
+    for path in SHIPPED:
+        assert (shipped / path.name).read_bytes() == path.read_bytes()
+    assert not (installed / "migrations").exists()
+
+
+def test_the_wheel_tells_type_checkers_that_it_is_typed(installed: Path) -> None:
+    assert (installed / "quill_models" / "py.typed").is_file()
+
+
+def test_they_are_found_where_the_wheel_is_installed(installed: Path, tmp_path: Path) -> None:
+    # Another package's folder beside it, as there may be one.
+    in_order(installed / "migrations", 1)
+    program = (
+        "from quill_models.migrations.catalog import find\n"
+        "print(*(each._path for each in find()), sep='\\n')\n"
+        "find()[2].load()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    numbered = installed / "quill_models" / "migrations" / "numbered"
+    assert ran.stdout.splitlines() == [str(numbered / path.name) for path in SHIPPED]

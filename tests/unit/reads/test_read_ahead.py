@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore, Thread
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.pages import RawPage
+from quill_models.reads.read_ahead import ReadAhead
+
+LONG = 10
+
+
+def item(number: int) -> RawItem:
+    return {"n": {"N": str(number)}}
+
+
+class Pages:
+    """A list in pages. Where it is gated, each request after the first waits to be let through."""
+
+    def __init__(self, sizes: list[int], *, gated: bool = False) -> None:
+        self.asked: list[int] = []
+        self.gate = Semaphore(0)
+        self._gated = gated
+        numbers = iter(range(sum(sizes)))
+        self._pages = [[item(next(numbers)) for _ in range(size)] for size in sizes]
+        self.all = [each for page in self._pages for each in page]
+
+    def request(self, start: RawItem | None) -> RawPage:
+        at = 0 if start is None else int(start["page"]["N"])
+        self.asked.append(at)
+        if self._gated and at:
+            assert self.gate.acquire(timeout=LONG)
+        is_last = at == len(self._pages) - 1
+        return RawPage(
+            self._pages[at],
+            len(self._pages[at]),
+            None if is_last else {"page": {"N": str(at + 1)}},
+        )
+
+
+@given(st.lists(st.integers(0, 25), min_size=1, max_size=6), st.booleans())
+def test_all_items_come_once_and_in_order(sizes: list[int], is_wanted: bool) -> None:
+    pages = Pages(sizes)
+    with ReadAhead(1, is_wanted=is_wanted) as ahead:
+        assert list(ahead.items(pages.request(None), pages.request)) == pages.all
+    assert pages.asked == list(range(len(sizes)))
+
+
+@given(st.lists(st.integers(1, 25), min_size=2, max_size=5), st.data())
+def test_no_more_than_one_page_ahead_is_asked_for(sizes: list[int], data: st.DataObject) -> None:
+    pages = Pages(sizes)
+    used = data.draw(st.integers(1, sum(sizes)))
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        for _ in range(used):
+            next(reading)
+        begun = sum(1 for at in range(len(sizes)) if sum(sizes[:at]) < used)
+        # What is on its way may not have begun yet.
+        assert len(pages.asked) <= begun + 1
+
+
+def test_the_next_page_is_asked_for_while_this_one_is_used() -> None:
+    pages = Pages([20, 1, 1], gated=True)
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        for _ in range(2):
+            next(reading)
+        assert pages.asked == [0]
+        next(reading)
+        _wait_for(lambda: pages.asked == [0, 1])
+        pages.gate.release()
+        for _ in range(17):
+            next(reading)
+        assert pages.asked == [0, 1]
+        # Whoever takes the second page has the third one fetched.
+        next(reading)
+        _wait_for(lambda: pages.asked == [0, 1, 2])
+        pages.gate.release()
+        assert next(reading) == pages.all[-1]
+
+
+def test_whoever_leaves_stops_what_was_not_asked_for_yet() -> None:
+    pages = Pages([20, 20, 20], gated=True)
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        for _ in range(3):
+            next(reading)
+        _wait_for(lambda: pages.asked == [0, 1])
+    pages.gate.release(3)
+    assert not Event().wait(0.1)
+    assert pages.asked == [0, 1]
+
+
+def test_an_error_comes_after_what_was_read_before_it() -> None:
+    pages = Pages([3, 3, 3])
+
+    def request(start: RawItem | None) -> RawPage:
+        if start == {"page": {"N": "2"}}:
+            raise RuntimeError("lost")
+        return pages.request(start)
+
+    found: list[RawItem] = []
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), request)
+        with pytest.raises(RuntimeError, match="lost"):
+            found.extend(_each(reading))
+    assert found == pages.all[:6]
+
+
+def test_many_lists_share_few_threads() -> None:
+    lists = [Pages([5, 5, 5]) for _ in range(20)]
+    with ReadAhead(2, is_wanted=True) as ahead:
+        firsts = ahead.all(lambda pages: pages.request(None), lists)
+        readings = [
+            ahead.items(first, pages.request) for first, pages in zip(firsts, lists, strict=True)
+        ]
+        rows = list(zip(*readings, strict=True))
+    assert [[row[at] for row in rows] for at in range(20)] == [pages.all for pages in lists]
+
+
+def test_a_first_page_without_items_puts_nothing_off() -> None:
+    pages = Pages([0, 1, 1], gated=True)
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        pages.gate.release()
+        next(reading)
+        _wait_for(lambda: pages.asked == [0, 1, 2])
+        pages.gate.release()
+
+
+# Where there are no threads.
+
+
+def no_more_threads(_: Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@given(st.lists(st.integers(0, 25), min_size=1, max_size=6), st.integers(1, 3))
+def test_without_threads_each_page_is_fetched_when_it_is_asked_for(
+    sizes: list[int], parallel: int
+) -> None:
+    lists = [Pages(sizes) for _ in range(3)]
+    with pytest.MonkeyPatch.context() as patched, ReadAhead(parallel, is_wanted=True) as ahead:
+        patched.setattr(Thread, "start", no_more_threads)
+        firsts = ahead.all(lambda pages: pages.request(None), lists)
+        for first, pages in zip(firsts, lists, strict=True):
+            assert list(ahead.items(first, pages.request)) == pages.all
+    # One that has begun elsewhere is not known to have: a first request may be made twice.
+    assert all(pages.asked[-len(sizes) :] == list(range(len(sizes))) for pages in lists)
+
+
+def test_an_error_without_threads_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def request(start: RawItem | None) -> RawPage:
+        raise LookupError("no page")
+
+    monkeypatch.setattr(Thread, "start", no_more_threads)
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(RawPage([item(1)], 1, item(1)), request)
+        assert next(reading) == item(1)
+        with pytest.raises(LookupError, match="no page"):
+            next(reading)
+
+
+AFTER_THE_MAIN_THREAD = """
+import threading
+from tests.unit.reads.test_read_ahead import Pages
+from quill_models.reads.read_ahead import ReadAhead
+
+def read():
+    threading.main_thread().join()
+    pages = Pages([5, 5, 5, 5])
+    with ReadAhead(2, is_wanted=True) as ahead:
+        firsts = ahead.all(lambda start: pages.request(start), [None, None])
+        found = list(ahead.items(firsts[0], pages.request))
+    assert found == pages.all
+    print("all of them")
+
+threading.Thread(target=read).start()
+"""
+
+
+def test_a_thread_reads_on_after_the_main_one_has_ended() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_THE_MAIN_THREAD], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("all of them\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("used", [1, 25, 45])
+def test_a_forked_process_reads_on_by_itself(used: int) -> None:
+    pages = Pages([20, 20, 20, 20])
+    with ReadAhead(1, is_wanted=True) as ahead:
+        reading = ahead.items(pages.request(None), pages.request)
+        for _ in range(used):
+            next(reading)
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if list(reading) == pages.all[used:] else 1)
+            except BaseException:  # noqa: BLE001 -- pytest is the parent's
+                traceback.print_exc()
+                os._exit(2)
+        assert list(reading) == pages.all[used:]
+    with ThreadPoolExecutor(1) as pool:
+        _, status = pool.submit(os.waitpid, child, 0).result(LONG)
+    assert status == 0
+
+
+def _each(items: Iterator[RawItem]) -> Iterator[RawItem]:
+    yield from items
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        Event().wait(0.01)
+    raise AssertionError("it did not happen")

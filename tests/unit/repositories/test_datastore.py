@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from quill_models import DataStore, DynamoDataStore, Key, Settings
+from quill_models.dynamodb.table import Table
+from quill_models.errors import InvalidPayload, InvalidValue, QuillError
+from tests.unit.examples import NOON
+from tests.unit.strategies import texts
+from tests.unit.wire import Wire, always, answer
+
+pytestmark = pytest.mark.usefixtures("isolated")
+
+KEY = Key("NOTE#1", "BODY")
+
+
+@cache
+def _table() -> tuple[Table, Wire]:
+    # Making a client takes longer than all that is asked of it.
+    table = Table(Settings(table="mine"), lambda: NOON)
+    return table, Wire(table.client, always({}))
+
+
+def store(reply: dict[str, Any] | None = None) -> tuple[DynamoDataStore, Wire]:
+    table, wire = _table()
+    wire.reply = always(reply or {})
+    wire.sent.clear()
+    return DynamoDataStore(table), wire
+
+
+def test_the_adapter_is_a_data_store() -> None:
+    made, _ = store()
+    as_protocol: DataStore = made
+    assert isinstance(as_protocol, DataStore)
+
+
+def test_what_is_put_is_under_its_key_and_expires() -> None:
+    made, wire = store()
+    assert made.put(KEY, {"text": "hello", "n": Decimal("1.10")}, ttl=timedelta(seconds=1.5))
+    ((name, request),) = wire.sent
+    item = request["Item"]
+    assert item.pop("write_token")["S"]
+    assert name == "PutItem"
+    assert "ConditionExpression" not in request
+    assert item == {
+        "pk": {"S": "NOTE#1"},
+        "sk": {"S": "BODY"},
+        "text": {"S": "hello"},
+        "n": {"N": "1.10"},
+        "ttl": {"N": str(int(NOON.timestamp()) + 2)},
+    }
+
+
+def test_what_is_read_has_its_key_and_expiry_beside_it() -> None:
+    stored = {
+        "pk": {"S": "NOTE#1"},
+        "sk": {"S": "BODY"},
+        "text": {"S": "hello"},
+        "ttl": {"N": str(int(NOON.timestamp()) + 2)},
+        "write_token": {"S": "t"},
+    }
+    made, _ = store({"Item": stored})
+    found = made.get(KEY)
+    assert found == {"text": "hello"}
+    assert found is not None
+    assert (found.key, found.expires_at) == (KEY, int(NOON.timestamp()) + 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (Key("", "BODY"), "pk must be text of at least one character"),
+        (Key("NOTE#1", ""), "sk must be text of at least one character"),
+        (Key(7, "BODY"), "pk must be text"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        (Key("\ud800", "BODY"), "pk is no valid Unicode text"),
+        (Key("x" * 2049, "BODY"), "pk has 2049 bytes; DynamoDB allows 2048"),
+        (Key("ü" * 1025, "BODY"), "pk has 2050 bytes; DynamoDB allows 2048"),
+        (Key("NOTE#1", "x" * 1025), "sk has 1025 bytes; DynamoDB allows 1024"),
+    ],
+)
+def test_a_key_that_dynamodb_does_not_take_is_refused_by_every_call(key: Key, message: str) -> None:
+    made, wire = store()
+    for call in (
+        lambda: made.put(key, {}),
+        lambda: made.get(key),
+        lambda: made.delete(key),
+        lambda: made.check_and_mark(key, timedelta(days=1)),
+    ):
+        with pytest.raises(InvalidValue, match=message):
+            call()
+    if key.sk:
+        with pytest.raises(InvalidValue, match=message):
+            made.query(*key)
+    assert wire.sent == []
+
+
+@given(texts(), texts())
+def test_every_other_key_is_taken_as_it_is(pk: str, sk: str) -> None:
+    made, wire = store()
+    made.delete(Key(pk, sk))
+    assert wire.sent[0][1]["Key"] == {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"pk": "x"}, r"may not have the attributes \['pk'\]"),
+        ({"ttl": 1, "write_token": "t"}, r"may not have the attributes \['ttl', 'write_token'\]"),
+        ({"a": float("nan")}, r"item\['a'\] is nan"),
+        ({"\ud800": 1}, "Unicode"),
+    ],
+)
+def test_an_item_that_cannot_be_stored_as_it_is_is_refused(
+    item: dict[str, Any], message: str
+) -> None:
+    made, wire = store()
+    with pytest.raises(InvalidValue, match=message):
+        made.put(KEY, item)
+    assert wire.sent == []
+
+
+def test_an_item_over_400_kb_is_refused_before_any_request() -> None:
+    made, wire = store()
+    with pytest.raises(InvalidPayload, match="NOTE#1 / BODY has 5000"):
+        made.put(KEY, {"a": "x" * 500_000})
+    assert wire.sent == []
+
+
+@pytest.mark.parametrize("ttl", [NOON.replace(tzinfo=None), 60, timedelta.max])
+def test_an_expiry_that_is_none_is_refused(ttl: Any) -> None:
+    made, wire = store()
+    with pytest.raises(InvalidValue, match="ttl"):
+        made.put(KEY, {}, ttl=ttl)
+    assert wire.sent == []
+
+
+def test_no_two_marks_are_the_same_write() -> None:
+    made, wire = store()
+    assert made.check_and_mark(KEY, timedelta(days=1))
+    assert made.check_and_mark(KEY, timedelta(days=1))
+    one, other = (request["Item"]["write_token"]["S"] for _, request in wire.sent)
+    assert one != other
+    assert wire.sent[0][1]["ConditionExpression"] == "attribute_not_exists(#pk) OR #ttl <= :now"
+
+
+def test_a_query_asks_for_a_page_when_the_one_before_is_used_up() -> None:
+    made, wire = store()
+    keys = [{"pk": {"S": "NOTE#1"}, "sk": {"S": str(number)}} for number in range(3)]
+    pages: list[dict[str, Any]] = [
+        {"Items": keys[:2], "Count": 2, "ScannedCount": 2, "LastEvaluatedKey": keys[1]},
+        {"Items": keys[2:], "Count": len(keys[2:]), "ScannedCount": len(keys[2:])},
+    ]
+    replies = [answer(page) for page in pages]
+    wire.reply = lambda _name, _body: replies.pop(0)
+    found = made.query("NOTE#1", "1#")
+    assert wire.sent == []
+    assert [next(found).key.sk, next(found).key.sk] == ["0", "1"]
+    assert len(wire.sent) == 1
+    assert [item.key.sk for item in found] == ["2"]
+    assert [request.get("ExclusiveStartKey") for _, request in wire.sent] == [None, keys[1]]
+    assert {request["KeyConditionExpression"] for _, request in wire.sent} == {
+        "#pk = :pk AND begins_with(#sk, :sk)"
+    }
+
+
+def test_errors_of_keys_are_errors_of_ours() -> None:
+    made, _ = store()
+    with pytest.raises(QuillError):
+        made.get(Key("", ""))
