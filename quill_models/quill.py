@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+# Each of these folders loads a module when it is first used: a function that records events and
+# nothing else does not wait for migrations to be imported.
+from quill_models import migrations as _migrations
+from quill_models import repositories
+from quill_models import schema as _schema
 from quill_models.dynamodb.current_table import enter, leave
 from quill_models.dynamodb.table import Table
 from quill_models.settings import Settings
 from quill_models.telemetry.operations import Telemetry
 from quill_models.values.clock import Clock, system_clock
-
-if TYPE_CHECKING:
-    # Each is loaded when it is first used: a function that records events and nothing else does
-    # not wait for migrations to be imported.
-    from quill_models.migrations import Migrations
-    from quill_models.repositories import (
-        Agents,
-        Interactions,
-        JobRuns,
-        Metrics,
-        Transaction,
-        WebhookEvents,
-    )
-    from quill_models.repositories.datastore import DynamoDataStore
-    from quill_models.schema import Schema
 
 __all__ = ["Quill", "connect"]
 
@@ -64,71 +54,56 @@ class Quill:
         self._table = Table(settings, clock, telemetry)
 
     @cached_property
-    def schema(self) -> Schema:
+    def schema(self) -> _schema.Schema:
         """Makes the table, compares it with what the models declare, brings it up to date."""
-        from quill_models.schema import Schema
 
         def created() -> None:
             # A new table needs no migration.
             self.migrations.record_created()
 
-        return Schema(self._table, created=created)
+        return _schema.Schema(self._table, created=created)
 
     @cached_property
-    def store(self) -> DynamoDataStore:
+    def store(self) -> repositories.DynamoDataStore:
         """Plain items under plain keys."""
-        from quill_models.repositories.datastore import DynamoDataStore
-
-        return DynamoDataStore(self._table)
+        return repositories.DynamoDataStore(self._table)
 
     @cached_property
-    def agents(self) -> Agents:
+    def agents(self) -> repositories.Agents:
         """Those who handle interactions."""
-        from quill_models.repositories import Agents
-
-        return Agents(self._table)
+        return repositories.Agents(self._table)
 
     @cached_property
-    def interactions(self) -> Interactions:
+    def interactions(self) -> repositories.Interactions:
         """Calls, emails, chats … between an agent and a contact."""
-        from quill_models.repositories import Interactions
-
-        return Interactions(self._table)
+        return repositories.Interactions(self._table)
 
     @cached_property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> repositories.Metrics:
         """Numbers by scope, name and bucket of time."""
-        from quill_models.repositories import Metrics
-
-        return Metrics(self._table)
+        return repositories.Metrics(self._table)
 
     @cached_property
-    def job_runs(self) -> JobRuns:
+    def job_runs(self) -> repositories.JobRuns:
         """Runs of jobs, their leases, and how far they have come."""
-        from quill_models.repositories import JobRuns
-
-        return JobRuns(self._table)
+        return repositories.JobRuns(self._table)
 
     @cached_property
-    def webhook_events(self) -> WebhookEvents:
+    def webhook_events(self) -> repositories.WebhookEvents:
         """Events of sources, remembered once, and the queue of those to work on."""
-        from quill_models.repositories import WebhookEvents
-
-        return WebhookEvents(self._table)
+        return repositories.WebhookEvents(self._table)
 
     @cached_property
-    def migrations(self) -> Migrations:
+    def migrations(self) -> _migrations.Migrations:
         """Bring a table that an older version made up to date."""
-        from quill_models.migrations import Migrations
-
-        return Migrations(self._table, self.job_runs)
+        return _migrations.Migrations(self._table, self.job_runs)
 
     @property
     def table(self) -> Table:
         """The requests under all of it, for what reads the table as a whole."""
         return self._table
 
-    def transaction(self) -> Transaction:
+    def transaction(self) -> repositories.Transaction:
         """Writes of several repositories that are done all or not at all; see `Transaction`.
 
         No request before the end of its block.
@@ -140,9 +115,7 @@ class Quill:
                 tx.metrics.add(increment)
                 tx.webhook_events.complete(event)
         """
-        from quill_models.repositories import Transaction
-
-        return Transaction(self._table)
+        return repositories.Transaction(self._table)
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones. No request."""

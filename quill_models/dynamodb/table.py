@@ -15,17 +15,13 @@ from quill_models.dynamodb.client import Client
 from quill_models.dynamodb.conditions import NOT_EXPIRED, Condition
 from quill_models.dynamodb.items import (
     TTL,
-    WRITE_TOKEN,
     RawItem,
     is_live,
     key_of,
-    new_token,
     raw_key,
-    token_of,
 )
 from quill_models.dynamodb.pages import PageLimit, RawPage
-from quill_models.dynamodb.service_errors import ConditionFailed
-from quill_models.dynamodb.shards import TABLE_SETTINGS, ShardCount, Shards
+from quill_models.dynamodb.shards import TABLE_SETTINGS, Shards
 from quill_models.settings import Settings
 from quill_models.telemetry.operations import Telemetry
 from quill_models.values.clock import Clock, system_clock
@@ -179,27 +175,9 @@ class Table:
 
     # Writes.
 
-    def put(self, item: RawItem, condition: Condition | None = None) -> None:
-        """Store an item; raises `ConditionFailed` with the stored one where a condition fails."""
-        self.request("put_item", Item=item, **(condition.parameters() if condition else {}))
-
-    def put_if_absent(self, item: RawItem) -> RawItem | None:
-        """Store an item where there is none, or only an expired one.
-
-        Returns:
-            ``None`` where this call stored it, else the live item that was there. A write whose
-            answer was lost and which was sent again knows its own item by its token.
-        """
-        while True:
-            try:
-                self.put(item, Condition.absent(self.clock()))
-            except ConditionFailed as failure:
-                # A server that does not return the item with the failure is asked for it.
-                existing = failure.item or self.get(key_of(item))
-                if existing is None:
-                    continue
-                return None if token_of(existing) == token_of(item) else existing
-            return None
+    def put(self, item: RawItem) -> None:
+        """Store an item, whatever is there."""
+        self.request("put_item", Item=item)
 
     def delete(self, key: Key) -> None:
         """Delete an item; deleting what is not there is no error."""
@@ -222,40 +200,9 @@ class Table:
         """The shards that readers of a sharded list ask. A request once a minute."""
         return range(self._shards.current().to_read())
 
-    def settle_shards(self) -> bool:
-        """Store the number of shards where the table has none yet; whether this call did."""
-        stored = self._settings_item(ShardCount())
+    def forget_shards(self) -> None:
+        """Read the number of shards again at the next use."""
         self._shards.forget()
-        return self.put_if_absent(stored) is None
-
-    def grow_shards(self, shards: int) -> ShardCount:
-        """Spread the sharded lists over more partitions; see `quill_models.dynamodb.shards`.
-
-        Raises:
-            InvalidValue: fewer than there are, or they are growing already.
-        """
-        while True:
-            stored = self.get(TABLE_SETTINGS)
-            if stored is None:
-                self.settle_shards()
-                continue
-            count = ShardCount.from_attributes(stored).grown(shards, self.clock())
-            item = self._settings_item(count)
-            try:
-                self.put(item, Condition.unchanged_since(token_of(stored)))
-            except ConditionFailed as failure:
-                if token_of(failure.item) != token_of(item):
-                    continue
-            self._shards.forget()
-            return count
-
-    def _settings_item(self, count: ShardCount) -> RawItem:
-        return {
-            **raw_key(TABLE_SETTINGS),
-            "kind": {"S": "table_settings"},
-            **count.to_attributes(),
-            WRITE_TOKEN: {"S": new_token()},
-        }
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,20 +4,6 @@ The migrations themselves are numbered modules in the folder ``migrations`` of t
 ``numbered`` here where the package is installed.
 """
 
-from quill_models.migrations.backfill import Progress
-from quill_models.migrations.catalog import Migration, write_new
-from quill_models.migrations.history import Applied
-from quill_models.migrations.migrator import Migrations, Standing, State
-from quill_models.migrations.step import Listener, Step
+import lazy_loader
 
-__all__ = [
-    "Applied",
-    "Listener",
-    "Migration",
-    "Migrations",
-    "Progress",
-    "Standing",
-    "State",
-    "Step",
-    "write_new",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

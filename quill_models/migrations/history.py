@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import PK, SK, WRITE_TOKEN, RawItem, new_token, raw_key, token_of
+from quill_models.dynamodb.items import PK, SK, WRITE_TOKEN, RawItem, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import key_schema
 from quill_models.repositories import Run
@@ -66,7 +66,6 @@ class Applied:
             "owner": {"S": self.owner},
             "seen": {"N": str(self.seen)},
             "changed": {"N": str(self.changed)},
-            WRITE_TOKEN: {"S": new_token()},
         }
         if self.fencing_token is not None:
             item["fencing_token"] = {"N": str(self.fencing_token)}
@@ -128,21 +127,20 @@ class _Record(Write[bool]):
     fixed_keys = True
 
     def __init__(self, table: Table, applied: Iterable[Applied], run: Run | None = None) -> None:
+        super().__init__()
         self._run = run
         now = table.clock()
-        self._puts = [Put(each.to_item(), Condition.absent(now)) for each in applied]
+        token: RawItem = {WRITE_TOKEN: {"S": self.token}}
+        self._puts = [Put({**each.to_item(), **token}, Condition.absent(now)) for each in applied]
 
     def actions(self) -> Sequence[Action]:
         return self._puts if self._run is None else [self._run.held(), *self._puts]
 
-    def done(self) -> bool:
+    def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
         return True
 
     def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
         recorded = [refusal for refusal in refusals[-len(self._puts) :] if refusal is not None]
-        if any(token_of(each.item) == token_of(self._puts[0].item) for each in recorded):
-            # Our own write, whose answer was lost.
-            return True
         if self._run is not None and refusals[0] is not None:
             raise self._run.lost(refusals[0].item)
         return True if recorded else None

@@ -21,7 +21,7 @@ from quill_models.migrations.step import Listener, Step
 from quill_models.models import JobRun
 from quill_models.repositories import JobRuns, Run
 from quill_models.repositories.job_attempts import AlreadyRunning
-from quill_models.telemetry.operations import observed
+from quill_models.telemetry.operations import operation
 from quill_models.values.errors import InvalidValue, LeaseLost, MigrationFailed, MigrationMismatch
 
 __all__ = ["Migrations", "Standing", "State"]
@@ -66,7 +66,6 @@ class Standing:
     applied: Applied | None
 
 
-@observed("migrations", but=["record_created"])
 class Migrations:
     """The migrations of one table.
 
@@ -76,12 +75,15 @@ class Migrations:
         folder: where the files are; by default those that came with the package.
     """
 
+    OPERATIONS = "migrations"
+
     def __init__(self, table: Table, job_runs: JobRuns, folder: Path | None = None) -> None:
         self._table = table
         self._job_runs = job_runs
         self._folder = folder
         self._history = History(table)
 
+    @operation
     def status(self) -> list[Standing]:
         """Where each migration stands, by number. One request; writes nothing.
 
@@ -92,6 +94,7 @@ class Migrations:
         """
         return _standings(find(self._folder), self._history.applied() or {})
 
+    @operation
     def plan(self, to: int | None = None) -> list[Migration]:
         """What `up` would do, in order. One request; writes nothing.
 
@@ -105,6 +108,7 @@ class Migrations:
         """
         return self._pending(to, self._history.applied() or {})
 
+    @operation
     def up(
         self,
         *,

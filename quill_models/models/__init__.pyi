@@ -13,3 +13,5 @@ from .metric import Metric as Metric
 from .registry import MODELS as MODELS
 from .webhook_event import EventStatus as EventStatus
 from .webhook_event import WebhookEvent as WebhookEvent
+
+__all__: list[str]

@@ -95,8 +95,6 @@ class QuillModel(Model):
         # Composing the keys finds identifiers that are too long, before any request.
         self.composed_keys(1)
 
-    # What a model says of itself.
-
     @abstractmethod
     def key(self) -> Key:
         """The primary key, composed from the identity."""
@@ -161,12 +159,14 @@ class QuillModel(Model):
         self.attribute_values = dict(other.attribute_values)
         self.unknown = dict(other.unknown)
 
-    def stamp(self, table: Table, created_at: datetime | None = None) -> None:
+    def stamp(
+        self, table: Table, created_at: datetime | None = None, *, token: str | None = None
+    ) -> None:
         """Set what every stored item carries: times, expiry and the token of this write.
 
         Args:
             table: gives the time and the settings.
-            created_at: when it was created; by default now, by this write.
+            created_at, token: of its creation and of this write; by default now, and a new one.
         """
         # Fields may have been set since it was made.
         self.validate()
@@ -178,7 +178,7 @@ class QuillModel(Model):
             self.created_token = None
         elif self.created_token is None:
             self.created_token = self.write_token
-        self.write_token = new_token()
+        self.write_token = token or new_token()
 
     @classmethod
     def _prepared(cls) -> Prepared:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from quill_models.dynamodb.conditions import Condition
 from quill_models.dynamodb.items import PK, SK, RawItem
@@ -26,8 +26,6 @@ __all__ = ["Page", "Query"]
 
 class Listed(Protocol):
     """What a query needs of the models that it lists."""
-
-    KIND: ClassVar[str]
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
@@ -68,11 +66,9 @@ class Query(Generic[M]):
     the first requests of several shards are made in parallel. Reads of an index are eventually
     consistent and cost half a read unit per 4 KB.
 
-    While the items of a page are used, the next page is on its way: one ahead and no more, however
-    long the list is. Whoever stops early stops that, too.
-
-    Attributes:
-        operation: the public call that made it, under whose name its requests are told of.
+    While the items of a page are used, the next page is in flight: one ahead and no more, however
+    long the list is. Stopping early stops that, too. Its requests are logged and traced under the
+    name of the public call that returned it.
     """
 
     def __init__(
@@ -85,6 +81,7 @@ class Query(Generic[M]):
         between: tuple[str, str] | None = None,
         moving_end: bool = False,
         newest_first: bool = False,
+        operation: str | None = None,
     ) -> None:
         self._table = table
         self._model = model
@@ -93,7 +90,7 @@ class Query(Generic[M]):
         self._between = between
         self._moving_end = moving_end
         self._newest_first = newest_first
-        self.operation: str | None = None
+        self._operation = operation
 
     @property
     def _partitions(self) -> Sequence[str]:
@@ -194,10 +191,10 @@ class Query(Generic[M]):
 
         Inside another call, such as a claim, reading is part of that one.
         """
-        if self.operation is None:
+        if self._operation is None:
             yield _here
             return
-        with Operation(self.operation, self._table) as operation:
+        with Operation(self._operation, self._table) as operation:
             yield operation.run
 
     # One partition.
@@ -295,7 +292,7 @@ class Query(Generic[M]):
         described = json.dumps(
             [
                 self._table.name,
-                self._model.KIND,
+                getattr(self._model, "KIND", ""),
                 # Not how many: a cursor outlives the growing of the shards.
                 self._partitions[:1],
                 self._index,

@@ -7,3 +7,5 @@ from .run import Run as Run
 from .transaction import Transaction as Transaction
 from .watermark import Watermark as Watermark
 from .webhook_events import WebhookEvents as WebhookEvents
+
+__all__: list[str]

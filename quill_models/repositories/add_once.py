@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import TTL, WRITE_TOKEN, RawItem, new_token, raw_key, token_of
+from quill_models.dynamodb.items import TTL, WRITE_TOKEN, RawItem, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import Increment
 from quill_models.values.clock import epoch_seconds
@@ -28,19 +28,20 @@ class AddOnce(Write[WriteResult[Increment]]):
     fixed_keys = True
 
     def __init__(self, table: Table, increment: Increment) -> None:
+        super().__init__()
         self._increment = increment
         now = table.clock()
         self._item: RawItem = {
             **raw_key(increment.key()),
             **increment.to_item(),
             "created_at": {"S": time_text(now)},
-            WRITE_TOKEN: {"S": new_token()},
+            WRITE_TOKEN: {"S": self.token},
         }
         retention = table.settings.increment_retention
         if retention is not None:
             self._item[TTL] = {"N": str(epoch_seconds(now + retention))}
         metric = increment.metric()
-        metric.stamp(table)
+        metric.stamp(table, token=self.token)
         stored = metric.to_item(table.shards)
         self._actions: list[Action] = [
             Put(self._item, Condition.absent(now)),
@@ -57,7 +58,7 @@ class AddOnce(Write[WriteResult[Increment]]):
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> WriteResult[Increment]:
+    def done(self, stored: RawItem | None = None) -> WriteResult[Increment]:  # noqa: ARG002
         """See `Write.done`."""
         return WriteResult(Outcome.CREATED, self._increment)
 
@@ -66,7 +67,4 @@ class AddOnce(Write[WriteResult[Increment]]):
         own = refusals[0]
         if own is None or own.item is None:
             return None
-        if token_of(own.item) == token_of(self._item):
-            # Our own write, whose answer was lost.
-            return self.done()
         return WriteResult(Outcome.DUPLICATE, Increment.from_item(own.item))

@@ -2,86 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from quill_models.dynamodb.conditions import Condition
 from quill_models.dynamodb.items import RawItem
-from quill_models.dynamodb.table import Table
 from quill_models.models import Agent, AgentStatus, Interaction, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories.external_ids import DeleteWithClaims, from_claim
-from quill_models.repositories.put_latest import PutLatest
-from quill_models.telemetry.operations import observed
+from quill_models.repositories.repository import Puts
+from quill_models.telemetry.operations import operation
 from quill_models.values.checks import choice
 from quill_models.values.errors import InvalidValue
-from quill_models.writes.bulk import iter_many, list_many
-from quill_models.writes.driver import Prefer, send
-from quill_models.writes.results import WriteResult
+from quill_models.writes.driver import send
 
 __all__ = ["Agents"]
 
 
-@observed("agents")
-class Agents:
-    """The agents of the table.
+class Agents(Puts[Agent]):
+    """The agents of the table."""
 
-    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
-    `Prefer`.
-    """
+    MODEL = Agent
+    OPERATIONS = "agents"
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def put(self, agent: Agent) -> WriteResult[Agent]:
-        """Create or update an agent, and move it between lists in the same write.
-
-        Args:
-            agent: the agent; it is not changed.
-
-        One request where it is new or nothing changes, two where it changes. An agent with
-        external ids is written in a transaction with the claims to them, at twice the write
-        units, one item for each id.
-
-        Returns:
-            ``created``, ``updated``, ``unchanged``, ``stale`` (older ``source_updated_at`` than
-            what is stored), or ``conflict`` (an external id belongs to the agent in ``item``).
-        """
-        return send(self._table, PutLatest(self._table, agent))
-
-    def put_many(
-        self, agents: Iterable[Agent], *, prefer: Prefer | str = Prefer.SPEED
-    ) -> list[WriteResult[Agent]]:
-        """As `put` for each, in input order.
-
-        For each hundred one transaction where all are new or all known, two for a mixture, at
-        twice the write units; see `Prefer`.
-
-        Raises:
-            PartialWriteError: the table stopped answering.
-        """
-        return list_many(self._table, PutLatest, agents, prefer)
-
-    def iter_put_many(
-        self, agents: Iterable[Agent], *, prefer: Prefer | str = Prefer.SPEED
-    ) -> Iterator[WriteResult[Agent]]:
-        """As `put_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, PutLatest, agents, prefer)
-
+    @operation
     def delete(self, agent_id: str) -> None:
         """Delete an agent and free its external ids; none there is no error.
 
         A read, and where there is one a second request; with external ids a transaction, at twice
         the write units, one item for each id.
         """
-        item = self._table.get(key_schema.agent(agent_id))
-        if item is not None:
-            send(self._table, DeleteWithClaims(Agent.from_item(item)))
+        agent = self._read(key_schema.agent(agent_id))
+        if agent is not None:
+            send(self._table, DeleteWithClaims(agent))
 
+    @operation
     def get(self, agent_id: str) -> Agent | None:
         """A1: the agent, or ``None``. One strongly consistent request, a read unit per 4 KB."""
-        item = self._table.get(key_schema.agent(agent_id))
-        return None if item is None else Agent.from_item(item)
+        return self._read(key_schema.agent(agent_id))
 
+    @operation
     def get_by_external_id(self, source: str, external_id: str) -> Agent | None:
         """A2: the agent an id in a source belongs to, or ``None``.
 
@@ -90,6 +47,7 @@ class Agents:
         claim = self._table.get(key_schema.agent_external_id(source, external_id))
         return None if claim is None else from_claim(Agent, claim)
 
+    @operation
     def get_with_interactions(
         self, agent_id: str, limit: int = 10
     ) -> tuple[Agent | None, list[Interaction]]:
@@ -138,7 +96,7 @@ class Agents:
 
     def list_by_team(self, team: str) -> Query[Agent]:
         """A3: the agents of a team by name. One request a page."""
-        return Query(self._table, Agent, [key_schema.agents_of_team(team)], index="gsi2")
+        return self._list("list_by_team", key_schema.agents_of_team(team), index="gsi2")
 
     def list_by_status(self, status: AgentStatus | str) -> Query[Agent]:
         """A4: the agents in a status by name. One request a page.
@@ -147,4 +105,4 @@ class Agents:
             InvalidValue: there is no such status.
         """
         partition = key_schema.agents_of_status(choice(AgentStatus, status, "status"))
-        return Query(self._table, Agent, [partition], index="gsi3")
+        return self._list("list_by_status", partition, index="gsi3")

@@ -21,10 +21,12 @@ from quill_models.dynamodb.items import (
 )
 from quill_models.dynamodb.table import Table
 from quill_models.models import INDEXES
-from quill_models.telemetry.operations import observed
+from quill_models.telemetry.operations import begun, followed, operation
 from quill_models.values.clock import epoch_seconds, expiry
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, Key
+from quill_models.writes.driver import send
+from quill_models.writes.put_if_absent import PutIfAbsent
 
 __all__ = ["DataStore", "DynamoDataStore", "StoredItem"]
 
@@ -87,7 +89,6 @@ class DataStore(Protocol):
         ...
 
 
-@observed("store")
 class DynamoDataStore:
     """A `DataStore` on one DynamoDB table.
 
@@ -96,9 +97,12 @@ class DynamoDataStore:
     table.
     """
 
+    OPERATIONS = "store"
+
     def __init__(self, table: Table) -> None:
         self._table = table
 
+    @operation
     def put(
         self,
         key: Key,
@@ -127,10 +131,11 @@ class DynamoDataStore:
         """
         stored = self._stored(key, item, ttl)
         if if_not_exists:
-            return self._table.put_if_absent(stored) is None
+            return send(self._table, PutIfAbsent(self._table, stored))
         self._table.put(stored)
         return True
 
+    @operation
     def get(self, key: Key) -> StoredItem | None:
         """The item under a key. One strongly consistent request; one read unit per 4 KB.
 
@@ -161,8 +166,9 @@ class DynamoDataStore:
                 {"#pk": PK, "#sk": SK},
                 {":pk": {"S": pk}, ":sk": {"S": sk_prefix}},
             )
-        return map(_read, self._table.query_all(condition))
+        return followed(begun(self, "query"), map(_read, self._table.query_all(condition)))
 
+    @operation
     def delete(self, key: Key) -> None:
         """Delete the item under a key; deleting what is not there is no error. One request.
 
@@ -172,6 +178,7 @@ class DynamoDataStore:
         _check_key(key)
         self._table.delete(key)
 
+    @operation
     def check_and_mark(self, key: Key, ttl: datetime | timedelta) -> bool:
         """Whether this caller is the one that marks the key. One request.
 
@@ -186,7 +193,7 @@ class DynamoDataStore:
         Raises:
             InvalidValue: a key that DynamoDB cannot store, or a naive time.
         """
-        return self._table.put_if_absent(self._stored(key, {}, ttl)) is None
+        return send(self._table, PutIfAbsent(self._table, self._stored(key, {}, ttl)))
 
     def _stored(
         self, key: Key, item: Mapping[str, Any], ttl: datetime | timedelta | None

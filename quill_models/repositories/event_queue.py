@@ -10,26 +10,27 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import TTL, is_live, token_of
+from quill_models.dynamodb.items import TTL, RawItem, is_live
 from quill_models.dynamodb.table import Table
 from quill_models.models import EventStatus, WebhookEvent, key_schema
 from quill_models.reads.query import Query
+from quill_models.repositories.lease import check_lease
 from quill_models.repositories.work_log import event_is_dead, event_is_unreadable
 from quill_models.values.errors import InvalidValue, LeaseLost, QuillError, message_of
 from quill_models.writes.actions import Action, Put, Refusal
-from quill_models.writes.bulk import send_many
+from quill_models.writes.bulk import iter_many
 from quill_models.writes.results import PartialWriteError
 from quill_models.writes.write import Write
 
 __all__ = [
     "LEASE",
-    "Change",
+    "HolderUpdate",
     "NoneReadable",
     "Replay",
-    "check_lease",
     "claim",
     "complete",
     "failing",
@@ -41,8 +42,8 @@ LEASE = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(hours=1)
 _ERROR_CHARACTERS = 1000
-# Workers that ask at the same moment see the same oldest events. Whoever was too late looks
-# again, and picks at random among more of them.
+# Workers that ask at the same moment see the same oldest events. A worker that loses the race
+# looks again, and picks at random from a larger set.
 _LOOKS = 4
 _WIDER = 4
 # A claim goes past so many events that cannot be read, and reads them anew each time.
@@ -61,6 +62,7 @@ class _Claim(Write["_Claim"]):
     fixed_keys = True
 
     def __init__(self, table: Table, found: WebhookEvent, lease: timedelta) -> None:
+        super().__init__()
         self.event = found.copy()
         self.is_held = False
         if found.attempts < table.settings.max_attempts:
@@ -75,7 +77,7 @@ class _Claim(Write["_Claim"]):
         else:
             # More attempts were allowed when it was written. What went wrong in them stays.
             _bury(self.event, found.last_error or f"{found.attempts} attempts without an outcome")
-        self.event.stamp(table, found.created_at)
+        self.event.stamp(table, found.created_at, token=self.token)
         item = self.event.to_item(table.shards)
         self.event.claimed_payload = item["payload"]["S"]
         self._actions: list[Action] = [Put(item, Condition.unchanged_since(found.write_token))]
@@ -83,21 +85,17 @@ class _Claim(Write["_Claim"]):
     def actions(self) -> Sequence[Action]:
         return self._actions
 
-    def done(self) -> _Claim:
+    def done(self, stored: RawItem | None = None) -> _Claim:  # noqa: ARG002
         self.is_held = self.event.lease_id is not None
         if not self.is_held:
             event_is_dead(self.event)
         return self
 
-    def refused(self, refusals: Sequence[Refusal | None]) -> _Claim:
-        refusal = refusals[0]
-        if refusal is not None and token_of(refusal.item) == self.event.write_token:
-            # Our own write, whose answer was lost.
-            return self.done()
+    def refused(self, refusals: Sequence[Refusal | None]) -> _Claim:  # noqa: ARG002
         return self
 
 
-class Change(Write[WebhookEvent]):
+class HolderUpdate(Write[WebhookEvent]):
     """What the holder of an event writes. Raises `LeaseLost` where it no longer is."""
 
     fixed_keys = True
@@ -105,11 +103,12 @@ class Change(Write[WebhookEvent]):
     def __init__(self, table: Table, event: WebhookEvent, change: Callable[[WebhookEvent], None]):
         if event.status is not EventStatus.PROCESSING or event.lease_id is None:
             raise LeaseLost(f"{event!r} is not held: claim it first. Nothing was written.")
+        super().__init__()
         self._given = event
         self._now = table.clock()
         self.event = event.as_claimed()
         change(self.event)
-        self.event.stamp(table, event.created_at)
+        self.event.stamp(table, event.created_at, token=self.token)
         held = Condition(
             "#lease = :lease AND (attribute_not_exists(#ttl) OR #ttl > :now)",
             {"#lease": "lease_id", "#ttl": TTL},
@@ -124,7 +123,7 @@ class Change(Write[WebhookEvent]):
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> WebhookEvent:
+    def done(self, stored: RawItem | None = None) -> WebhookEvent:  # noqa: ARG002
         """See `Write.done`. The event that was given says from now on what is stored."""
         self._given.take_over(self.event)
         if self.event.status is EventStatus.DEAD:
@@ -134,9 +133,6 @@ class Change(Write[WebhookEvent]):
     def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent:
         """See `Write.refused`."""
         item = refusals[0].item if refusals[0] is not None else None
-        if token_of(item) == self.event.write_token:
-            # Our own write, whose answer was lost.
-            return self.done()
         if item is None or not is_live(item, self._now):
             raise LeaseLost(f"{self._given!r} has expired or was deleted; nothing was written.")
         stored = WebhookEvent.from_item(item)
@@ -152,6 +148,7 @@ class Replay(Write[WebhookEvent]):
     fixed_keys = True
 
     def __init__(self, table: Table, event: WebhookEvent) -> None:
+        super().__init__()
         self._table = table
         self._prepare(event)
 
@@ -162,7 +159,7 @@ class Replay(Write[WebhookEvent]):
         self.event.status = EventStatus.PENDING
         self.event.attempts = 0
         self.event.due_at = self._table.clock()
-        self.event.stamp(self._table, found.created_at)
+        self.event.stamp(self._table, found.created_at, token=self.token)
         self._actions: list[Action] = [
             Put(
                 self.event.to_item(self._table.shards),
@@ -174,15 +171,13 @@ class Replay(Write[WebhookEvent]):
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> WebhookEvent:
+    def done(self, stored: RawItem | None = None) -> WebhookEvent:  # noqa: ARG002
         """See `Write.done`."""
         return self.event
 
     def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent | None:
         """See `Write.refused`."""
         item = refusals[0].item if refusals[0] is not None else None
-        if token_of(item) == self.event.write_token:
-            return self.done()
         if item is None:
             raise InvalidValue(f"{self.event!r} has expired or was deleted; nothing was written.")
         self._prepare(WebhookEvent.from_item(item))
@@ -233,7 +228,7 @@ def _claim_into(
             return
         tried.update(event.event_key for event in found)
         try:
-            for claim in send_many(table, lambda event: _Claim(table, event, lease), found):
+            for claim in iter_many(table, partial(_Claim, lease=lease), found):
                 _keep(claim, held)
         except PartialWriteError as error:
             # Of this bulk write they are claims.
@@ -285,12 +280,6 @@ def _due(table: Table, source: str, limit: int, told: set[str]) -> list[WebhookE
     return found
 
 
-def check_lease(lease: timedelta) -> None:
-    """Refuse a lease that has ended when it begins."""
-    if lease <= timedelta(0):
-        raise InvalidValue(f"lease must be longer than nothing, not {lease}")
-
-
 # What the holder of an event can make of it.
 
 
@@ -303,7 +292,7 @@ def complete(event: WebhookEvent) -> None:
 
 def failing(
     table: Table, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None
-) -> Change:
+) -> HolderUpdate:
     """It is tried again after a pause, or never, after so many attempts."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {message_of(error)}"
     due_at = table.clock() + (_pause_after(event.attempts) if retry_in is None else retry_in)
@@ -316,7 +305,7 @@ def failing(
         _let_go(event, due_at=due_at)
         event.last_error = _shortened(text)
 
-    return Change(table, event, fail)
+    return HolderUpdate(table, event, fail)
 
 
 def release(event: WebhookEvent) -> None:

@@ -15,7 +15,6 @@ from quill_models.dynamodb.items import RawItem, raw_key
 from quill_models.models import INDEXES, QuillModel
 from quill_models.values.keys import Key
 from quill_models.writes.actions import Action, Delete, Put, Refusal
-from quill_models.writes.results import Outcome, WriteResult
 from quill_models.writes.write import Write
 
 __all__ = ["DeleteWithClaims", "delete_claim", "from_claim", "put_claims"]
@@ -55,13 +54,11 @@ def _free_or_own(model: QuillModel) -> Condition:
     )
 
 
-# Deleting an item together with its claims.
-
-
-class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
-    """Delete what was read, and free its external ids; again where it changed meanwhile."""
+class DeleteWithClaims(Write[bool], Generic[M]):
+    """Delete what was read, and free its external ids; again if it changed meanwhile."""
 
     def __init__(self, model: M) -> None:
+        super().__init__()
         self._model = model
         # Claims that turned out to be another item's.
         self._not_ours: set[Key] = set()
@@ -73,11 +70,11 @@ class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
             *(delete_claim(self._model, key) for key in self._claims()),
         ]
 
-    def done(self) -> WriteResult[M]:
+    def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
         """See `Write.done`."""
-        return WriteResult(Outcome.UPDATED, self._model)
+        return True
 
-    def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
+    def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
         """See `Write.refused`."""
         own, *claims = refusals
         if own is None:
@@ -85,8 +82,8 @@ class DeleteWithClaims(Write[WriteResult[M]], Generic[M]):
             self._not_ours |= {key for key, refusal in refused if refusal is not None}
             return None
         if own.item is None:
-            # Gone: deleted by another, or by ourselves and the answer was lost.
-            return self.done()
+            # Another writer deleted it, or this write did and the response was lost.
+            return True
         self._model = self._model.from_item(own.item)
         return None
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, raw_key, token_of
+from quill_models.dynamodb.items import RawItem, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import INDEXES, JobRun, JobStatus, key_schema
 from quill_models.values.errors import LeaseLost, QuillError
@@ -43,6 +43,7 @@ class Start(Write[JobRun]):
     def __init__(
         self, table: Table, job_name: str, window: str, lease: timedelta, *, force: bool
     ) -> None:
+        super().__init__()
         self._table = table
         self._job_name = job_name
         self._window = window
@@ -56,7 +57,7 @@ class Start(Write[JobRun]):
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> JobRun:
+    def done(self, stored: RawItem | None = None) -> JobRun:  # noqa: ARG002
         """See `Write.done`."""
         return self._run
 
@@ -67,9 +68,6 @@ class Start(Write[JobRun]):
             AlreadyRunning, AlreadySucceeded: it may not start.
         """
         item = refusals[0].item if refusals[0] is not None else None
-        if token_of(item) == self._run.write_token:
-            # Our own write, whose answer was lost.
-            return self._run
         existing = None if item is None else JobRun.from_item(item)
         if existing is not None:
             self._refuse(existing)
@@ -96,7 +94,7 @@ class Start(Write[JobRun]):
         if after is not None:
             run.unknown = after.unknown
             run.created_token = after.created_token or after.write_token
-        run.stamp(self._table, after.created_at if after else None)
+        run.stamp(self._table, after.created_at if after else None, token=self.token)
         item = run.to_item(self._table.shards)
         if after is None:
             self._actions: list[Action] = [Put(item, Condition.absent(now))]
@@ -141,6 +139,7 @@ class Cancel(Write[JobRun]):
     fixed_keys = True
 
     def __init__(self, table: Table, run: JobRun) -> None:
+        super().__init__()
         self._table = table
         self._end(run)
 
@@ -148,7 +147,7 @@ class Cancel(Write[JobRun]):
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> JobRun:
+    def done(self, stored: RawItem | None = None) -> JobRun:  # noqa: ARG002
         """See `Write.done`."""
         return self._run
 
@@ -157,9 +156,6 @@ class Cancel(Write[JobRun]):
         item = refusals[0].item if refusals[0] is not None else None
         if item is None:
             raise LeaseLost(f"{self._run!r} was deleted; there is nothing to cancel.")
-        if token_of(item) == self._run.write_token:
-            # Our own write, whose answer was lost.
-            return self._run
         found = JobRun.from_item(item)
         if found.status is not JobStatus.RUNNING:
             return found
@@ -170,7 +166,7 @@ class Cancel(Write[JobRun]):
         run = self._run = found.copy()
         run.status = JobStatus.CANCELLED
         run.finished_at = self._table.clock()
-        run.stamp(self._table, found.created_at)
+        run.stamp(self._table, found.created_at, token=self.token)
         self._actions: list[Action] = [
             Put(run.to_item(self._table.shards), Condition.unchanged_since(found.write_token))
         ]

@@ -6,16 +6,16 @@ import secrets
 import time
 from datetime import datetime, timedelta
 
-from quill_models.dynamodb.table import Table
 from quill_models.models import JobRun, JobStatus, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories.job_attempts import Attempt, Cancel, Start
+from quill_models.repositories.lease import check_lease
+from quill_models.repositories.repository import Repository
 from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
 from quill_models.repositories.work_log import run_ended, run_started
-from quill_models.telemetry.operations import observed
+from quill_models.telemetry.operations import operation
 from quill_models.values.checks import choice
-from quill_models.values.errors import InvalidValue
 from quill_models.writes.driver import send
 
 __all__ = ["JobRuns"]
@@ -23,17 +23,17 @@ __all__ = ["JobRuns"]
 _LEASE = timedelta(minutes=5)
 
 
-@observed("job_runs", but=["watermark"])
-class JobRuns:
+class JobRuns(Repository[JobRun]):
     """The job runs of the table.
 
     Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
-    be left out; ``newest_first`` turns them round.
+    be left out; ``newest_first`` reverses them.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    MODEL = JobRun
+    OPERATIONS = "job_runs"
 
+    @operation
     def start(
         self,
         job_name: str,
@@ -59,8 +59,7 @@ class JobRuns:
             AlreadySucceeded: the window is done, and ``force`` was not given.
             InvalidValue: a lease of nothing, or a name too long for a key.
         """
-        if lease <= timedelta(0):
-            raise InvalidValue(f"lease must be longer than nothing, not {lease}")
+        check_lease(lease)
         if window is None:
             window = f"{self._table.clock():%Y-%m-%dT%H:%M:%S.%fZ}-{secrets.token_hex(4)}"
         begun = time.monotonic()
@@ -69,6 +68,7 @@ class JobRuns:
         run_started(run, start.after)
         return Run(self._table, run, lease, begun)
 
+    @operation
     def cancel(self, job_name: str, window: str) -> JobRun | None:
         """End a running run from outside: whatever its holder writes from now on is refused.
 
@@ -87,15 +87,15 @@ class JobRuns:
             run_ended(cancelled)
         return cancelled
 
+    @operation
     def get(self, job_name: str, window: str) -> JobRun | None:
         """J1: the latest attempt at a window, or ``None``. One strongly consistent request."""
-        item = self._table.get(key_schema.job_run(job_name, window))
-        return None if item is None else JobRun.from_item(item)
+        return self._read(key_schema.job_run(job_name, window))
 
     def list_by_job(self, job_name: str) -> Query[JobRun]:
         """J2: a job's runs, newest first. One request a page."""
         partition = key_schema.job_runs_of_job(job_name)
-        return Query(self._table, JobRun, [partition], index="gsi1", newest_first=True)
+        return self._list("list_by_job", partition, index="gsi1", newest_first=True)
 
     def list_by_status(
         self,
@@ -112,17 +112,15 @@ class JobRuns:
         """
         status = choice(JobStatus, status, "status")
         whole = since is None and until is None
-        return Query(
-            self._table,
-            JobRun,
-            lambda: [
-                key_schema.job_runs_of_status(status, shard) for shard in self._table.shards_to_read
-            ],
+        return self._list(
+            "list_by_status",
+            lambda shard: key_schema.job_runs_of_status(status, shard),
             index="gsi3",
             between=None if whole else key_schema.runs_between(since, until),
             newest_first=newest_first,
         )
 
+    @operation
     def attempts(self, job_name: str, window: str) -> list[JobRun]:
         """Every attempt at a window, the first one first; the last is the run itself.
 
@@ -134,6 +132,7 @@ class JobRuns:
         found = Query(self._table, Attempt, [partition], between=between)
         return sorted(found, key=lambda run: run.attempt)
 
+    @operation
     def last_success(self, job_name: str) -> JobRun | None:
         """J3: a job's latest success, also while its window runs again.
 
@@ -144,10 +143,9 @@ class JobRuns:
 
     def stale(self) -> Query[JobRun]:
         """J5: running runs whose lease has ended, the longest ended first. One request a page."""
-        return Query(
-            self._table,
-            JobRun,
-            [key_schema.job_runs_leased()],
+        return self._list(
+            "stale",
+            key_schema.job_runs_leased(),
             index="gsi2",
             between=key_schema.runs_until(self._table.clock()),
             moving_end=True,

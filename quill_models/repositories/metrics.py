@@ -5,62 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
-from quill_models.dynamodb.table import Table
 from quill_models.models import Grain, Increment, Metric, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories.add_once import AddOnce
-from quill_models.repositories.put_latest import PutLatest
-from quill_models.telemetry.operations import observed
+from quill_models.repositories.repository import Puts
+from quill_models.telemetry.operations import operation
 from quill_models.values.checks import choice
 from quill_models.values.clock import utc_day
 from quill_models.writes.bulk import iter_many, list_many
-from quill_models.writes.driver import Prefer, send
+from quill_models.writes.driver import send
 from quill_models.writes.results import WriteResult
 
 __all__ = ["Metrics"]
 
 
-@observed("metrics")
-class Metrics:
+class Metrics(Puts[Metric]):
     """The metrics of the table.
 
-    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
-    `Prefer`.
     Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
-    be left out; ``newest_first`` turns them round.
+    be left out; ``newest_first`` reverses them.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    MODEL = Metric
+    OPERATIONS = "metrics"
 
-    def put(self, metric: Metric) -> WriteResult[Metric]:
-        """Set the value of a metric's bucket. One request, or two where it changes.
-
-        Returns:
-            ``created``, ``updated``, ``unchanged``, or ``stale`` (older ``computed_at`` than
-            what is stored).
-        """
-        return send(self._table, PutLatest(self._table, metric))
-
-    def put_many(
-        self, metrics: Iterable[Metric], *, prefer: Prefer | str = Prefer.SPEED
-    ) -> list[WriteResult[Metric]]:
-        """As `put` for each, in input order.
-
-        For each hundred one transaction where all are new or all known, two for a mixture, at
-        twice the write units; see `Prefer`.
-
-        Raises:
-            PartialWriteError: the table stopped answering.
-        """
-        return list_many(self._table, PutLatest, metrics, prefer)
-
-    def iter_put_many(
-        self, metrics: Iterable[Metric], *, prefer: Prefer | str = Prefer.SPEED
-    ) -> Iterator[WriteResult[Metric]]:
-        """As `put_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, PutLatest, metrics, prefer)
-
+    @operation
     def add(self, increment: Increment) -> WriteResult[Increment]:
         """Add to a bucket, once for each event, however often it is called and by whomever.
 
@@ -76,6 +45,7 @@ class Metrics:
         """
         return send(self._table, AddOnce(self._table, increment))
 
+    @operation
     def add_many(self, increments: Iterable[Increment]) -> list[WriteResult[Increment]]:
         """As `add` for each, in input order.
 
@@ -90,7 +60,7 @@ class Metrics:
 
     def iter_add_many(self, increments: Iterable[Increment]) -> Iterator[WriteResult[Increment]]:
         """As `add_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, AddOnce, increments)
+        return self._followed("iter_add_many", iter_many(self._table, AddOnce, increments))
 
     def series(
         self,
@@ -107,10 +77,9 @@ class Metrics:
         Raises:
             InvalidValue: a naive time, or there is no such grain.
         """
-        return Query(
-            self._table,
-            Metric,
-            [key_schema.metric_series(scope, name, choice(Grain, grain, "grain"))],
+        return self._list(
+            "series",
+            key_schema.metric_series(scope, name, choice(Grain, grain, "grain")),
             between=key_schema.buckets_between(since, until),
             newest_first=newest_first,
         )
@@ -127,13 +96,9 @@ class Metrics:
             InvalidValue: a naive time, or there is no such grain.
         """
         grain = choice(Grain, grain, "grain")
-        return Query(
-            self._table,
-            Metric,
-            lambda: [
-                key_schema.metrics_of_bucket(name, grain, bucket_start, shard)
-                for shard in self._table.shards_to_read
-            ],
+        return self._list(
+            "across",
+            lambda shard: key_schema.metrics_of_bucket(name, grain, bucket_start, shard),
             index="gsi1",
         )
 
@@ -146,10 +111,9 @@ class Metrics:
             InvalidValue: ``day`` is no date, or a time.
         """
         day = utc_day(day)
-        return Query(
-            self._table,
-            Metric,
-            lambda: [key_schema.metrics_of_day(day, shard) for shard in self._table.shards_to_read],
+        return self._list(
+            "list_by_day",
+            lambda shard: key_schema.metrics_of_day(day, shard),
             index="gsi3",
             newest_first=newest_first,
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, creator_of, token_of
+from quill_models.dynamodb.items import RawItem
 from quill_models.dynamodb.table import Table
 from quill_models.models import QuillModel
 from quill_models.repositories.external_ids import delete_claim, from_claim, put_claims
@@ -24,16 +24,17 @@ M = TypeVar("M", bound=QuillModel)
 class PutLatest(Write[WriteResult[M]], Generic[M]):
     """Store a model unless a newer one is there: `created`, `updated`, `unchanged` or `stale`.
 
-    Also `conflict`, where an external id belongs to another item. Writes first, as if there were
-    none; what is there comes back with the refusal, and the second write replaces just that.
+    Also `conflict`, if an external id belongs to another item. Writes first, as if there were
+    none; the refusal returns what is there, and the second write replaces just that.
     """
 
     def __init__(self, table: Table, model: M) -> None:
+        super().__init__()
         self._table = table
         # A stored item may have ids to be given up that the new one does not name.
         self.fixed_keys = not model.MAY_HAVE_EXTERNAL_IDS
         self.model = model.copy()
-        self.model.stamp(table)
+        self.model.stamp(table, token=self.token)
         self._written_at = self.model.created_at
         self._given_unknown = dict(model.unknown)
         self._existing: M | None = None
@@ -45,10 +46,11 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> WriteResult[M]:
+    def done(self, stored: RawItem | None = None) -> WriteResult[M]:
         """See `Write.done`."""
         outcome = Outcome.CREATED if self._existing is None else Outcome.UPDATED
-        return WriteResult(outcome, self.model)
+        model = self.model if stored is None else self.model.from_item(stored)
+        return WriteResult(outcome, model)
 
     def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
         """See `Write.refused`."""
@@ -59,13 +61,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
             self._existing = None
             self._actions = self._create()
             return None
-        if token_of(own.item) == self.model.write_token:
-            # Our own write, whose answer was lost.
-            return self.done()
         existing = self.model.from_item(own.item)
-        if creator_of(own.item) == self.model.write_token:
-            # It was, and another has replaced it since: that one knew ours.
-            return WriteResult(Outcome.CREATED, existing)
         if existing == self.model:
             return WriteResult(Outcome.UNCHANGED, existing)
         if _older(self.model.version_time, existing.version_time):

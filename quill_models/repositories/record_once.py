@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import creator_of
+from quill_models.dynamodb.items import RawItem
 from quill_models.dynamodb.table import Table
 from quill_models.models import QuillModel, WebhookEvent
 from quill_models.repositories.external_ids import from_claim, put_claims
@@ -14,32 +14,34 @@ from quill_models.writes.actions import Action, Put, Refusal
 from quill_models.writes.results import Outcome, WriteResult
 from quill_models.writes.write import Write
 
-__all__ = ["RecordEvent", "RecordFact"]
+__all__ = ["RecordEvent", "RecordOnce"]
 
 M = TypeVar("M", bound=QuillModel)
 
 
-class RecordFact(Write[WriteResult[M]], Generic[M]):
-    """Store a model where its identity is free: `created`, `duplicate` or `conflict`."""
+class RecordOnce(Write[WriteResult[M]], Generic[M]):
+    """Store a model if its identity is free: `created`, `duplicate` or `conflict`."""
 
     fixed_keys = True
 
     def __init__(self, table: Table, model: M) -> None:
-        model = self.model = model.copy()
-        model.stamp(table)
-        item = model.to_item(table.shards)
+        super().__init__()
+        self.model = model.copy()
+        self.model.stamp(table, token=self.token)
+        item = self.model.to_item(table.shards)
         self._actions: list[Action] = [
             Put(item, Condition.absent(table.clock())),
-            *put_claims(model, item),
+            *put_claims(self.model, item),
         ]
 
     def actions(self) -> Sequence[Action]:
         """See `Write.actions`."""
         return self._actions
 
-    def done(self) -> WriteResult[M]:
+    def done(self, stored: RawItem | None = None) -> WriteResult[M]:
         """See `Write.done`."""
-        return WriteResult(Outcome.CREATED, self.model)
+        model = self.model if stored is None else self.model.from_item(stored)
+        return WriteResult(Outcome.CREATED, model)
 
     def refused(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
         """See `Write.refused`."""
@@ -48,9 +50,6 @@ class RecordFact(Write[WriteResult[M]], Generic[M]):
             if own.item is None:
                 return None
             existing = self.model.from_item(own.item)
-            if creator_of(own.item) == self.model.write_token:
-                # Our own write, whose answer was lost; others may have rewritten it since.
-                return WriteResult(Outcome.CREATED, existing)
             same = self.same_content(existing)
             return WriteResult(Outcome.DUPLICATE if same else Outcome.CONFLICT, existing)
         claimed = next((refusal.item for refusal in refusals if refusal and refusal.item), None)
@@ -59,13 +58,13 @@ class RecordFact(Write[WriteResult[M]], Generic[M]):
         return WriteResult(Outcome.CONFLICT, from_claim(type(self.model), claimed))
 
     def same_content(self, existing: M) -> bool:
-        """Whether the stored model says the same as the one to record."""
+        """Whether the stored model has the same content as the one to record."""
         return self.model == existing
 
 
-class RecordEvent(RecordFact[WebhookEvent]):
+class RecordEvent(RecordOnce[WebhookEvent]):
     """The content of an event is its digest: a redelivery may differ in what does not count."""
 
     def same_content(self, existing: WebhookEvent) -> bool:
-        """See `RecordFact.same_content`."""
+        """See `RecordOnce.same_content`."""
         return existing.digest == self.model.digest

@@ -7,27 +7,33 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, check_size, token_of
-from quill_models.dynamodb.service_errors import ConditionFailed
+from quill_models.dynamodb.items import RawItem, token_of
 from quill_models.dynamodb.table import Table
 from quill_models.models import JobRun, JobStatus
+from quill_models.repositories.lease import LeaseKeeper
 from quill_models.repositories.work_log import run_ended, run_lost, run_not_renewed
 from quill_models.telemetry.operations import operation
-from quill_models.values.errors import InvalidPayload, InvalidValue, LeaseLost, message_of
-from quill_models.writes.actions import Check
+from quill_models.values.errors import (
+    InvalidPayload,
+    InvalidValue,
+    LeaseLost,
+    QuillError,
+    message_of,
+)
+from quill_models.writes.actions import Action, Check, Put, Refusal
+from quill_models.writes.driver import send
+from quill_models.writes.write import Write
 
 __all__ = ["Run"]
 
 _TRACEBACK_CHARACTERS = 4000
 _MESSAGE_CHARACTERS = 1000
-# A lease is renewed so many times before it would end.
-_RENEWALS_PER_LEASE = 3
 # How much of a lease is counted on, so that there is time to stop before it ends.
 _SURE_SHARE = 0.8
 
@@ -43,21 +49,22 @@ class Run:
         stats: what the job counts, any JSON; stored with each checkpoint and at the end.
     """
 
+    OPERATIONS = "run"
+
     def __init__(self, table: Table, run: JobRun, lease: timedelta, begun: float) -> None:
         self._table = table
         self._run = run
         self._lease = lease
         # The job and the renewal both write; each builds on the write before it.
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._renewal: threading.Thread | None = None
         self._lost: LeaseLost | None = None
-        # Writes that may have been done although no answer came, by their token.
-        self._unsure: dict[str | None, JobRun] = {}
+        # Writes that may have been done although no response came, by their token.
+        self._unsure: dict[str, JobRun] = {}
         self._process = os.getpid()
-        # Until when nobody can have taken over, by this machine's monotonic clock.
-        self._sure_until = begun + lease.total_seconds() * _SURE_SHARE
         self._trouble: Exception | None = None
+        name = f"quill-lease-{run.job_name}"
+        self._keeper = LeaseKeeper(name, lease, self._not_renewed, _SURE_SHARE)
+        self._keeper.hold(run.run_id, self.renew, begun)
         self.stats: dict[str, Any] = {}
 
     @property
@@ -98,7 +105,9 @@ class Run:
         Ask it, or call `check`, before a step that only one process may do.
         """
         return (
-            self._lost is None and self._ended_as() is None and time.monotonic() < self._sure_until
+            self._lost is None
+            and self._run.status is JobStatus.RUNNING
+            and self._keeper.is_sure(self.run_id)
         )
 
     def check(self) -> None:
@@ -108,7 +117,7 @@ class Run:
         """
         if self._lost is not None:
             raise self._lost
-        if self._ended_as() is not None:
+        if self._run.status is not JobStatus.RUNNING:
             raise self.lost(self._run.to_item(1))
         if not self.is_sure:
             raise LeaseLost(
@@ -122,7 +131,7 @@ class Run:
         """What was saved last, by this attempt or the one before it."""
         return copy.deepcopy(self._run.checkpoint)
 
-    @operation("run.save_checkpoint")
+    @operation
     def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Save where to go on from, and renew the lease. One request.
 
@@ -166,7 +175,7 @@ class Run:
             f"of {holder.owner} took over ({holder.status.value}). Nothing was written."
         )
 
-    @operation("run.renew")
+    @operation
     def renew(self) -> None:
         """Renew the lease now. One request. The background does so by itself.
 
@@ -176,10 +185,7 @@ class Run:
         self._write()
 
     def __enter__(self) -> Self:
-        self._renewal = threading.Thread(
-            target=self._keep_renewing, name=f"quill-lease-{self.job_name}", daemon=True
-        )
-        self._renewal.start()
+        self._keeper.start()
         return self
 
     def __exit__(
@@ -191,9 +197,7 @@ class Run:
         if self._process != os.getpid():
             # A forked child that leaves the block leaves its parent's run alone.
             return
-        self._ended.set()
-        if self._renewal is not None:
-            self._renewal.join()
+        self._keeper.stop()
         if error is None:
             self._succeed()
             return
@@ -204,7 +208,7 @@ class Run:
             if also is not error:
                 error.add_note(f"The run could not be marked failed: {also}")
 
-    @operation("run.succeed")
+    @operation
     def _succeed(self) -> None:
         try:
             self._write(status=JobStatus.SUCCEEDED, stats=self.stats)
@@ -213,7 +217,7 @@ class Run:
             self._fail(error)
             raise
 
-    @operation("run.fail")
+    @operation
     def _fail(self, error: BaseException) -> None:
         try:
             self._write(status=JobStatus.FAILED, stats=self.stats, error=_described(error))
@@ -227,14 +231,33 @@ class Run:
                 raise self._lost
             if self._run.status is not JobStatus.RUNNING:
                 raise self.lost(self._run.to_item(1))
-            while not self._written(changes):
-                # One of our own writes was done although no answer came; this one builds on it,
-                # unless it was the end.
-                ended = self._ended_as()
-                if ended is not None:
-                    if changes.get("status") is ended:
-                        return
-                    raise self.lost(self._run.to_item(1))
+            write = _Update(self._table, self._run, self._lease, self._unsure, changes)
+            try:
+                written = send(self._table, write)
+            except _LeaseTaken as taken:
+                self._lost = self.lost(taken.found)
+                run_lost(self._run)
+                raise self._lost from None
+            except (InvalidValue, InvalidPayload):
+                raise
+            except BaseException:
+                self._unsure[write.token] = write.run
+                raise
+            self._run = written
+            if written is not write.run:
+                # An earlier write had ended the run, although no response came.
+                if changes.get("status") is not written.status:
+                    raise self.lost(written.to_item(1))
+                return
+            if written.status is not JobStatus.RUNNING:
+                run_ended(written)
+            self._unsure.clear()
+            self._trouble = None
+            self._keeper.renewed(self.run_id, write.sent)
+
+    def _not_renewed(self, _key: str, error: Exception) -> None:
+        self._trouble = error
+        run_not_renewed(self._run, error)
 
     def _refuse_fork(self) -> None:
         if self._process != os.getpid():
@@ -243,58 +266,70 @@ class Run:
                 f"{self.window!r}, which alone may write. Nothing was written."
             )
 
-    def _ended_as(self) -> JobStatus | None:
-        return None if self._run.status is JobStatus.RUNNING else self._run.status
 
-    def _written(self, changes: dict[str, Any]) -> bool:
-        """Write once; ``False`` where it turned out what to build on."""
-        now, sent = self._table.clock(), time.monotonic()
-        run = self._run.copy()
-        run.status = changes.get("status", JobStatus.RUNNING)
+class _LeaseTaken(QuillError):
+    """The stored run is not the holder's any more; `Run` turns this into `LeaseLost`."""
+
+    def __init__(self, found: RawItem | None) -> None:
+        self.found = found
+        super().__init__("the run is no longer as its holder wrote it")
+
+
+class _Update(Write[JobRun]):
+    """The next state of a run, written by its holder over the last one.
+
+    Attributes:
+        run: The state that is written.
+        sent: When, by the monotonic clock, it was made.
+    """
+
+    fixed_keys = True
+
+    def __init__(
+        self,
+        table: Table,
+        last: JobRun,
+        lease: timedelta,
+        unsure: dict[str, JobRun],
+        changes: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self._table = table
+        self._lease = lease
+        self._unsure = unsure
+        self._changes = changes
+        self._build(last)
+
+    def _build(self, last: JobRun) -> None:
+        now, self.sent = self._table.clock(), time.monotonic()
+        run = self.run = last.copy()
+        run.status = self._changes.get("status", JobStatus.RUNNING)
         run.heartbeat_at = now
         if run.status is JobStatus.RUNNING:
             run.lease_expires_at = now + self._lease
         else:
             run.finished_at = now
-        for name, value in changes.items():
+        for name, value in self._changes.items():
             setattr(run, name, value)
-        run.stamp(self._table, run.created_at)
+        run.stamp(self._table, run.created_at, token=self.token)
         item = run.to_item(self._table.shards)
-        check_size(item)
-        try:
-            self._table.put(item, Condition.unchanged_since(self._run.write_token))
-        except ConditionFailed as failure:
-            token = token_of(failure.item)
-            if token in self._unsure:
-                self._run = self._unsure.pop(token)
-                return False
-            # Our own write, sent again by the SDK because its answer was lost, has its token.
-            if token != run.write_token:
-                self._lost = self.lost(failure.item)
-                run_lost(self._run)
-                raise self._lost from None
-        except BaseException:
-            self._unsure[run.write_token] = run
-            raise
-        self._run = run
-        if run.status is not JobStatus.RUNNING:
-            run_ended(run)
-        self._unsure.clear()
-        self._trouble = None
-        self._sure_until = sent + self._lease.total_seconds() * _SURE_SHARE
-        return True
+        self._actions = [Put(item, Condition.unchanged_since(last.write_token))]
 
-    def _keep_renewing(self) -> None:
-        pause = self._lease.total_seconds() / _RENEWALS_PER_LEASE
-        while not self._ended.wait(pause):
-            try:
-                self.renew()
-            except LeaseLost:
-                return
-            except Exception as error:  # noqa: BLE001
-                # Too early to give up: the next renewal, or the job's own next write, will tell.
-                self._trouble = error
-                run_not_renewed(self._run, error)
+    def actions(self) -> Sequence[Action]:
+        return self._actions
+
+    def done(self, stored: RawItem | None = None) -> JobRun:  # noqa: ARG002
+        return self.run
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
+        found = None if refusals[0] is None else refusals[0].item
+        earlier = self._unsure.pop(token_of(found) or "", None)
+        if earlier is None:
+            raise _LeaseTaken(found)
+        if earlier.status is not JobStatus.RUNNING:
+            return earlier
+        self._build(earlier)
+        return None
 
 
 def _described(error: BaseException) -> dict[str, str]:

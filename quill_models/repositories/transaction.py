@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.dynamodb.backoff import Backoff
+from quill_models.dynamodb.items import RawItem
 from quill_models.dynamodb.table import Table
 from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
 from quill_models.repositories import event_queue
 from quill_models.repositories.add_once import AddOnce
 from quill_models.repositories.put_latest import PutLatest
-from quill_models.repositories.record_once import RecordEvent, RecordFact
+from quill_models.repositories.record_once import RecordEvent, RecordOnce
 from quill_models.telemetry.operations import operation
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
@@ -21,10 +21,11 @@ from quill_models.writes.actions import (
     TRANSACTION_ACTIONS,
     Action,
     Add,
+    Refusal,
     TransactionPlan,
     check_action,
 )
-from quill_models.writes.driver import contended
+from quill_models.writes.driver import send
 from quill_models.writes.results import Outcome, TransactionRefused, WriteResult
 from quill_models.writes.write import Write
 
@@ -51,16 +52,18 @@ class Transaction:
             ``fail`` are ``updated``.
     """
 
+    OPERATIONS = "transaction"
+
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._writes: list[Write[Any]] = []
+        self._parts = _AllOrNone()
         # None before its block.
         self._is_open: bool | None = None
         self.results: list[WriteResult[Written]] = []
-        self.agents = _Agents(table, self._gather)
-        self.interactions = _Interactions(table, self._gather)
-        self.metrics = _Metrics(table, self._gather)
-        self.webhook_events = _WebhookEvents(table, self._gather)
+        self.agents = _AgentWrites(table, self._gather)
+        self.interactions = _InteractionWrites(table, self._gather)
+        self.metrics = _MetricWrites(table, self._gather)
+        self.webhook_events = _WebhookEventWrites(table, self._gather)
 
     def __enter__(self) -> Self:
         if self._is_open is not None:
@@ -86,52 +89,72 @@ class Transaction:
             raise InvalidValue("a write can be put into a transaction only inside its with block")
         for action in write.actions():
             check_action(action)
-        # Found out now, and not when all work is done.
-        self._plan({**dict(enumerate(self._writes)), len(self._writes): write})
-        self._writes.append(write)
+        self._parts.add(write)
 
-    def _plan(self, writes: dict[int, Write[Any]]) -> TransactionPlan:
-        repeated = _repeated(action for write in writes.values() for action in write.actions())
+    @operation
+    def _commit(self) -> list[WriteResult[Written]]:
+        return send(self._table, self._parts) if self._parts.writes else []
+
+
+class _AllOrNone(Write[list[WriteResult[Written]]]):
+    """The writes of a transaction as one: their actions are all done, or none of them.
+
+    A part that is settled leaves; a refusal goes to the part it belongs to.
+
+    Attributes:
+        writes: The parts, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[Write[Any]] = []
+        self._results: dict[int, WriteResult[Written]] = {}
+        self._plan = TransactionPlan()
+
+    def add(self, write: Write[Any]) -> None:
+        """Add a part.
+
+        Raises:
+            InvalidValue: It writes to an item of another part, or the transaction is full.
+        """
+        repeated = _repeated([*self._plan.actions, *write.actions()])
         if repeated is not None:
             raise InvalidValue(
                 f"{repeated.pk} / {repeated.sk} is in this transaction already, which may write "
                 "to an item once; nothing was written"
             )
-        plan = TransactionPlan()
-        for at, write in writes.items():
-            if not plan.takes(at, write.actions()):
-                raise InvalidValue(
-                    f"a transaction holds up to {TRANSACTION_ACTIONS} actions and 4 MB, and this "
-                    f"one is full with {len(writes) - 1} writes; nothing was written"
-                )
-        return plan
+        self._take(len(self.writes), write)
+        self.writes.append(write)
 
-    @operation("transaction.commit")
-    def _commit(self) -> list[Any]:
-        waiting = dict(enumerate(self._writes))
-        results: dict[int, WriteResult[Written]] = {}
-        backoff = Backoff(self._table.settings.deadline)
-        told = False
-        while waiting:
-            plan = self._plan(waiting)
-            not_done = plan.send(self._table)
-            if not_done is None:
-                results |= {at: _result(write.done()) for at, write in waiting.items()}
-                break
-            moved = False
-            for at, write in list(waiting.items()):
-                refusals = plan.refusals_of(at, not_done)
-                if any(refusals):
-                    moved = True
-                    result = write.refused(refusals)
-                    if result is not None:
-                        results[at] = _not_in_the_way(_result(result))
-                        del waiting[at]
-            if moved and not told:
-                told = True
-            elif not backoff.wait("Contention"):
-                raise contended(next(iter(waiting.values())), self._table.settings.deadline)
-        return [results[at] for at in sorted(results)]
+    def _take(self, at: int, write: Write[Any]) -> None:
+        if not self._plan.takes(at, write.actions()):
+            raise InvalidValue(
+                f"a transaction holds up to {TRANSACTION_ACTIONS} actions and 4 MB, and this "
+                f"one is full with {len(self._plan.writes)} writes; nothing was written"
+            )
+
+    def actions(self) -> Sequence[Action]:
+        return self._plan.actions
+
+    def done(self, stored: RawItem | None = None) -> list[WriteResult[Written]]:  # noqa: ARG002
+        for at in self._plan.writes:
+            self._results[at] = _result(self.writes[at].done())
+        return [self._results[at] for at in sorted(self._results)]
+
+    def settle(self, refusals: Sequence[Refusal | None]) -> list[WriteResult[Written]] | None:
+        # Each part recognises its own token.
+        return self.refused(refusals)
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> list[WriteResult[Written]] | None:
+        plan, self._plan = self._plan, TransactionPlan()
+        for at in plan.writes:
+            own = plan.refusals_of(at, refusals)
+            result = self.writes[at].settle(own) if any(own) else None
+            if result is None:
+                self._take(at, self.writes[at])
+            else:
+                self._results[at] = _not_in_the_way(_result(result))
+        return None if self._plan.writes else self.done()
 
 
 def _repeated(actions: Iterable[Action]) -> Key | None:
@@ -161,7 +184,7 @@ def _not_in_the_way(result: WriteResult[Written]) -> WriteResult[Written]:
     return result
 
 
-class _Part:
+class _RepositoryWrites:
     """What one repository can put into a transaction."""
 
     def __init__(self, table: Table, gather: Gather) -> None:
@@ -169,40 +192,40 @@ class _Part:
         self._gather = gather
 
 
-class _Agents(_Part):
-    def put(self, agent: Agent) -> None:
+class _AgentWrites(_RepositoryWrites):
+    def put(self, item: Agent) -> None:
         """As `Agents.put`."""
-        self._gather(PutLatest(self._table, agent))
+        self._gather(PutLatest(self._table, item))
 
 
-class _Interactions(_Part):
-    def record(self, interaction: Interaction) -> None:
+class _InteractionWrites(_RepositoryWrites):
+    def record(self, item: Interaction) -> None:
         """As `Interactions.record`."""
-        self._gather(RecordFact(self._table, interaction))
+        self._gather(RecordOnce(self._table, item))
 
-    def put(self, interaction: Interaction) -> None:
+    def put(self, item: Interaction) -> None:
         """As `Interactions.put`."""
-        self._gather(PutLatest(self._table, interaction))
+        self._gather(PutLatest(self._table, item))
 
 
-class _Metrics(_Part):
-    def put(self, metric: Metric) -> None:
+class _MetricWrites(_RepositoryWrites):
+    def put(self, item: Metric) -> None:
         """As `Metrics.put`."""
-        self._gather(PutLatest(self._table, metric))
+        self._gather(PutLatest(self._table, item))
 
     def add(self, increment: Increment) -> None:
         """As `Metrics.add`."""
         self._gather(AddOnce(self._table, increment))
 
 
-class _WebhookEvents(_Part):
-    def record(self, event: WebhookEvent) -> None:
+class _WebhookEventWrites(_RepositoryWrites):
+    def record(self, item: WebhookEvent) -> None:
         """As `WebhookEvents.record`."""
-        self._gather(RecordEvent(self._table, event))
+        self._gather(RecordEvent(self._table, item))
 
     def complete(self, event: WebhookEvent) -> None:
         """As `WebhookEvents.complete`: where it raises `LeaseLost`, nothing is written."""
-        self._gather(event_queue.Change(self._table, event, event_queue.complete))
+        self._gather(event_queue.HolderUpdate(self._table, event, event_queue.complete))
 
     def fail(
         self, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from quill_models.dynamodb.attribute_values import from_attribute_value
 from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, new_token, raw_key, token_of
+from quill_models.dynamodb.items import RawItem, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import key_schema
 from quill_models.repositories.run import Run
@@ -35,6 +35,8 @@ class Watermark:
         source: in which source.
     """
 
+    OPERATIONS = "watermark"
+
     def __init__(self, table: Table, job_name: str, source: str) -> None:
         self._table = table
         self.job_name = job_name
@@ -42,7 +44,7 @@ class Watermark:
         self._key = key_schema.watermark(job_name, source)
 
     @property
-    @operation("watermark.value")
+    @operation
     def value(self) -> datetime | Decimal | str | None:
         """How far it has come, ``None`` at first. One strongly consistent request at each use."""
         item = self._table.get(self._key)
@@ -51,7 +53,7 @@ class Watermark:
         value: str | Decimal = from_attribute_value(item["value"])
         return parse_time(str(value)) if item["type"]["S"] == "time" else value
 
-    @operation("watermark.advance")
+    @operation
     def advance(self, to: Mark, *, run: Run) -> bool:
         """Move it forward. One transaction of two actions.
 
@@ -76,6 +78,7 @@ class Watermark:
 
 class _Advance(Write[bool]):
     def __init__(self, table: Table, key: Key, kind: str, stored: dict[str, Any], run: Run) -> None:
+        super().__init__()
         self._run = run
         self._kind = kind
         self._item: RawItem = {
@@ -86,7 +89,7 @@ class _Advance(Write[bool]):
             "value": stored,
             "run_id": {"S": run.run_id},
             "updated_at": {"S": time_text(table.clock())},
-            "write_token": {"S": new_token()},
+            "write_token": {"S": self.token},
         }
         self._forward = Condition(
             "attribute_not_exists(#pk) OR (#type = :type AND #value < :value)",
@@ -97,14 +100,11 @@ class _Advance(Write[bool]):
     def actions(self) -> Sequence[Action]:
         return [self._run.held(), Put(self._item, self._forward)]
 
-    def done(self) -> bool:
+    def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
         return True
 
     def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
         holder, mark = refusals
-        if mark is not None and token_of(mark.item) == token_of(self._item):
-            # Our own write, whose answer was lost.
-            return True
         if holder is not None:
             raise self._run.lost(holder.item)
         if mark is None or mark.item is None:

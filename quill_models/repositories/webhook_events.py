@@ -3,73 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from quill_models.dynamodb.table import Table
 from quill_models.models import EventStatus, WebhookEvent, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories import event_queue as queue
+from quill_models.repositories.lease import check_lease
 from quill_models.repositories.record_once import RecordEvent
+from quill_models.repositories.repository import Records
 from quill_models.repositories.worker import Handler, Processed, Worker, stopped_by_signal
-from quill_models.telemetry.operations import observed
+from quill_models.telemetry.operations import operation
 from quill_models.values.checks import choice
-from quill_models.writes.bulk import iter_many, list_many
-from quill_models.writes.driver import Prefer, send
-from quill_models.writes.results import WriteResult
+from quill_models.writes.driver import send
 
 __all__ = ["WebhookEvents"]
 
 
-@observed("webhook_events", but=["process"])
-class WebhookEvents:
+class WebhookEvents(Records[WebhookEvent]):
     """The webhook events of the table.
 
-    Of ``*_many``, ``prefer`` says what to save where it cannot be both: ``speed`` or ``cost``, see
-    `Prefer`.
-    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
-    be left out; ``newest_first`` turns them round.
+    An event whose identity is stored with another digest is a ``conflict``. Lists go from ``since``
+    (inclusive) to ``until`` (exclusive), aware times, either of which may be left out;
+    ``newest_first`` reverses them.
     """
 
+    MODEL = WebhookEvent
+    OPERATIONS = "webhook_events"
+    RECORD = RecordEvent
+
     def __init__(self, table: Table) -> None:
-        self._table = table
+        super().__init__(table)
         # Of which the log knows already that they cannot be read.
         self._told: set[str] = set()
 
-    def record(self, event: WebhookEvent) -> WriteResult[WebhookEvent]:
-        """Record an event, once. One request and one write unit per KB, and as many per index.
-
-        Returns:
-            ``created``, ``duplicate`` (seen before), or ``conflict`` (the identity was seen
-            with another digest; what is stored stays).
-
-        Raises:
-            InvalidPayload: the event is over 400 KB.
-        """
-        return send(self._table, RecordEvent(self._table, event))
-
-    def record_many(
-        self, events: Iterable[WebhookEvent], *, prefer: Prefer | str = Prefer.SPEED
-    ) -> list[WriteResult[WebhookEvent]]:
-        """As `record` for each, in input order.
-
-        For each hundred one transaction where all are new or all known, two for a mixture, at
-        twice the write units.
-
-        Raises:
-            InvalidPayload: an event is over 400 KB.
-            PartialWriteError: the table stopped answering.
-        """
-        return list_many(self._table, RecordEvent, events, prefer)
-
-    def iter_record_many(
-        self, events: Iterable[WebhookEvent], *, prefer: Prefer | str = Prefer.SPEED
-    ) -> Iterator[WriteResult[WebhookEvent]]:
-        """As `record_many`, with the results as they come and memory flat."""
-        return iter_many(self._table, RecordEvent, events, prefer)
-
     # Work.
 
+    @operation
     def claim(
         self, source: str, limit: int = 10, lease: timedelta = queue.LEASE
     ) -> list[WebhookEvent]:
@@ -98,16 +69,18 @@ class WebhookEvents:
         """
         return queue.claim(self._table, source, limit, lease, self._told)
 
+    @operation
     def renew(self, event: WebhookEvent, lease: timedelta = queue.LEASE) -> WebhookEvent:
         """Hold an event for longer: ``lease`` from now. One request.
 
         Raises:
             LeaseLost: another worker has claimed it; nothing was written.
         """
-        queue.check_lease(lease)
+        check_lease(lease)
         due_at = self._table.clock() + lease
         return self._change(event, lambda each: setattr(each, "due_at", due_at))
 
+    @operation
     def complete(self, event: WebhookEvent) -> WebhookEvent:
         """Mark an event that is held as processed. One request; ``event`` is changed too.
 
@@ -116,6 +89,7 @@ class WebhookEvents:
         """
         return self._change(event, queue.complete)
 
+    @operation
     def fail(
         self,
         event: WebhookEvent,
@@ -138,6 +112,7 @@ class WebhookEvents:
         """
         return send(self._table, queue.failing(self._table, event, error, retry_in))
 
+    @operation
     def release(self, event: WebhookEvent) -> WebhookEvent:
         """Give an event that is held back, as if it had never been claimed. One request.
 
@@ -146,6 +121,7 @@ class WebhookEvents:
         """
         return self._change(event, queue.release)
 
+    @operation
     def replay(self, event: WebhookEvent) -> WebhookEvent:
         """Let a failed or dead event be claimed again, at once, from its first attempt.
 
@@ -193,7 +169,7 @@ class WebhookEvents:
                 or more of those than a claim goes past.
             QuillError: the table stopped answering. Events that were held come back to others.
         """
-        queue.check_lease(lease)
+        check_lease(lease)
         stop = threading.Event() if stop is None else stop
         worker = Worker(self, handler, lease, report)
         with stopped_by_signal(stop):
@@ -201,14 +177,14 @@ class WebhookEvents:
         return worker.processed
 
     def _change(self, event: WebhookEvent, change: Callable[[WebhookEvent], None]) -> WebhookEvent:
-        return send(self._table, queue.Change(self._table, event, change))
+        return send(self._table, queue.HolderUpdate(self._table, event, change))
 
     # Reads.
 
+    @operation
     def get(self, source: str, event_key: str) -> WebhookEvent | None:
         """W1: the event, or ``None``. One strongly consistent request, a read unit per 4 KB."""
-        item = self._table.get(key_schema.webhook_event(source, event_key))
-        return None if item is None else WebhookEvent.from_item(item)
+        return self._read(key_schema.webhook_event(source, event_key))
 
     def list_by_status(
         self,
@@ -229,13 +205,9 @@ class WebhookEvents:
         """
         status = choice(EventStatus, status, "status")
         whole = since is None and until is None
-        return Query(
-            self._table,
-            WebhookEvent,
-            lambda: [
-                key_schema.events_of_status(source, status, shard)
-                for shard in self._table.shards_to_read
-            ],
+        return self._list(
+            "list_by_status",
+            lambda shard: key_schema.events_of_status(source, status, shard),
             index="gsi3",
             between=None if whole else key_schema.events_between(since, until),
             newest_first=newest_first,
@@ -245,10 +217,9 @@ class WebhookEvents:
         self, source: str, object_type: str, object_id: str, *, newest_first: bool = False
     ) -> Query[WebhookEvent]:
         """W4: the events about one object by the time they occurred. One request a page."""
-        return Query(
-            self._table,
-            WebhookEvent,
-            [key_schema.events_of_object(source, object_type, object_id)],
+        return self._list(
+            "list_by_object",
+            key_schema.events_of_object(source, object_type, object_id),
             index="gsi1",
             newest_first=newest_first,
         )

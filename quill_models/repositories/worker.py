@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any, Protocol
 
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.repositories.event_queue import NoneReadable
+from quill_models.repositories.lease import LeaseKeeper
 from quill_models.repositories.work_log import (
     event_done_before_error,
     event_lost,
@@ -26,9 +28,6 @@ from quill_models.values.errors import LeaseLost, QuillError
 __all__ = ["Handler", "Processed", "Worker", "stopped_by_signal"]
 
 Handler = Callable[[WebhookEvent], object]
-
-# A lease is renewed so many times before it would end.
-_RENEWALS_PER_LEASE = 3
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Processed:
     released: int = 0
 
 
-class Queue(Protocol):
+class EventQueue(Protocol):
     """What a worker needs of the repository."""
 
     def claim(self, source: str, limit: int, lease: timedelta) -> list[WebhookEvent]: ...
@@ -65,7 +64,7 @@ class Worker:
 
     def __init__(
         self,
-        queue: Queue,
+        queue: EventQueue,
         handler: Handler,
         lease: timedelta,
         report: Callable[[Processed], object] | None,
@@ -74,12 +73,9 @@ class Worker:
         self._handler = handler
         self._lease = lease
         self._report = report
-        # Those that are still to be handled or done with, by key; renewed in the background.
-        self._held: dict[str, WebhookEvent] = {}
-        # Until when nobody else can have them, by this machine's monotonic clock.
-        self._sure_until: dict[str, float] = {}
-        self._lost: set[str] = set()
-        self._lock = threading.Lock()
+        # Copies of those that are still leased, by key: the handler has the events themselves.
+        self._leased: dict[str, WebhookEvent] = {}
+        self._keeper = LeaseKeeper("quill-worker-leases", lease, self._not_renewed)
         self.processed = Processed()
 
     def run(
@@ -92,33 +88,32 @@ class Worker:
         until_empty: bool,
     ) -> None:
         """Work until told to stop, or until nothing is due."""
-        with self._renewing():
+        self._keeper.start()
+        try:
             while not stop.is_set():
-                sure_until = self._lease_from_now()
+                since = time.monotonic()
                 try:
                     events = self._queue.claim(source, limit, self._lease)
                 except NoneReadable:
-                    # The log has told of them. A worker that waits is there for those that come.
+                    # The log has them. A worker that polls is there for those that come.
                     if until_empty:
                         raise
                     events = []
                 if not events and until_empty:
                     return
-                self._handle_all(events, sure_until)
+                self._handle_all(events, since)
                 if not events:
                     stop.wait(poll.total_seconds())
+        finally:
+            self._keeper.stop()
 
-    def _lease_from_now(self) -> float:
-        return time.monotonic() + self._lease.total_seconds()
-
-    def _handle_all(self, events: list[WebhookEvent], sure_until: float) -> None:
-        with self._lock:
-            self._held = {event.event_key: event.copy() for event in events}
-            self._sure_until = {event.event_key: sure_until for event in events}
-            self._lost.clear()
+    def _handle_all(self, events: list[WebhookEvent], since: float) -> None:
+        self._leased = {event.event_key: event.copy() for event in events}
+        for key, event in self._leased.items():
+            self._keeper.hold(key, partial(self._queue.renew, event, self._lease), since)
         try:
             for event in events:
-                if self._is_held(event):
+                if self._is_leased(event):
                     self._handle(event)
                 else:
                     self._let_go(event)
@@ -129,10 +124,9 @@ class Worker:
             self._give_back()
 
     def _give_back(self) -> None:
-        """What is still held: nothing, unless this worker was interrupted."""
-        with self._lock:
-            events, self._held = list(self._held.values()), {}
-        for event in events:
+        """Release what is still leased: nothing, unless this worker was interrupted."""
+        for event in list(self._leased.values()):
+            self._let_go(event)
             try:
                 self._queue.release(event)
             except LeaseLost:
@@ -142,12 +136,12 @@ class Worker:
                 return
             self.processed.released += 1
 
-    def _is_held(self, event: WebhookEvent) -> bool:
-        """Whether nobody else has it. Asks the table where this process stood still too long."""
-        if event.event_key in self._lost:
-            return False
-        if time.monotonic() < self._sure_until[event.event_key]:
+    def _is_leased(self, event: WebhookEvent) -> bool:
+        """Whether no other worker has it. Asks the table if this process stood still too long."""
+        if self._keeper.is_sure(event.event_key):
             return True
+        if self._keeper.is_lost(event.event_key):
+            return False
         try:
             self._queue.renew(event, self._lease)
         except LeaseLost:
@@ -186,43 +180,13 @@ class Worker:
         event_lost(event)
 
     def _let_go(self, event: WebhookEvent) -> None:
-        with self._lock:
-            self._held.pop(event.event_key, None)
+        self._keeper.let_go(event.event_key)
+        self._leased.pop(event.event_key, None)
 
-    @contextmanager
-    def _renewing(self) -> Iterator[None]:
-        ended = threading.Event()
-        thread = threading.Thread(
-            target=self._keep_renewing, args=(ended,), name="quill-worker-leases", daemon=True
-        )
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def _keep_renewing(self, ended: threading.Event) -> None:
-        pause = self._lease.total_seconds() / _RENEWALS_PER_LEASE
-        while not ended.wait(pause):
-            with self._lock:
-                # Copies: the handler has the events themselves, and may be completing one.
-                held = list(self._held.items())
-            for key, event in held:
-                if ended.is_set() or key not in self._held:
-                    continue
-                sure_until = self._lease_from_now()
-                try:
-                    self._queue.renew(event, self._lease)
-                    self._sure_until[key] = sure_until
-                except LeaseLost:
-                    with self._lock:
-                        # Not if it was done with meanwhile, or given back.
-                        if self._held.get(key) is event:
-                            self._lost.add(key)
-                except Exception as error:  # noqa: BLE001
-                    # Too early to give up: the next renewal, or the event's completion, will tell.
-                    event_not_renewed(event, error)
+    def _not_renewed(self, key: str, error: Exception) -> None:
+        event = self._leased.get(key)
+        if event is not None:
+            event_not_renewed(event, error)
 
 
 @contextmanager

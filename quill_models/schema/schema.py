@@ -13,7 +13,8 @@ from quill_models.schema.apply import Application, Report, until_gone
 from quill_models.schema.declared import Declared
 from quill_models.schema.differences import Difference, differences, no_table
 from quill_models.schema.live import described, read_live
-from quill_models.telemetry.operations import observed
+from quill_models.schema.shard_count import grow_shards, settle_shards
+from quill_models.telemetry.operations import operation
 from quill_models.values.errors import TableNotFound
 
 __all__ = ["Schema", "SchemaDiff"]
@@ -37,9 +38,10 @@ class SchemaDiff:
         return not self.differences
 
 
-@observed("schema")
 class Schema:
     """The table of one connection."""
+
+    OPERATIONS = "schema"
 
     def __init__(self, table: Table, created: Callable[[], object] = lambda: None) -> None:
         """Schema of a table.
@@ -56,6 +58,7 @@ class Schema:
         """The client of this connection, for what the package does not do itself."""
         return self._table.client
 
+    @operation
     def apply(
         self,
         report: Report | None = None,
@@ -101,7 +104,7 @@ class Schema:
             progress=progress or _silent,
         )
         application.run(delete_indexes)
-        if self._table.settle_shards():
+        if settle_shards(self._table):
             step = f"stored the number of shards, {DEFAULT_SHARDS}"
             application.done.append(step)
             (report or _silent)(step)
@@ -109,6 +112,7 @@ class Schema:
             self._created()
         return application.done
 
+    @operation
     def diff(self) -> SchemaDiff:
         """Compare the live table with what the models declare and the settings add.
 
@@ -121,6 +125,7 @@ class Schema:
         found = read_live(self._table, live, declared)
         return SchemaDiff(differences=tuple(differences(declared, found)), missing=found.missing)
 
+    @operation
     def grow_shards(self, shards: int) -> datetime | None:
         """Spread the sharded lists over more partitions, while readers and writers go on.
 
@@ -133,8 +138,9 @@ class Schema:
         Raises:
             InvalidValue: fewer than there are, or they are growing already.
         """
-        return self._table.grow_shards(shards).next_from
+        return grow_shards(self._table, shards).next_from
 
+    @operation
     def delete_table(self) -> None:
         """Delete the table and everything in it; none there is no error.
 

@@ -8,7 +8,7 @@ variables, which the threads of a `Threads` inherit.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, Token, copy_context
 from functools import partial, wraps
@@ -17,16 +17,17 @@ from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast
 
 from quill_models.telemetry.records import Retry, WireRequest, log_retry, table_of
-from quill_models.writes.results import PartialWriteError, WriteResult
 
 __all__ = [
     "Call",
     "Operation",
     "Telemetry",
     "Threads",
+    "begun",
+    "count_outcome",
     "current_call",
     "current_operation",
-    "observed",
+    "followed",
     "operation",
     "retrying",
 ]
@@ -34,7 +35,6 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-C = TypeVar("C")
 
 
 class Telemetry(Protocol):
@@ -159,18 +159,13 @@ class Operation(_Doing):
         if self.within is not None:
             self.within.count(told)
 
-    def came_to(self, result: object) -> None:
-        """Count the outcomes in what was returned, or given by an iterator."""
-        if self.telemetry is None:
-            return
-        for each in result if isinstance(result, list) else [result]:
-            if isinstance(each, WriteResult):
-                self.outcomes[each.outcome.value] += 1
+    def count_outcome(self, outcome: str) -> None:
+        """Count the outcome of a write, in whatever thread it was made."""
+        with self._lock:
+            self.outcomes[outcome] += 1
 
     def end(self, error: BaseException | None) -> None:
         """It has ended."""
-        if isinstance(error, PartialWriteError):
-            self.came_to(error.results)
         # Whoever closes an iterator has had enough, which is no error.
         self._end(None if isinstance(error, GeneratorExit) else error)
 
@@ -288,80 +283,44 @@ def retrying(
         doing.telemetry.retry(retry, doing)
 
 
-# Which methods are operations: a class says so once, for all that are public.
+# Which calls are operations.
 
 
-def observed(name: str, *, but: Collection[str] = ()) -> Callable[[type[C]], type[C]]:
-    """Make each public method of a class an operation ``name.method``.
+def operation(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a method an operation, named by the ``OPERATIONS`` of its class and by itself."""
+    name = function.__name__.lstrip("_")
 
-    Args:
-        name: of the class, as users reach it.
-        but: methods that are none: they make no request, or never end.
-    """
-
-    def observe(observed_class: type[C]) -> type[C]:
-        for method, function in list(vars(observed_class).items()):
-            if callable(function) and not method.startswith("_") and method not in but:
-                setattr(observed_class, method, operation(f"{name}.{method}")(function))
-        return observed_class
-
-    return observe
-
-
-def operation(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a method of an object with a ``_table`` an operation."""
-
-    def observe(function: Callable[P, R]) -> Callable[P, R]:
-        returns = str(function.__annotations__.get("return", ""))
-        if returns.startswith("Query["):
-            wrapper = _named(name, function)
-        elif returns.startswith("Iterator["):
-            wrapper = _iterating(name, function)
-        else:
-            wrapper = _calling(name, function)
-        return cast("Callable[P, R]", wraps(function)(wrapper))
-
-    return observe
-
-
-def _calling(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with Operation(name, self._table) as begun:
-            result = begun.run(function, self, *args, **kwargs)
-            begun.came_to(result)
-            return result
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with begun(args[0], name) as operation:
+            return operation.run(function, *args, **kwargs)
 
     return call
 
 
-def _named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        query = function(self, *args, **kwargs)
-        query.operation = name
-        return query
-
-    return call
-
-
-def _iterating(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # What is wrong with the arguments is said at once, as ever.
-        return _followed(Operation(name, self._table), function(self, *args, **kwargs))
-
-    return call
-
-
-def _followed(begun: Operation, results: Iterator[R]) -> Iterator[R]:
-    with begun:
+def followed(operation: Operation, results: Iterator[R]) -> Iterator[R]:
+    """Yield the results of an iterator that works for an operation, which ends with it."""
+    with operation:
         try:
             while True:
                 try:
-                    result = begun.run(next, results)
+                    result = operation.run(next, results)
                 except StopIteration:
                     return
-                begun.came_to(result)
                 yield result
         finally:
             close = getattr(results, "close", None)
             if close is not None:
-                begun.run(close)
+                operation.run(close)
+
+
+def begun(owner: Any, name: str) -> Operation:
+    """The operation of one call of an object."""
+    return Operation(f"{owner.OPERATIONS}.{name}", owner._table)  # noqa: SLF001
+
+
+def count_outcome(outcome: str) -> None:
+    """Count the outcome of a write for the operation that it was made for."""
+    current = current_operation()
+    if current is not None and current.telemetry is not None:
+        current.count_outcome(outcome)

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Generic, TypeGuard, TypeVar
 
 from quill_models.dynamodb.table import Table
@@ -14,50 +13,85 @@ from quill_models.telemetry.operations import Threads
 from quill_models.values.checks import choice
 from quill_models.values.errors import InvalidPayload, InvalidValue, QuillError
 from quill_models.writes.actions import TRANSACTION_ACTIONS, TransactionPlan, check_action
-from quill_models.writes.driver import Chunk, Prefer
-from quill_models.writes.results import PartialWriteError, WriteResult
+from quill_models.writes.driver import Driver, Prefer
+from quill_models.writes.results import PartialWriteError
 from quill_models.writes.write import Write
 
-__all__ = ["IN_FLIGHT", "iter_many", "list_many", "send_many"]
+__all__ = ["IN_FLIGHT", "iter_many", "list_many"]
 
-# Chunks on their way at once: while the server works on some, the next are prepared.
+# Drivers in flight at once: while the server works on some, the next are prepared.
 IN_FLIGHT = 4
 
 In = TypeVar("In")
 R = TypeVar("R")
+WriteOf = Callable[[Table, In], Write[R]]
 
 
-def send_many(
+def list_many(
     table: Table,
-    write_of: Callable[[In], Write[R]],
+    write_of: WriteOf[In, R],
     inputs: Iterable[In],
-    prefer: Prefer = Prefer.SPEED,
-) -> Iterator[R]:
-    """Carry out the writes of many inputs, their outcomes in order.
-
-    In chunks that fit into a transaction of up to 100 actions and 4 MB: one request where nothing
-    is stored yet, one where all is, two for a mixture. After a chunk that mostly was stored
-    already, the next one is read before it is written. Up to four chunks are on their way at
-    once, unless they share a key; writes that share one are done one after the other, in order.
+    prefer: Prefer | str = Prefer.SPEED,
+) -> list[R]:
+    """Carry out the writes of many inputs and return all outcomes in order; see `iter_many`.
 
     Raises:
-        PartialWriteError: the table stopped answering; ``pending`` holds the inputs taken from
-            the iterable whose outcome is not known.
-        InvalidValue, InvalidPayload: an input that cannot be stored; all before it are.
-        Exception: the iterable's own; all that came before it is stored.
+        PartialWriteError: ``results`` and ``pending`` cover all the input.
     """
-    source = _Source(table, write_of, inputs)
+    given = _Given(inputs)
+    results: list[R] = []
+    try:
+        results.extend(iter_many(table, write_of, given, prefer))
+    except PartialWriteError as error:
+        if error is given.error:
+            # Of another bulk write, whose results are the inputs here.
+            raise
+        pending = [*error.pending, *_rest(given, error)]
+        known: list[Any] = [*results, *error.results]
+        raise PartialWriteError(
+            f"{error} The outcome of {len(known)} is known (.results); {len(pending)} are "
+            "pending (.pending) and safe to send again.",
+            results=known,
+            pending=pending,
+        ) from error
+    return results
+
+
+def iter_many(
+    table: Table,
+    write_of: WriteOf[In, R],
+    inputs: Iterable[In],
+    prefer: Prefer | str = Prefer.SPEED,
+) -> Iterator[R]:
+    """Carry out the writes of many inputs, and yield their outcomes in order, as they come.
+
+    Each driver takes what fits into a transaction of up to 100 actions and 4 MB: one request if
+    nothing is stored yet, one if all is, two for a mixture. After a driver whose writes were mostly
+    stored already, the next one reads before it writes. Up to four are in flight at once, unless
+    they share a key; writes that share one are done one after the other, in order.
+
+    Raises:
+        PartialWriteError: The table stopped responding; ``pending`` holds the inputs taken from
+            the iterable whose outcome is not known.
+        InvalidValue, InvalidPayload: An input that cannot be stored; all before it are.
+        Exception: The iterable's own; all that came before it is stored.
+    """
+    source = _Inputs(table, write_of, inputs, choice(Prefer, prefer, "prefer"))
+    return _flown(source)
+
+
+def _flown(source: _Inputs[In, R]) -> Iterator[R]:
     flights: deque[_Flight[In, R]] = deque()
     look_first = False
     landed = 0
     with ExitStack() as pools:
         pool: Threads | None = None
         while not source.ended:
-            flight = _Flight(*source.take(look_first, prefer))
-            # One at first, which tells what to expect of the next; then more and more.
+            flight = source.take(look_first=look_first)
+            # One at first, which shows what to expect of the next; then more and more.
             while flights and (
                 len(flights) >= min(IN_FLIGHT, landed)
-                or not all(flight.chunk.is_apart_from(other.chunk) for other in flights)
+                or not all(flight.driver.is_apart_from(other.driver) for other in flights)
             ):
                 look_first, results = _land(flights, [*flight.taken, *source.held])
                 landed += 1
@@ -73,35 +107,36 @@ def send_many(
         while flights:
             _, results = _land(flights, source.held)
             yield from results
-        # What came before the error is done with; now it may be told.
+        # What came before the error is written; now the error may be raised.
         if source.error is not None:
             raise source.error
 
 
-class _Source(Generic[In, R]):
+class _Inputs(Generic[In, R]):
     """The inputs, as far as they were asked for, and the writes that they make.
 
     Attributes:
-        ended: whether there is nothing more to come.
-        error: why it ended before its time.
-        held: what was taken from the iterable and is in no chunk yet.
+        ended: Whether there is nothing more to come.
+        error: Why it ended before its time.
+        held: What was taken from the iterable and is in no flight yet.
     """
 
     def __init__(
-        self, table: Table, write_of: Callable[[In], Write[R]], inputs: Iterable[In]
+        self, table: Table, write_of: WriteOf[In, R], inputs: Iterable[In], prefer: Prefer
     ) -> None:
         self._table = table
         self._write_of = write_of
         self._inputs = iter(inputs)
+        self._prefer = prefer
         self.ended = False
         self.error: Exception | None = None
         self.held: list[In] = []
 
-    def take(self, look_first: bool, prefer: Prefer) -> tuple[list[In], Chunk[R]]:  # noqa: FBT001
+    def take(self, *, look_first: bool) -> _Flight[In, R]:
         """As many as one transaction holds, if each is new."""
         taken: list[In] = []
         writes: list[Write[R]] = []
-        full = TransactionPlan()
+        plan = TransactionPlan()
         while len(writes) < TRANSACTION_ACTIONS:
             try:
                 if not self.held:
@@ -120,14 +155,14 @@ class _Source(Generic[In, R]):
                     self.error = _partial(error, [], self.held)
                     self.error.__cause__ = error
                 break
-            if not full.takes(len(writes), write.actions()):
+            if not plan.takes(len(writes), write.actions()):
                 break
             taken.append(self.held.pop())
             writes.append(write)
-        return taken, Chunk(self._table, writes, prefer, look_first=look_first)
+        return _Flight(taken, Driver(self._table, writes, self._prefer, look_first=look_first))
 
     def _prepared(self, one: In) -> Write[R]:
-        write = self._write_of(one)
+        write = self._write_of(self._table, one)
         for action in write.actions():
             check_action(action)
         return write
@@ -139,20 +174,20 @@ def _is_the_tables(error: Exception) -> TypeGuard[QuillError]:
 
 
 class _Flight(Generic[In, R]):
-    """A chunk on its way, with the inputs it was made of."""
+    """A driver in flight, with the inputs it was made of."""
 
-    def __init__(self, taken: Sequence[In], chunk: Chunk[R]) -> None:
+    def __init__(self, taken: Sequence[In], driver: Driver[R]) -> None:
         self.taken = taken
-        self.chunk = chunk
+        self.driver = driver
         self._sent: Future[None] = Future()
 
     def go(self, pool: Threads | None) -> None:
         """Send it: in a thread of the pool, else here and now."""
         if pool is not None:
-            self._sent = pool.submit(self.chunk.send)
+            self._sent = pool.submit(self.driver.run)
             return
         try:
-            self.chunk.send()
+            self.driver.run()
         except QuillError as error:
             self._sent.set_exception(error)
         else:
@@ -164,7 +199,7 @@ class _Flight(Generic[In, R]):
         return self._sent.done()
 
     def failure(self) -> QuillError | None:
-        """Wait for it to land; why it did not."""
+        """Wait for it to land, and return why it did not."""
         try:
             self._sent.result()
         except QuillError as error:
@@ -172,12 +207,12 @@ class _Flight(Generic[In, R]):
         return None
 
     def results(self) -> list[R]:
-        """What is known, in order."""
-        return [self.chunk.results[at] for at in sorted(self.chunk.results)]
+        """The known outcomes, in order."""
+        return [self.driver.results[at] for at in sorted(self.driver.results)]
 
     def pending(self) -> list[In]:
         """The inputs whose outcome is not known."""
-        return [one for at, one in enumerate(self.taken) if at not in self.chunk.results]
+        return [one for at, one in enumerate(self.taken) if at not in self.driver.results]
 
 
 def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool, list[R]]:
@@ -185,7 +220,7 @@ def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool,
     first = flights.popleft()
     error = first.failure()
     if error is None:
-        return first.chunk.was_mostly_known, first.results()
+        return first.driver.was_mostly_known, first.results()
     lost = [first, *flights]
     flights.clear()
     for other in lost:
@@ -208,62 +243,16 @@ def _partial(
     )
 
 
-# Bulk calls over models: the `*_many` and `iter_*_many` of the repositories.
+class _Given(Iterator[In]):
+    """The inputs, and the error that they end with."""
 
-
-M = TypeVar("M")
-WriteOf = Callable[[Table, M], Write[WriteResult[M]]]
-
-
-def iter_many(
-    table: Table, write_of: WriteOf[M], models: Iterable[M], prefer: Prefer | str = Prefer.SPEED
-) -> Iterator[WriteResult[M]]:
-    """The results in input order, as they come; see `send_many`.
-
-    Raises:
-        PartialWriteError: ``results`` and ``pending`` cover the models taken from the iterable
-            whose results were not yet given.
-    """
-    return send_many(table, partial(write_of, table), models, choice(Prefer, prefer, "prefer"))
-
-
-def list_many(
-    table: Table, write_of: WriteOf[M], models: Iterable[M], prefer: Prefer | str = Prefer.SPEED
-) -> list[WriteResult[M]]:
-    """All results in input order.
-
-    Raises:
-        PartialWriteError: ``results`` and ``pending`` cover all the input.
-    """
-    source = _Given(models)
-    results: list[WriteResult[Any]] = []
-    try:
-        results.extend(iter_many(table, write_of, source, prefer))
-    except PartialWriteError as error:
-        if error is source.error:
-            # Of another bulk write, whose results are the models here.
-            raise
-        pending = [*error.pending, *_rest(source, error)]
-        known = [*results, *error.results]
-        raise PartialWriteError(
-            f"{error} The outcome of {len(known)} is known (.results); {len(pending)} are "
-            "pending (.pending) and safe to send again.",
-            results=known,
-            pending=pending,
-        ) from error
-    return results
-
-
-class _Given(Iterator[M]):
-    """The models, and the error that they end with."""
-
-    def __init__(self, models: Iterable[M]) -> None:
-        self._models = iter(models)
+    def __init__(self, inputs: Iterable[In]) -> None:
+        self._inputs = iter(inputs)
         self.error: Exception | None = None
 
-    def __next__(self) -> M:
+    def __next__(self) -> In:
         try:
-            return next(self._models)
+            return next(self._inputs)
         except StopIteration:
             raise
         except Exception as error:
@@ -271,10 +260,10 @@ class _Given(Iterator[M]):
             raise
 
 
-def _rest(source: Iterator[M], error: PartialWriteError) -> list[M]:
-    rest: list[M] = []
+def _rest(given: Iterator[In], error: PartialWriteError) -> list[In]:
+    rest: list[In] = []
     try:
-        rest.extend(source)
+        rest.extend(given)
     except Exception as also:  # noqa: BLE001 -- what is known must not be lost over it
         error.add_note(f"The input ended with an error of its own: {also!r}")
     return rest

@@ -43,10 +43,10 @@ ASKING: tuple[type, ...] = (
     Step,
 )
 GATHERING: tuple[type, ...] = (
-    transaction._Agents,
-    transaction._Interactions,
-    transaction._Metrics,
-    transaction._WebhookEvents,
+    transaction._AgentWrites,
+    transaction._InteractionWrites,
+    transaction._MetricWrites,
+    transaction._WebhookEventWrites,
 )
 MODULES = (
     quill_models,
@@ -92,7 +92,13 @@ def _callables() -> Iterator[tuple[str, Callable[..., Any]]]:
         if inspect.isfunction(value):
             yield name.removeprefix("quill_models."), inspect.unwrap(value)
     for owner in TYPES:
-        for name, value in vars(owner).items():
+        members = {
+            name: value
+            for base in reversed(owner.__mro__)
+            if base.__module__.startswith("quill_models")
+            for name, value in vars(base).items()
+        }
+        for name, value in members.items():
             function = _function(value)
             if function is None or name.startswith("_"):
                 continue

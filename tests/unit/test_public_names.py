@@ -245,9 +245,12 @@ def test_all_names_together_load_nothing_of_the_command_and_the_extras() -> None
 
 def test_a_connection_loads_what_is_used_of_it() -> None:
     connecting = "from quill_models import Settings, connect\nquill = connect(Settings())"
-    parts = {"quill_models.repositories", "quill_models.migrations", "quill_models.schema"}
-    assert not _loaded_by(connecting) & parts
-    assert _loaded_by(f"{connecting}\nquill.agents") & parts == {"quill_models.repositories"}
+    parts = {
+        f"quill_models.{part}"
+        for part in ("repositories.agents", "migrations.migrator", "schema.schema")
+    }
+    assert not _loaded_by(connecting) & {*parts, "pynamodb"}
+    assert _loaded_by(f"{connecting}\nquill.agents") & parts == {"quill_models.repositories.agents"}
 
 
 def test_public_names_after_a_plain_import_are_attributes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quill_models.schema import Declared
+from quill_models.schema.declared import Declared
 from quill_models.settings import Settings
 
 __all__ = ["api_calls"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from quill_models.schema import Declared
+from quill_models.schema.declared import Declared
 from quill_models.schema.infrastructure.api_calls import api_calls
 from quill_models.schema.infrastructure.cloudformation import cloudformation
 from quill_models.schema.infrastructure.iam import ROLES, policy

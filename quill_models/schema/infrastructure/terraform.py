@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from quill_models.schema import Declared
+from quill_models.schema.declared import Declared
 from quill_models.settings import Settings
 
 __all__ = ["terraform"]

@@ -15,7 +15,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.values.clock import epoch_seconds
 from tests.unit.examples import NOON
 from tests.unit.strategies import texts
-from tests.unit.wire import Wire, always, answer, refusal
+from tests.unit.wire import Wire, always
 
 pytestmark = pytest.mark.usefixtures("isolated")
 
@@ -125,74 +125,3 @@ def test_a_query_leaves_out_what_has_expired(index: str | None, *, newest_first:
         "Limit": 7,
         "ExclusiveStartKey": raw_key(KEY),
     }
-
-
-def test_a_write_with_a_condition_asks_for_what_is_stored() -> None:
-    writer = table()
-    wire = Wire(writer.client, always({}))
-    writer.put(item(), Condition.absent(NOON))
-    writer.put(item(), Condition.unchanged_since("t"))
-    writer.put(item(), Condition.unchanged_since(None))
-    writer.put(item())
-    expressions = [request.get("ConditionExpression") for _, request in wire.sent]
-    assert expressions == [
-        "attribute_not_exists(#pk) OR #ttl <= :now",
-        "#token = :token",
-        "attribute_not_exists(#token)",
-        None,
-    ]
-    assert [request.get("ReturnValuesOnConditionCheckFailure") for _, request in wire.sent] == [
-        "ALL_OLD",
-        "ALL_OLD",
-        "ALL_OLD",
-        None,
-    ]
-
-
-# Exactly one caller stored it.
-
-MINE = item(write_token={"S": "mine"})
-THEIRS = item(write_token={"S": "theirs"})
-
-
-def test_the_first_writer_stored_it() -> None:
-    writer = table()
-    Wire(writer.client, always({}))
-    assert writer.put_if_absent(MINE) is None
-
-
-def test_a_later_writer_is_given_what_is_stored() -> None:
-    writer = table()
-    Wire(writer.client, always(refusal("ConditionalCheckFailedException", Item=THEIRS)))
-    assert writer.put_if_absent(MINE) == THEIRS
-
-
-def test_a_writer_whose_answer_was_lost_knows_its_own_write() -> None:
-    writer = table()
-    Wire(writer.client, always(refusal("ConditionalCheckFailedException", Item=MINE)))
-    assert writer.put_if_absent(MINE) is None
-
-
-@pytest.mark.parametrize(("stored", "existing"), [(THEIRS, THEIRS), (MINE, None)])
-def test_a_server_that_does_not_say_what_is_stored_is_asked(
-    stored: dict[str, Any], existing: dict[str, Any] | None
-) -> None:
-    writer = table()
-    wire = Wire(
-        writer.client,
-        lambda name, _body: (
-            answer({"Item": stored})
-            if name == "GetItem"
-            else refusal("ConditionalCheckFailedException")
-        ),
-    )
-    assert writer.put_if_absent(MINE) == existing
-    assert [name for name, _ in wire.sent] == ["PutItem", "GetItem"]
-
-
-def test_what_was_gone_again_when_asked_for_is_written_once_more() -> None:
-    writer = table()
-    replies = [refusal("ConditionalCheckFailedException"), answer({}), answer({})]
-    wire = Wire(writer.client, lambda _name, _body: replies.pop(0))
-    assert writer.put_if_absent(MINE) is None
-    assert [name for name, _ in wire.sent] == ["PutItem", "GetItem", "PutItem"]

@@ -1,0 +1,183 @@
+"""The calls that repositories share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Generic, TypeVar
+
+from quill_models.dynamodb.table import Table
+from quill_models.models.base import QuillModel
+from quill_models.reads.query import Query
+from quill_models.repositories.put_latest import PutLatest
+from quill_models.repositories.record_once import RecordOnce
+from quill_models.telemetry.operations import begun, followed, operation
+from quill_models.values.keys import Key
+from quill_models.writes.bulk import iter_many, list_many
+from quill_models.writes.driver import Prefer, send
+from quill_models.writes.results import WriteResult
+
+__all__ = ["Puts", "Records", "Repository"]
+
+M = TypeVar("M", bound=QuillModel)
+T = TypeVar("T")
+
+
+class Repository(Generic[M]):
+    """The items of one model.
+
+    Attributes:
+        MODEL: The model.
+        OPERATIONS: The name of the repository in logs and traces, as users reach it.
+    """
+
+    MODEL: type[M]
+    OPERATIONS: ClassVar[str]
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def _read(self, key: Key) -> M | None:
+        item = self._table.get(key)
+        return None if item is None else self.MODEL.from_item(item)
+
+    def _list(
+        self,
+        name: str,
+        partition: str | Callable[[int], str],
+        *,
+        index: str | None = None,
+        between: tuple[str, str] | None = None,
+        moving_end: bool = False,
+        newest_first: bool = False,
+        model: type[M] | None = None,
+    ) -> Query[M]:
+        """A list of one partition, or of one for each shard, for the call of that name."""
+
+        def shards() -> list[str]:
+            assert callable(partition)  # noqa: S101 -- for the type checker
+            return [partition(shard) for shard in self._table.shards_to_read]
+
+        return Query(
+            self._table,
+            model or self.MODEL,
+            [partition] if isinstance(partition, str) else shards,
+            index=index,
+            between=between,
+            moving_end=moving_end,
+            newest_first=newest_first,
+            operation=f"{self.OPERATIONS}.{name}",
+        )
+
+    def _followed(self, name: str, results: Iterator[T]) -> Iterator[T]:
+        return followed(begun(self, name), results)
+
+
+class Puts(Repository[M]):
+    """A repository of items that their source edits."""
+
+    @operation
+    def put(self, item: M) -> WriteResult[M]:
+        """Create or update an item, and move it between lists in the same write.
+
+        One request if the item is new or equal, two if it changes. An item with external ids is
+        written in a transaction with the claims to them, at twice the write units, one item for
+        each id.
+
+        Args:
+            item: The model; it is not changed.
+
+        Returns:
+            ``created``, ``updated``, ``unchanged``, ``stale`` (older by its source's time than the
+            stored item), or ``conflict`` (an external id belongs to the model in ``item``).
+        """
+        return send(self._table, PutLatest(self._table, item))
+
+    @operation
+    def put_many(
+        self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[M]]:
+        """Put each item, as `put` does, in input order.
+
+        For each hundred one transaction if all are new or all are equal, two for a mixture, at
+        twice the write units.
+
+        Args:
+            items: The models.
+            prefer: What to save if not both can be saved: ``speed`` or ``cost``, see `Prefer`.
+
+        Raises:
+            PartialWriteError: The table stopped responding.
+        """
+        return list_many(self._table, PutLatest, items, prefer)
+
+    def iter_put_many(
+        self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> Iterator[WriteResult[M]]:
+        """Put each item, as `put_many` does, and yield the results as they come.
+
+        The memory it needs does not grow with the input. Requests as `put_many`.
+
+        Args:
+            items: The models, which may be endless.
+            prefer: As for `put_many`.
+        """
+        results: Iterator[Any] = iter_many(self._table, PutLatest, items, prefer)
+        return self._followed("iter_put_many", results)
+
+
+class Records(Repository[M]):
+    """A repository of facts, which never change."""
+
+    RECORD: ClassVar[type[RecordOnce[Any]]] = RecordOnce
+
+    @operation
+    def record(self, item: M) -> WriteResult[M]:
+        """Record an item, once. One request and one write unit per KB, and as many per index.
+
+        An item with an external id is written in a transaction with the claim to it, at twice the
+        write units.
+
+        Args:
+            item: The model; it is not changed.
+
+        Returns:
+            ``created``, ``duplicate``, or ``conflict`` (the identity is stored with other content,
+            which stays, or the external id belongs to the model in ``item``).
+
+        Raises:
+            InvalidPayload: The item is over 400 KB.
+        """
+        return send(self._table, self.RECORD(self._table, item))
+
+    @operation
+    def record_many(
+        self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> list[WriteResult[M]]:
+        """Record each item, as `record` does, in input order.
+
+        For each hundred one transaction if all are new or all are stored, two for a mixture, at
+        twice the write units.
+
+        Args:
+            items: The models.
+            prefer: What to save if not both can be saved: ``speed`` or ``cost``, see `Prefer`.
+
+        Raises:
+            InvalidPayload: An item is over 400 KB.
+            PartialWriteError: The table stopped responding.
+        """
+        return list_many(self._table, self.RECORD, items, prefer)
+
+    def iter_record_many(
+        self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
+    ) -> Iterator[WriteResult[M]]:
+        """Record each item, as `record_many` does, and yield the results as they come.
+
+        The memory it needs does not grow with the input. Requests as `record_many`.
+
+        Args:
+            items: The models, which may be endless.
+            prefer: As for `record_many`.
+        """
+        results: Iterator[Any] = iter_many(self._table, self.RECORD, items, prefer)
+        return self._followed("iter_record_many", results)

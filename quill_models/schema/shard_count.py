@@ -1,0 +1,70 @@
+"""Storing the number of shards of a table, and growing it; see `quill_models.dynamodb.shards`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import WRITE_TOKEN, RawItem, raw_key, token_of
+from quill_models.dynamodb.shards import TABLE_SETTINGS, ShardCount
+from quill_models.dynamodb.table import Table
+from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.driver import send
+from quill_models.writes.put_if_absent import PutIfAbsent
+from quill_models.writes.write import Write
+
+__all__ = ["grow_shards", "settle_shards"]
+
+
+def settle_shards(table: Table) -> bool:
+    """Store the number of shards if the table has none yet; whether this call did."""
+    table.forget_shards()
+    return send(table, PutIfAbsent(table, _settings_item(ShardCount())))
+
+
+def grow_shards(table: Table, shards: int) -> ShardCount:
+    """Spread the sharded lists over more partitions.
+
+    Raises:
+        InvalidValue: Fewer than there are, or they are growing already.
+    """
+    count = send(table, _Grow(table, shards))
+    table.forget_shards()
+    return count
+
+
+class _Grow(Write[ShardCount]):
+    def __init__(self, table: Table, shards: int) -> None:
+        super().__init__()
+        self._table = table
+        self._shards = shards
+        self._grow(table.get(TABLE_SETTINGS))
+
+    def _grow(self, stored: RawItem | None) -> None:
+        self._count = ShardCount.from_attributes(stored).grown(self._shards, self._table.clock())
+        condition = (
+            Condition.absent(self._table.clock())
+            if stored is None
+            else Condition.unchanged_since(token_of(stored))
+        )
+        self._actions: list[Action] = [
+            Put({**_settings_item(self._count), WRITE_TOKEN: {"S": self.token}}, condition)
+        ]
+
+    def actions(self) -> Sequence[Action]:
+        return self._actions
+
+    def done(self, stored: RawItem | None = None) -> ShardCount:
+        return self._count if stored is None else ShardCount.from_attributes(stored)
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> ShardCount | None:
+        self._grow(None if refusals[0] is None else refusals[0].item)
+        return None
+
+
+def _settings_item(count: ShardCount) -> RawItem:
+    return {
+        **raw_key(TABLE_SETTINGS),
+        "kind": {"S": "table_settings"},
+        **count.to_attributes(),
+    }

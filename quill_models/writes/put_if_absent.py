@@ -1,0 +1,37 @@
+"""The plain conditional put: one item, only if there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import WRITE_TOKEN, RawItem
+from quill_models.dynamodb.table import Table
+from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.write import Write
+
+__all__ = ["PutIfAbsent"]
+
+
+class PutIfAbsent(Write[bool]):
+    """Store an item if there is none, or only an expired one; ``True`` if this write did."""
+
+    fixed_keys = True
+
+    def __init__(self, table: Table, item: RawItem) -> None:
+        super().__init__()
+        self._table = table
+        self._item: RawItem = {**item, WRITE_TOKEN: {"S": self.token}}
+
+    def actions(self) -> Sequence[Action]:
+        """See `Write.actions`."""
+        return [Put(self._item, Condition.absent(self._table.clock()))]
+
+    def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
+        """See `Write.done`."""
+        return True
+
+    def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
+        """See `Write.refused`."""
+        own = refusals[0]
+        return None if own is None or own.item is None else False
