@@ -29,10 +29,9 @@ class RecordOnce(Write[WriteResult[M]], Generic[M]):
         self.model = model.copy()
         self.model.stamp(table, token=self.token)
         item = self.model.to_item(table.shards)
-        self._actions: list[Action] = [
-            Put(item, Condition.absent(table.clock())),
-            *put_claims(self.model, item),
-        ]
+        self._actions: list[Action] = [Put(item, Condition.absent(table.clock()))]
+        if model.MAY_HAVE_EXTERNAL_IDS:
+            self._actions += put_claims(self.model, item)
 
     def actions(self) -> Sequence[Action]:
         """See `Write.actions`."""

@@ -117,16 +117,16 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
         Raises:
             InvalidValue: It writes to an item of another part, or the transaction is full.
         """
+        self._take(len(self.writes), write)
+        self.writes.append(write)
+
+    def _take(self, at: int, write: Write[Any]) -> None:
         repeated = _repeated([*self._plan.actions, *write.actions()])
         if repeated is not None:
             raise InvalidValue(
                 f"{repeated.pk} / {repeated.sk} is in this transaction already, which may write "
                 "to an item once; nothing was written"
             )
-        self._take(len(self.writes), write)
-        self.writes.append(write)
-
-    def _take(self, at: int, write: Write[Any]) -> None:
         if not self._plan.takes(at, write.actions()):
             raise InvalidValue(
                 f"a transaction holds up to {TRANSACTION_ACTIONS} actions and 4 MB, and this "

@@ -110,7 +110,7 @@ class Worker:
     def _handle_all(self, events: list[WebhookEvent], since: float) -> None:
         self._leased = {event.event_key: event.copy() for event in events}
         for key, event in self._leased.items():
-            self._keeper.hold(key, partial(self._queue.renew, event, self._lease), since)
+            self._keeper.hold(key, partial(self._renew, event), since)
         try:
             for event in events:
                 if self._is_leased(event):
@@ -182,6 +182,9 @@ class Worker:
     def _let_go(self, event: WebhookEvent) -> None:
         self._keeper.let_go(event.event_key)
         self._leased.pop(event.event_key, None)
+
+    def _renew(self, event: WebhookEvent) -> None:
+        self._queue.renew(event, self._lease)
 
     def _not_renewed(self, key: str, error: Exception) -> None:
         event = self._leased.get(key)

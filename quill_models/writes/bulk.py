@@ -76,8 +76,9 @@ def iter_many(
         InvalidValue, InvalidPayload: An input that cannot be stored; all before it are.
         Exception: The iterable's own; all that came before it is stored.
     """
-    source = _Inputs(table, write_of, inputs, choice(Prefer, prefer, "prefer"))
-    return _flown(source)
+    if not isinstance(prefer, Prefer):
+        prefer = choice(Prefer, prefer, "prefer")
+    return _flown(_Inputs(table, write_of, inputs, prefer))
 
 
 def _flown(source: _Inputs[In, R]) -> Iterator[R]:

@@ -153,7 +153,6 @@ class TestClaim:
         settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND)
         with connect(settings) as behind_proxy:
             proxy.go_away_after("PutItem", 0)
-            proxy.go_away_after("TransactWriteItems", 0)
             with pytest.raises(QuillError) as raised:
                 behind_proxy.webhook_events.claim("hubspot")
         assert not isinstance(raised.value, PartialWriteError)

@@ -16,14 +16,15 @@ quill = tables.emptied
 def lose_next_answer(quill: Quill, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """The next put is done, and its answer does not arrive."""
     table = quill._table
-    put = table.put
+    request = table.request
 
-    def done_but_unanswered(*arguments: Any) -> None:
+    def done_but_unanswered(operation: str, **parameters: Any) -> None:
+        assert operation == "put_item"
         monkeypatch.undo()
-        put(*arguments)
+        request(operation, **parameters)
         raise error
 
-    monkeypatch.setattr(table, "put", done_but_unanswered)
+    monkeypatch.setattr(table, "request", done_but_unanswered)
 
 
 @pytest.mark.parametrize("error", [AnswerLost("lost"), KeyboardInterrupt()])
