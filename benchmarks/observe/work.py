@@ -1,8 +1,8 @@
 """CPU time of calls whose requests are answered at once: ``python benchmarks/observe/work.py off``.
 
 Run as a file, so that ``PYTHONPATH`` may name another checkout of the package to be measured. No
-server and no socket: requests are signed and responses read as ever, with a response in place of the
-network. So all of the time is the client's, and what watching adds is a larger part of it than
+server and no socket: requests are signed and responses read as ever, with a response in place of
+the network. So all of the time is the client's, and what watching adds is a larger part of it than
 where requests travel. Prints one JSON document: the least microseconds of CPU for a record, by
 workload.
 """

@@ -16,13 +16,8 @@ from quill_models.dynamodb.connection import Connection
 from quill_models.dynamodb.service_errors import error_code, no_dynamodb, refused, translated
 from quill_models.dynamodb.transport import Response, Transport
 from quill_models.settings import Backend, Settings
-from quill_models.telemetry.operations import Request, Telemetry, current_operation, is_watched
-from quill_models.telemetry.records import (
-    REQUESTS_WITH_CAPACITY,
-    RequestTry,
-    capacity_in,
-    log_try,
-)
+from quill_models.telemetry.operations import Request, Telemetry, is_watched
+from quill_models.telemetry.records import REQUESTS_WITH_CAPACITY
 from quill_models.values.errors import (
     AnswerLost,
     QuillError,
@@ -78,7 +73,7 @@ class Client:
         By the last response, which has the server's time in whole seconds; None if there was none,
         or it had no time. No request.
         """
-        return self._transport.server_time.skew
+        return self._transport.clock_skew
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request of the DynamoDB API, such as ``put_item``.
@@ -98,26 +93,26 @@ class Client:
         if request.api_name in REQUESTS_WITH_CAPACITY and is_watched(self.telemetry):
             # Free of charge: a few more bytes in the response.
             parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
-        body = json.dumps(parameters, default=_binary, separators=(",", ":")).encode()
+        request.body = json.dumps(parameters, default=_binary, separators=(",", ":")).encode()
         started, backoff = time.monotonic(), None
         with request:
             while True:
                 try:
-                    return self._once(request, body)
+                    return self._once(request)
                 except QuillError as error:
                     backoff = backoff or Backoff(self._settings.deadline, started, request)
                     if not self._passes(error, backoff) or not backoff.wait(type(error).__name__):
                         raise
                 request.number += 1
 
-    def _once(self, request: Request, body: bytes) -> dict[str, Any]:
+    def _once(self, request: Request) -> dict[str, Any]:
         """Send a request once, and take in the response."""
         began = time.perf_counter()
         response: Response | None = None
         answer: dict[str, Any] | None = None
         failure: BotoCoreError | None = None
         try:
-            response = self._transport.send(request.api_name, body)
+            response = self._transport.send(request.api_name, request.body)
             if response.is_cut:
                 failure = _cut_off()
             else:
@@ -126,16 +121,7 @@ class Client:
             failure = error
         if is_watched(self.telemetry):
             code = None if response is None else error_code(response.status, answer)
-            self._tell(
-                request.api_name,
-                request.parameters,
-                body,
-                seconds=time.perf_counter() - began,
-                response=response,
-                answer=answer or {},
-                error=code if failure is None else type(failure).__name__,
-                request=request,
-            )
+            _observe(request, began, response, answer, failure or code)
         if response is None or failure is not None:
             raise translated(failure, request.name, self._settings) from failure
         if response.status >= 300:
@@ -160,40 +146,6 @@ class Client:
             return is_running or not backoff.is_over
         return isinstance(error, Throttled)
 
-    def _tell(
-        self,
-        api_name: str,
-        parameters: dict[str, Any],
-        body: bytes,
-        *,
-        seconds: float,
-        response: Response | None,
-        answer: dict[str, Any],
-        error: str | None,
-        request: Request | None = None,
-    ) -> None:
-        """Log one try and pass it to the telemetry. A request of PynamoDB is not a `Request`."""
-        operation = current_operation()
-        tried = RequestTry.of(
-            api_name,
-            parameters,
-            status=None if response is None else response.status,
-            headers={} if response is None else response.headers,
-            answer=answer,
-            seconds=seconds,
-            operation=None if operation is None else operation.name,
-            try_number=1 if request is None else request.number,
-            error=error,
-            sent_bytes=len(body),
-        )
-        log_try(tried)
-        if self.telemetry is not None:
-            if operation is not None:
-                operation.count(tried)
-            if request is not None:
-                request.last, request.consumed = tried, capacity_in(answer)
-            self.telemetry.tried(tried)
-
     # Requests of PynamoDB and of users, over botocore.
 
     def _watch(self, client: BaseClient) -> None:
@@ -216,27 +168,38 @@ class Client:
         response: Response | None = None
         if response_dict is not None:
             response = Response(
-                response_dict["status_code"], response_dict["headers"], response_dict["body"]
+                *(response_dict[each] for each in ("status_code", "headers", "body"))
             )
         # botocore takes a part of a response for a complete one without content.
         cut_off = _cut_off() if response is not None and response.is_cut else None
         if _BEGUN in context:
             began, body = context[_BEGUN]
-            answer, failure = parsed_response or {}, cut_off or exception
-            code = answer.get("Error", {}).get("Code")
-            self._tell(
-                event_name.rpartition(".")[2],
-                json.loads(body),
-                body,
-                seconds=time.perf_counter() - began,
-                response=response,
-                answer=answer,
-                error=code if failure is None else type(failure).__name__,
-            )
+            request = Request(event_name.rpartition(".")[2], json.loads(body), self.telemetry, None)
+            request.body = body
+            code = (parsed_response or {}).get("Error", {}).get("Code")
+            failure = cut_off or exception or code
+            _observe(request, began, response, parsed_response, failure)
         if cut_off is not None:
             raise cut_off
         if response is not None:
-            self._transport.server_time.take(response.headers)
+            self._transport.take_time(response)
+
+
+def _observe(
+    request: Request,
+    began: float,
+    response: Response | None,
+    answer: dict[str, Any] | None,
+    error: Exception | str | None,
+) -> None:
+    """Log one try of a request, and pass it to the telemetry."""
+    request.tried(
+        status=None if response is None else response.status,
+        headers={} if response is None else response.headers,
+        answer=answer or {},
+        error=type(error).__name__ if isinstance(error, Exception) else error,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _document(body: bytes) -> dict[str, Any] | None:

@@ -220,23 +220,15 @@ def error_code(status: int, answer: dict[str, Any] | None) -> str | None:
 def _message(status: int, body: bytes, answer: dict[str, Any] | None) -> str:
     if answer is not None:
         return str(answer.get("message") or answer.get("Message") or "")
-    text = body.decode(errors="replace")
-    is_page = not text.strip() or text.strip().startswith("<html>")
+    text = body.decode(errors="replace").strip()
+    is_page = not text or text.startswith("<html>")
     return responses.get(status, "") if status >= 500 and is_page else text
 
 
 def refused(
     status: int, body: bytes, answer: dict[str, Any] | None, operation: str, settings: Settings
 ) -> QuillError:
-    """The error of ours for a response with an error status.
-
-    Args:
-        status: The HTTP status.
-        body: The body of the response.
-        answer: The body as a JSON object, if it is one.
-        operation: The name of the request.
-        settings: The endpoint and table.
-    """
+    """The error of ours for a response with an error status; ``answer`` is its JSON object."""
     code = error_code(status, answer) or ""
     message = _message(status, body, answer) or code
     answer = answer or {}

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from quill_models.dynamodb.connection import Connection
 from quill_models.values.clock import system_clock
 
-__all__ = ["Response", "ServerTime", "Transport"]
+__all__ = ["Response", "Transport"]
 
 _TARGET = "DynamoDB_20120810"
 _CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -40,36 +40,13 @@ class Response:
         return length is not None and int(length) != len(self.body)
 
 
-class ServerTime:
-    """What the last response said about the server's time."""
-
-    def __init__(self) -> None:
-        self._last: tuple[str, datetime] | None = None
-
-    def take(self, headers: Mapping[str, str]) -> None:
-        """Keep the time of a response, and when it arrived."""
-        if "Date" in headers:
-            self._last = headers["Date"], system_clock()
-
-    @property
-    def skew(self) -> timedelta | None:
-        """How far this machine's clock is ahead of the server's, to about a second."""
-        if self._last is None:
-            return None
-        text, arrived = self._last
-        try:
-            # On average it is half a second past what the header says.
-            return arrived - (parsedate_to_datetime(text) + timedelta(milliseconds=500))
-        except (TypeError, ValueError):
-            return None
-
-
 class Transport:
     """Sends requests over the connections of botocore's client, signed with its credentials."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.server_time = ServerTime()
+        # The server's time in the last response, and when that arrived.
+        self._server_time: tuple[str, datetime] | None = None
 
     def send(self, api_name: str, body: bytes) -> Response:
         """Send one request, once, and read the response.
@@ -99,5 +76,22 @@ class Transport:
         received = session.send(request.prepare())
         response = Response(received.status_code, received.headers, received.content)
         if not response.is_cut:
-            self.server_time.take(response.headers)
+            self.take_time(response)
         return response
+
+    def take_time(self, response: Response) -> None:
+        """Keep the server's time in a response."""
+        if "Date" in response.headers:
+            self._server_time = response.headers["Date"], system_clock()
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """How far this machine's clock is ahead of the server's, as far as it is known."""
+        if self._server_time is None:
+            return None
+        text, arrived = self._server_time
+        try:
+            # On average it is half a second past what the header says.
+            return arrived - (parsedate_to_datetime(text) + timedelta(milliseconds=500))
+        except (TypeError, ValueError):
+            return None

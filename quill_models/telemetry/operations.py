@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial, wraps
 from threading import Lock
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
-from quill_models.telemetry.records import RequestTry, Retry, table_of
+from quill_models.telemetry.records import (
+    RequestTry,
+    Retry,
+    capacity_in,
+    items_in,
+    log_try,
+    table_of,
+    units_in,
+)
 
 __all__ = [
     "Operation",
@@ -185,6 +193,7 @@ class Request:
         name: The method of botocore's client, such as ``put_item``.
         api_name: DynamoDB's name for it, such as ``PutItem``.
         parameters: The user's data: only names of tables and indexes, and counts, may be shown.
+        body: The parameters as they are sent.
         telemetry: The telemetry that follows the request, if any.
         span: What `Telemetry.begin` returned.
         url: The URL of the endpoint, if there is a telemetry.
@@ -200,8 +209,9 @@ class Request:
         self, name: str, parameters: dict[str, Any], telemetry: Telemetry | None, url: str | None
     ) -> None:
         self.name = name
-        self.api_name = "".join(word.capitalize() for word in name.split("_"))
+        self.api_name = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
         self.parameters = parameters
+        self.body = b""
         self.telemetry = telemetry
         self.url = url
         self.number = 1
@@ -224,6 +234,41 @@ class Request:
         if self.telemetry is not None:
             self.telemetry.leave(self._entered)
             self.telemetry.end(self, error)
+
+    def tried(
+        self,
+        *,
+        status: int | None,
+        headers: Mapping[str, str],
+        answer: Mapping[str, Any],
+        error: str | None,
+        seconds: float,
+    ) -> None:
+        """Log one try, count it for the operation, and pass it to the telemetry."""
+        length = headers.get("Content-Length", "")
+        reads, writes = units_in(self.api_name, answer)
+        tried = RequestTry(
+            operation=None if self.operation is None else self.operation.name,
+            request=self.api_name,
+            table=self.table,
+            index=self.parameters.get("IndexName"),
+            try_number=self.number,
+            http_status=status,
+            error=error,
+            duration_ms=round(seconds * 1000, 3),
+            items=items_in(self.api_name, self.parameters, answer, status),
+            sent_bytes=len(self.body),
+            received_bytes=int(length) if length.isdigit() else None,
+            read_units=reads,
+            write_units=writes,
+            request_id=headers.get("x-amzn-requestid"),
+        )
+        log_try(tried)
+        if self.telemetry is not None:
+            if self.operation is not None:
+                self.operation.count(tried)
+            self.last, self.consumed = tried, capacity_in(answer)
+            self.telemetry.tried(tried)
 
 
 _operation: ContextVar[Operation | None] = ContextVar("quill_operation", default=None)

@@ -19,9 +19,11 @@ __all__ = [
     "RequestTry",
     "Retry",
     "capacity_in",
+    "items_in",
     "log_retry",
     "log_try",
     "table_of",
+    "units_in",
 ]
 
 # Quiet unless the application configures logging: each module that logs imports this one.
@@ -95,35 +97,6 @@ class RequestTry(_Record):
     read_units: float | None
     write_units: float | None
     request_id: str | None
-
-    @classmethod
-    def of(
-        cls,
-        request: str,
-        parameters: Mapping[str, Any],
-        *,
-        status: int | None,
-        headers: Mapping[str, str],
-        answer: Mapping[str, Any],
-        seconds: float,
-        **given: Any,
-    ) -> RequestTry:
-        """A try without the user's data."""
-        length = headers.get("Content-Length", "")
-        reads, writes = _units(request, answer)
-        return cls(
-            request=request,
-            table=table_of(parameters),
-            index=parameters.get("IndexName"),
-            http_status=status,
-            duration_ms=round(seconds * 1000, 3),
-            items=_items(request, parameters, answer, status),
-            received_bytes=int(length) if length.isdigit() else None,
-            read_units=reads,
-            write_units=writes,
-            request_id=headers.get("x-amzn-requestid"),
-            **given,
-        )
 
     @property
     def is_write(self) -> bool:
@@ -217,7 +190,7 @@ def table_of(parameters: Mapping[str, Any]) -> str | None:
             return None
 
 
-def _items(
+def items_in(
     request: str, parameters: Mapping[str, Any], answer: Mapping[str, Any], status: int | None
 ) -> int | None:
     """How many items a write sent, or a read returned."""
@@ -244,7 +217,7 @@ def capacity_in(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return consumed if isinstance(consumed, list) else [consumed] if consumed else []
 
 
-def _units(request: str, answer: Mapping[str, Any]) -> tuple[float | None, float | None]:
+def units_in(request: str, answer: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """Read and write units, if the response has them."""
     entries = capacity_in(answer)
     if not entries:
