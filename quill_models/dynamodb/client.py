@@ -121,7 +121,7 @@ class Client:
             failure = error
         if is_watched(self.telemetry):
             code = None if response is None else error_code(response.status, answer)
-            _observe(request, began, response, answer, failure or code)
+            request.tried(began, response, answer or {}, failure or code)
         if response is None or failure is not None:
             raise translated(failure, request.name, self._settings) from failure
         if response.status >= 300:
@@ -159,47 +159,26 @@ class Client:
     def _received(
         self,
         response_dict: dict[str, Any] | None,
-        parsed_response: dict[str, Any] | None,
-        exception: Exception | None,
         context: dict[str, Any],
         event_name: str,
-        **_: Any,
+        **event: Any,
     ) -> None:
         response: Response | None = None
-        if response_dict is not None:
-            response = Response(
-                *(response_dict[each] for each in ("status_code", "headers", "body"))
-            )
+        if (given := response_dict) is not None:
+            response = Response(given["status_code"], given["headers"], given["body"])
         # botocore takes a part of a response for a complete one without content.
         cut_off = _cut_off() if response is not None and response.is_cut else None
         if _BEGUN in context:
             began, body = context[_BEGUN]
             request = Request(event_name.rpartition(".")[2], json.loads(body), self.telemetry, None)
             request.body = body
-            code = (parsed_response or {}).get("Error", {}).get("Code")
-            failure = cut_off or exception or code
-            _observe(request, began, response, parsed_response, failure)
+            answer = event["parsed_response"] or {}
+            failure = cut_off or event["exception"] or answer.get("Error", {}).get("Code")
+            request.tried(began, response, answer, failure)
         if cut_off is not None:
             raise cut_off
         if response is not None:
             self._transport.take_time(response)
-
-
-def _observe(
-    request: Request,
-    began: float,
-    response: Response | None,
-    answer: dict[str, Any] | None,
-    error: Exception | str | None,
-) -> None:
-    """Log one try of a request, and pass it to the telemetry."""
-    request.tried(
-        status=None if response is None else response.status,
-        headers={} if response is None else response.headers,
-        answer=answer or {},
-        error=type(error).__name__ if isinstance(error, Exception) else error,
-        seconds=time.perf_counter() - began,
-    )
 
 
 def _document(body: bytes) -> dict[str, Any] | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.awsrequest import AWSRequest
 
@@ -19,8 +18,7 @@ _TARGET = "DynamoDB_20120810"
 _CONTENT_TYPE = "application/x-amz-json-1.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A response of the server.
 
     Attributes:

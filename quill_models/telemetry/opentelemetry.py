@@ -48,6 +48,7 @@ _COUNTERS = {
     "quill.write_units": ("{unit}", "Write units that DynamoDB counted."),
     "quill.outcomes": ("{item}", "What writes did: created, duplicate, …"),
 }
+_TOTALS = ("requests", "retries", "read_units", "write_units")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -117,8 +118,11 @@ class OpenTelemetry:
         span, seconds = doing.span.span, time.perf_counter() - doing.span.at
         failed = None if error is None else type(error).__name__
         if isinstance(doing, Operation):
-            histogram, attributes, found = _CALLS, _of_operation(doing), _totals(doing)
+            histogram, attributes, found = _CALLS, _of_operation(doing), {}
+            for total in _TOTALS:
+                found[f"quill.{total}"] = getattr(doing, total)
             for outcome, number in doing.outcomes.items():
+                found[f"quill.outcomes.{outcome}"] = number
                 named = {**attributes, "quill.outcome": outcome}
                 self._counters["quill.outcomes"].add(number, named)
         else:
@@ -174,16 +178,6 @@ def _of_place(place: RequestTry | Retry) -> _Attributes:
 
 def _of_operation(operation: Operation) -> _Attributes:
     return {"quill.operation": operation.name, "db.collection.name": operation.table}
-
-
-def _totals(operation: Operation) -> _Attributes:
-    return {
-        "quill.requests": operation.requests,
-        "quill.retries": operation.retries,
-        "quill.read_units": operation.read_units,
-        "quill.write_units": operation.write_units,
-        **{f"quill.outcomes.{name}": number for name, number in operation.outcomes.items()},
-    }
 
 
 def _of_request(request: Request) -> _Attributes:

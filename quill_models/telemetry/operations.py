@@ -8,6 +8,7 @@ threads of a `Threads` inherit it.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -237,14 +238,20 @@ class Request:
 
     def tried(
         self,
-        *,
-        status: int | None,
-        headers: Mapping[str, str],
+        began: float,
+        response: tuple[int, Mapping[str, str], bytes] | None,
         answer: Mapping[str, Any],
-        error: str | None,
-        seconds: float,
+        error: Exception | str | None,
     ) -> None:
-        """Log one try, count it for the operation, and pass it to the telemetry."""
+        """Log one try, count it for the operation, and pass it to the telemetry.
+
+        Args:
+            began: When it was sent, by `time.perf_counter`.
+            response: Status, headers and body of the response, if one arrived.
+            answer: The content of the response.
+            error: DynamoDB's code, or the error of the exchange.
+        """
+        status, headers, _ = response or (None, {}, b"")
         length = headers.get("Content-Length", "")
         reads, writes = units_in(self.api_name, answer)
         tried = RequestTry(
@@ -254,8 +261,8 @@ class Request:
             index=self.parameters.get("IndexName"),
             try_number=self.number,
             http_status=status,
-            error=error,
-            duration_ms=round(seconds * 1000, 3),
+            error=type(error).__name__ if isinstance(error, Exception) else error,
+            duration_ms=round((time.perf_counter() - began) * 1000, 3),
             items=items_in(self.api_name, self.parameters, answer, status),
             sent_bytes=len(self.body),
             received_bytes=int(length) if length.isdigit() else None,
