@@ -1,8 +1,8 @@
 """CPU time of calls whose requests are answered at once: ``python benchmarks/observe/work.py off``.
 
 Run as a file, so that ``PYTHONPATH`` may name another checkout of the package to be measured. No
-server and no socket: botocore signs and parses as ever, and an answer is put in place of the
-network. So all of the time is the client's, and what watching adds is a larger part of it than
+server and no socket: requests are signed and responses read as ever, with a response in place of
+the network. So all of the time is the client's, and what watching adds is a larger part of it than
 where requests travel. Prints one JSON document: the least microseconds of CPU for a record, by
 workload.
 """
@@ -41,10 +41,10 @@ class _Answers:
 
     def __init__(self, quill: Quill) -> None:
         self.answer = b"{}"
-        events: Any = quill.table.client.botocore.meta.events
-        events.register("before-send.dynamodb", self._send)
+        client: Any = quill.table.client.botocore
+        client._endpoint.http_session.send = self._send  # noqa: SLF001 -- no event covers all
 
-    def _send(self, **_: Any) -> AWSResponse:
+    def _send(self, _request: object) -> AWSResponse:
         headers: Any = {
             "Content-Type": "application/x-amz-json-1.0",
             "Content-Length": str(len(self.answer)),

@@ -1,7 +1,7 @@
 """What goes over the wire, noted while a contender writes and looked at afterwards.
 
-botocore's clients, PynamoDB's among them, tell of each request they send by their ``before-send``
-event, retries included. What does not send by botocore notes its requests where it sends them.
+The HTTP session of a botocore client sends each request, retries included: those of PynamoDB, of
+this package and of botocore itself. A contender without botocore notes its requests itself.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ class Meter:
 
     def listen(self, client: Any) -> None:
         """Note what a botocore client sends from now on."""
-        client.meta.events.register("before-send.dynamodb", self._before_send)
+        session = client._endpoint.http_session  # noqa: SLF001 -- no event covers all
+        send = session.send
 
-    def _before_send(self, request: Any, **_: Any) -> None:
-        target, body = request.headers["X-Amz-Target"], request.body
-        name = target.decode() if isinstance(target, bytes) else target
-        self.note(name.rpartition(".")[2], body if isinstance(body, bytes) else str(body).encode())
+        def noted(request: Any) -> Any:
+            target, body = request.headers["X-Amz-Target"], request.body
+            name = target.decode() if isinstance(target, bytes) else target
+            self.note(
+                name.rpartition(".")[2], body if isinstance(body, bytes) else str(body).encode()
+            )
+            return send(request)
+
+        session.send = noted

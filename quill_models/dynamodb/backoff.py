@@ -6,14 +6,15 @@ import random
 import time
 from datetime import timedelta
 
-from quill_models.telemetry.operations import retrying
+from quill_models.telemetry.operations import Request, current_operation
+from quill_models.telemetry.records import Retry, log_retry
 
 __all__ = ["Backoff"]
 
 _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 2.0
 # A single try can outlast the deadline: a server that waits for a lock, a connection that went dead
-# without a word, a machine that slept. What became of it only another one tells.
+# without a word, a machine that slept. Only another try shows whether it was done.
 _FEWEST_TRIES = 3
 
 
@@ -21,22 +22,27 @@ class Backoff:
     """The waits of one call: longer each time, never the same for two callers, up to a deadline.
 
     Args:
-        deadline: no try begins later than this after the first, but for the first three. Nothing
-            is one try.
+        deadline: No try begins later than this after the first, except the first three. Zero is
+            one try.
+        started: When the first try began, by `time.monotonic`; by default now.
+        request: The request that is retried, if it is one.
     """
 
-    def __init__(self, deadline: timedelta) -> None:
+    def __init__(
+        self, deadline: timedelta, started: float | None = None, request: Request | None = None
+    ) -> None:
         self._deadline = deadline.total_seconds()
-        self._started = time.monotonic()
+        self._started = time.monotonic() if started is None else started
+        self._request = request
         self._slept = 0.0
         self._is_late = False
         self.tries = 1
 
     def wait(self, reason: str) -> bool:
-        """Wait before another try; ``False``, at once, where there shall be none.
+        """Wait before another try. Returns False at once if there is to be none.
 
         Args:
-            reason: why the last one came to nothing, in a word; see `Retry`.
+            reason: Why the last try failed, in a word; see `Retry`.
         """
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. Nothing secret about it.
@@ -48,11 +54,30 @@ class Backoff:
         # Once in a call, so that a bad hour is a few lines in the log and not thousands.
         turns_late = not self._is_late and (self.spent + pause) * 2 >= self._deadline
         self._is_late |= turns_late
-        retrying(reason, self.tries, pause, self.spent, self._deadline, is_late=turns_late)
+        self._tell(reason, pause, is_late=turns_late)
         time.sleep(pause)
         self._slept += pause
         self.tries += 1
         return True
+
+    def _tell(self, reason: str, pause: float, *, is_late: bool) -> None:
+        request, operation = self._request, current_operation()
+        doing = request or operation
+        retry = Retry(
+            operation=None if operation is None else operation.name,
+            request=None if request is None else request.api_name,
+            table=None if doing is None else doing.table,
+            try_number=self.tries,
+            reason=reason,
+            wait_ms=round(pause * 1000, 3),
+            spent_ms=round(self.spent * 1000, 3),
+            deadline_ms=self._deadline * 1000,
+        )
+        log_retry(retry, is_late=is_late)
+        if doing is not None and doing.telemetry is not None:
+            if operation is not None:
+                operation.count(retry)
+            doing.telemetry.retry(retry, doing)
 
     @property
     def is_over(self) -> bool:

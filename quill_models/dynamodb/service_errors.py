@@ -1,11 +1,11 @@
-"""botocore's errors as ours: what happened, where, and what to do."""
+"""Errors of botocore and of DynamoDB as ours: what happened, where, and what to do."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from http.client import responses
+from typing import Any
 
 import botocore.exceptions
-from botocore.exceptions import ClientError
 
 from quill_models.dynamodb.items import RawItem
 from quill_models.settings import Backend, Settings
@@ -21,7 +21,15 @@ from quill_models.values.errors import (
     Throttled,
 )
 
-__all__ = ["ConditionFailed", "TransactionCanceled", "no_dynamodb", "other_schema", "translated"]
+__all__ = [
+    "ConditionFailed",
+    "TransactionCanceled",
+    "error_code",
+    "no_dynamodb",
+    "other_schema",
+    "refused",
+    "translated",
+]
 
 _THROTTLED = {
     "TransactionConflictException",
@@ -111,14 +119,12 @@ class TransactionCanceled(QuillError):
         super().__init__(f"the transaction was canceled: {codes}")
 
 
-def translated(error: Exception, operation: str, settings: Settings) -> QuillError:
+def translated(error: Exception | None, operation: str, settings: Settings) -> QuillError:
     """The error of ours for one of botocore's."""
-    if isinstance(error, ClientError):
-        return _service_error(error, operation, settings)
     return _of_configuration(error) or _of_connection(error, operation, settings)
 
 
-def _of_configuration(error: Exception) -> QuillError | None:
+def _of_configuration(error: Exception | None) -> QuillError | None:
     if isinstance(error, botocore.exceptions.NoRegionError):
         return ConfigurationError(
             "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
@@ -150,7 +156,7 @@ def _of_configuration(error: Exception) -> QuillError | None:
     return None
 
 
-def _of_connection(error: Exception, operation: str, settings: Settings) -> QuillError:
+def _of_connection(error: Exception | None, operation: str, settings: Settings) -> QuillError:
     where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
     if isinstance(error, botocore.exceptions.SSLError):
         return ServerUnreachable(_no_tls(where, error, settings))
@@ -203,11 +209,29 @@ def _unreachable(where: str, error: Exception, settings: Settings) -> str:
     )
 
 
-def _service_error(error: ClientError, operation: str, settings: Settings) -> QuillError:
-    response = cast("dict[str, Any]", error.response)
-    code = str(response.get("Error", {}).get("Code", "Unknown"))
-    message = response.get("Error", {}).get("Message") or response.get("message") or code
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+def error_code(status: int, answer: dict[str, Any] | None) -> str | None:
+    """DynamoDB's code in a response, or the HTTP status if it has none; None for a success."""
+    if status < 300:
+        return None
+    kind = str((answer or {}).get("__type", status))
+    return kind.partition(":")[0].rpartition("#")[2]
+
+
+def _message(status: int, body: bytes, answer: dict[str, Any] | None) -> str:
+    if answer is not None:
+        return str(answer.get("message") or answer.get("Message") or "")
+    text = body.decode(errors="replace").strip()
+    is_page = not text or text.startswith("<html>")
+    return responses.get(status, "") if status >= 500 and is_page else text
+
+
+def refused(
+    status: int, body: bytes, answer: dict[str, Any] | None, operation: str, settings: Settings
+) -> QuillError:
+    """The error of ours for a response with an error status; ``answer`` is its JSON object."""
+    code = error_code(status, answer) or ""
+    message = _message(status, body, answer) or code
+    answer = answer or {}
     check = ""
     if "<html" in message.lower():
         where = settings.endpoint or "AWS"
@@ -215,12 +239,12 @@ def _service_error(error: ClientError, operation: str, settings: Settings) -> Qu
         check = f" Is it DynamoDB that answers at {where}?"
     table = settings.table
     if code == "ConditionalCheckFailedException":
-        return ConditionFailed(response.get("Item"))
+        return ConditionFailed(answer.get("Item"))
     if code == "TransactionCanceledException":
         return TransactionCanceled(
             [
                 (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
-                for reason in response.get("CancellationReasons", [])
+                for reason in answer.get("CancellationReasons", [])
             ]
         )
     if code == "ResourceNotFoundException":

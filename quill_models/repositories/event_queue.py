@@ -19,7 +19,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.models import EventStatus, WebhookEvent, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories.lease import check_lease
-from quill_models.repositories.work_log import event_is_dead, event_is_unreadable
+from quill_models.repositories.work_log import Line, log_unreadable, log_work
 from quill_models.values.errors import InvalidValue, LeaseLost, QuillError, message_of
 from quill_models.writes.actions import Action, Put, Refusal
 from quill_models.writes.bulk import iter_many
@@ -88,7 +88,7 @@ class _Claim(Write["_Claim"]):
     def done(self, stored: RawItem | None = None) -> _Claim:  # noqa: ARG002
         self.is_held = self.event.lease_id is not None
         if not self.is_held:
-            event_is_dead(self.event)
+            log_work(Line.EVENT_DEAD, self.event)
         return self
 
     def refused(self, refusals: Sequence[Refusal | None]) -> _Claim:  # noqa: ARG002
@@ -127,7 +127,7 @@ class HolderUpdate(Write[WebhookEvent]):
         """See `Write.done`. The event that was given says from now on what is stored."""
         self._given.take_over(self.event)
         if self.event.status is EventStatus.DEAD:
-            event_is_dead(self.event)
+            log_work(Line.EVENT_DEAD, self.event)
         return self.event
 
     def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent:
@@ -262,7 +262,7 @@ def _due(table: Table, source: str, limit: int, told: set[str]) -> list[WebhookE
     for item, _ in unreadable:
         if item["pk"]["S"] not in told:
             told.add(item["pk"]["S"])
-            event_is_unreadable(source, item)
+            log_unreadable(source, item)
     if unreadable and not found:
         # Left out without a word, they would never be noticed.
         _, first = unreadable[0]

@@ -13,7 +13,7 @@ from quill_models.repositories.lease import check_lease
 from quill_models.repositories.repository import Repository
 from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
-from quill_models.repositories.work_log import run_ended, run_started
+from quill_models.repositories.work_log import log_run_ended, log_run_started
 from quill_models.telemetry.operations import operation
 from quill_models.values.checks import choice
 from quill_models.writes.driver import send
@@ -65,7 +65,7 @@ class JobRuns(Repository[JobRun]):
         begun = time.monotonic()
         start = Start(self._table, job_name, window, lease, force=force)
         run = send(self._table, start)
-        run_started(run, start.after)
+        log_run_started(run, start.after)
         return Run(self._table, run, lease, begun)
 
     @operation
@@ -84,7 +84,7 @@ class JobRuns(Repository[JobRun]):
             return run
         cancelled = send(self._table, Cancel(self._table, run))
         if cancelled.status is JobStatus.CANCELLED:
-            run_ended(cancelled)
+            log_run_ended(cancelled)
         return cancelled
 
     @operation

@@ -17,7 +17,7 @@ from quill_models.dynamodb.items import RawItem, token_of
 from quill_models.dynamodb.table import Table
 from quill_models.models import JobRun, JobStatus
 from quill_models.repositories.lease import LeaseKeeper
-from quill_models.repositories.work_log import run_ended, run_lost, run_not_renewed
+from quill_models.repositories.work_log import Line, log_run_ended, log_work
 from quill_models.telemetry.operations import operation
 from quill_models.values.errors import (
     InvalidPayload,
@@ -236,7 +236,7 @@ class Run:
                 written = send(self._table, write)
             except _LeaseTaken as taken:
                 self._lost = self.lost(taken.found)
-                run_lost(self._run)
+                log_work(Line.RUN_LOST, self._run)
                 raise self._lost from None
             except (InvalidValue, InvalidPayload):
                 raise
@@ -250,14 +250,14 @@ class Run:
                     raise self.lost(written.to_item(1))
                 return
             if written.status is not JobStatus.RUNNING:
-                run_ended(written)
+                log_run_ended(written)
             self._unsure.clear()
             self._trouble = None
             self._keeper.renewed(self.run_id, write.sent)
 
     def _not_renewed(self, _key: str, error: Exception) -> None:
         self._trouble = error
-        run_not_renewed(self._run, error)
+        log_work(Line.RUN_NOT_RENEWED, self._run, error=error)
 
     def _refuse_fork(self) -> None:
         if self._process != os.getpid():

@@ -19,9 +19,9 @@ from quill_models.models import EventStatus, WebhookEvent
 from quill_models.repositories.event_queue import NoneReadable
 from quill_models.repositories.lease import LeaseKeeper
 from quill_models.repositories.work_log import (
-    event_done_before_error,
-    event_lost,
-    event_not_renewed,
+    Line,
+    log_handler_error,
+    log_work,
 )
 from quill_models.values.errors import LeaseLost, QuillError
 
@@ -157,7 +157,7 @@ class Worker:
                 if event.status is EventStatus.PROCESSING:
                     self._queue.fail(event, error)
                 else:
-                    event_done_before_error(event, error)
+                    log_handler_error(event, error)
             else:
                 self._let_go(event)
                 # The handler may have done so itself, in a transaction with its results.
@@ -177,7 +177,7 @@ class Worker:
 
     def _lose(self, event: WebhookEvent) -> None:
         self.processed.lost += 1
-        event_lost(event)
+        log_work(Line.EVENT_LOST, event)
 
     def _let_go(self, event: WebhookEvent) -> None:
         self._keeper.let_go(event.event_key)
@@ -189,7 +189,7 @@ class Worker:
     def _not_renewed(self, key: str, error: Exception) -> None:
         event = self._leased.get(key)
         if event is not None:
-            event_not_renewed(event, error)
+            log_work(Line.EVENT_NOT_RENEWED, event, error=error)
 
 
 @contextmanager

@@ -4,8 +4,8 @@
 
     quill = connect(telemetry=OpenTelemetry())
 
-The names follow OpenTelemetry's conventions for database clients and for DynamoDB where these have
-one; what is this package's own begins with ``quill.``.
+The names follow OpenTelemetry's conventions for database clients and for DynamoDB; names of this
+package begin with ``quill.``.
 https://opentelemetry.io/docs/specs/semconv/database/dynamodb/
 """
 
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextvars import Token
-from dataclasses import dataclass
 from importlib.metadata import version
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from opentelemetry import context as otel_context
@@ -26,22 +26,34 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
-from quill_models.telemetry.operations import Call, Operation
-from quill_models.telemetry.records import REFUSALS, Retry, WireRequest
+from quill_models.telemetry.operations import Operation, Request
+from quill_models.telemetry.records import REFUSALS, RequestTry, Retry
 
 __all__ = ["OpenTelemetry"]
 
 _VERSION = version("quill-models")
 _Attributes = dict[str, AttributeValue]
 
-# What the conventions recommend for database calls.
+_REQUESTS, _CALLS = "db.client.operation.duration", "quill.operation.duration"
+_HISTOGRAMS = {
+    _REQUESTS: "Duration of database client operations.",
+    _CALLS: "Duration of calls of quill_models, with all their requests.",
+}
+# Recommended by the conventions for database calls.
 _BUCKETS_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+_COUNTERS = {
+    "quill.requests": ("{request}", "Requests on the wire, each try."),
+    "quill.retries": ("{retry}", "What was tried again, and why."),
+    "quill.read_units": ("{unit}", "Read units that DynamoDB counted."),
+    "quill.write_units": ("{unit}", "Write units that DynamoDB counted."),
+    "quill.outcomes": ("{item}", "What writes did: created, duplicate, …"),
+}
+_TOTALS = ("requests", "retries", "read_units", "write_units")
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
-class _Begun:
-    """A span, and when it began by a clock that nobody sets."""
+class _Begun(NamedTuple):
+    """A span, and when it began by the monotonic clock."""
 
     span: Span
     at: float
@@ -54,8 +66,8 @@ class OpenTelemetry:
     nothing is recorded.
 
     Args:
-        tracer_provider: by default the global one.
-        meter_provider: by default the global one.
+        tracer_provider: By default the global one.
+        meter_provider: By default the global one.
     """
 
     def __init__(
@@ -65,55 +77,35 @@ class OpenTelemetry:
     ) -> None:
         self._tracer = trace.get_tracer("quill_models", _VERSION, tracer_provider)
         meter = metrics.get_meter("quill_models", _VERSION, meter_provider)
-        self._call_seconds = meter.create_histogram(
-            "db.client.operation.duration",
-            unit="s",
-            description="Duration of database client operations.",
-            explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS,
-        )
-        self._operation_seconds = meter.create_histogram(
-            "quill.operation.duration",
-            unit="s",
-            description="Duration of calls of quill_models, with all their requests.",
-            explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS,
-        )
-        self._requests = meter.create_counter(
-            "quill.requests", unit="{request}", description="Requests on the wire, each try."
-        )
-        self._retries = meter.create_counter(
-            "quill.retries", unit="{retry}", description="What was tried again, and why."
-        )
-        self._read_units = meter.create_counter(
-            "quill.read_units", unit="{unit}", description="Read units that DynamoDB counted."
-        )
-        self._write_units = meter.create_counter(
-            "quill.write_units", unit="{unit}", description="Write units that DynamoDB counted."
-        )
-        self._outcomes = meter.create_counter(
-            "quill.outcomes", unit="{item}", description="What writes did: created, duplicate, …"
-        )
+        self._histograms = {
+            name: meter.create_histogram(
+                name,
+                unit="s",
+                description=description,
+                explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS,
+            )
+            for name, description in _HISTOGRAMS.items()
+        }
+        self._counters = {
+            name: meter.create_counter(name, unit=unit, description=description)
+            for name, (unit, description) in _COUNTERS.items()
+        }
 
-    # Spans.
-
-    def begin(self, doing: Operation | Call) -> _Begun:
+    def begin(self, doing: Operation | Request) -> _Begun:
         """See `Telemetry.begin`."""
         if isinstance(doing, Operation):
-            span = self._tracer.start_span(
-                doing.name, kind=SpanKind.INTERNAL, attributes=_of_operation(doing)
-            )
+            name, kind, attributes = doing.name, SpanKind.INTERNAL, _of_operation(doing)
         else:
-            attributes = _of_call(doing)
-            index = doing.parameters.get("IndexName")
-            if index is not None:
-                attributes["aws.dynamodb.index_name"] = str(index)
-            if doing.operation is not None:
-                attributes["quill.operation"] = doing.operation.name
-            span = self._tracer.start_span(
-                f"DynamoDB.{doing.request}", kind=SpanKind.CLIENT, attributes=attributes
-            )
+            name, kind = f"DynamoDB.{doing.api_name}", SpanKind.CLIENT
+            place = {
+                "aws.dynamodb.index_name": doing.parameters.get("IndexName"),
+                "quill.operation": None if doing.operation is None else doing.operation.name,
+            }
+            attributes = {**_of_request(doing), **_known(place)}
+        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
         return _Begun(span, time.perf_counter())
 
-    def enter(self, doing: Operation | Call) -> Token[Context]:
+    def enter(self, doing: Operation | Request) -> Token[Context]:
         """See `Telemetry.enter`."""
         return otel_context.attach(trace.set_span_in_context(doing.span.span))
 
@@ -121,137 +113,102 @@ class OpenTelemetry:
         """See `Telemetry.leave`."""
         otel_context.detach(entered)
 
-    def end(self, doing: Operation | Call, error: BaseException | None) -> None:
+    def end(self, doing: Operation | Request, error: BaseException | None) -> None:
         """See `Telemetry.end`."""
-        begun: _Begun = doing.span
-        seconds = time.perf_counter() - begun.at
+        span, seconds = doing.span.span, time.perf_counter() - doing.span.at
+        failed = None if error is None else type(error).__name__
         if isinstance(doing, Operation):
-            failed = None if error is None else type(error).__name__
-            self._end_operation(doing, begun.span, seconds, failed)
+            histogram, attributes, found = _CALLS, _of_operation(doing), {}
+            for total in _TOTALS:
+                found[f"quill.{total}"] = getattr(doing, total)
+            for outcome, number in doing.outcomes.items():
+                found[f"quill.outcomes.{outcome}"] = number
+                named = {**attributes, "quill.outcome": outcome}
+                self._counters["quill.outcomes"].add(number, named)
         else:
-            self._end_call(doing, begun.span, seconds, error)
-        begun.span.end()
+            histogram, attributes, found = _REQUESTS, _of_request(doing), _of_response(doing)
+            if doing.last is not None:
+                attributes |= _known({"db.response.status_code": _code(doing.last)})
+                if failed is not None and doing.last.error is not None:
+                    failed = None if doing.last.error in REFUSALS else doing.last.error
+        if failed is not None:
+            # Without the error's message, which may hold any data of the user's own code.
+            attributes["error.type"] = failed
+            span.set_status(Status(StatusCode.ERROR))
+        self._histograms[histogram].record(seconds, attributes)
+        span.set_attributes({**attributes, **found})
+        span.end()
 
-    def _end_operation(
-        self, operation: Operation, span: Span, seconds: float, failed: str | None
-    ) -> None:
-        attributes = _of_operation(operation)
-        for outcome, number in operation.outcomes.items():
-            self._outcomes.add(number, {**attributes, "quill.outcome": outcome})
-        _fail(span, attributes, failed)
-        self._operation_seconds.record(seconds, attributes)
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    "quill.requests": operation.requests,
-                    "quill.retries": operation.retries,
-                    "quill.read_units": operation.read_units,
-                    "quill.write_units": operation.write_units,
-                    **{f"quill.outcomes.{name}": n for name, n in operation.outcomes.items()},
-                }
-            )
-
-    def _end_call(
-        self, call: Call, span: Span, seconds: float, error: BaseException | None
-    ) -> None:
-        last, attributes = call.last, _of_call(call)
-        code = None if last is None else last.error
-        if code is not None and last is not None and last.http_status is not None:
-            attributes["db.response.status_code"] = code
-        failed = None
-        if error is not None and code not in REFUSALS:
-            failed = code or type(error).__name__
-        _fail(span, attributes, failed)
-        self._call_seconds.record(seconds, attributes)
-        if span.is_recording() and last is not None:
-            span.set_attributes(dict(_of_answer(last)))
-            if call.consumed:
-                texts = [json.dumps(each) for each in call.consumed]
-                span.set_attribute("aws.dynamodb.consumed_capacity", texts)
-
-    # What happens in between.
-
-    def request(self, request: WireRequest) -> None:
-        """See `Telemetry.request`."""
-        attributes = _of_request(request)
-        self._requests.add(1, {**attributes, **_of_error(request)})
+    def tried(self, request: RequestTry) -> None:
+        """See `Telemetry.tried`."""
+        attributes = _of_place(request)
+        failed = None if request.error in REFUSALS else request.error
+        codes = _known({"db.response.status_code": _code(request), "error.type": failed})
+        self._counters["quill.requests"].add(1, {**attributes, **codes})
         if request.read_units:
-            self._read_units.add(request.read_units, attributes)
+            self._counters["quill.read_units"].add(request.read_units, attributes)
         if request.write_units:
-            self._write_units.add(request.write_units, attributes)
+            self._counters["quill.write_units"].add(request.write_units, attributes)
 
-    def retry(self, retry: Retry, of: Operation | Call) -> None:
+    def retry(self, retry: Retry, of: Operation | Request) -> None:
         """See `Telemetry.retry`."""
-        attributes: _Attributes = {"quill.retry.reason": retry.reason}
-        of.span.span.add_event(
-            "quill.retry", {**attributes, "quill.retry.wait": retry.wait_ms / 1000}
-        )
-        if retry.operation is not None:
-            attributes["quill.operation"] = retry.operation
-        if retry.table is not None:
-            attributes["db.collection.name"] = retry.table
-        if retry.request is not None:
-            attributes["db.operation.name"] = retry.request
-        self._retries.add(1, attributes)
+        reason: _Attributes = {"quill.retry.reason": retry.reason}
+        of.span.span.add_event("quill.retry", {**reason, "quill.retry.wait": retry.wait_ms / 1000})
+        self._counters["quill.retries"].add(1, {**reason, **_of_place(retry)})
 
 
-def _fail(span: Span, attributes: _Attributes, failed: str | None) -> None:
-    """Without the error's message, which may hold what the user's own code put into it."""
-    if failed is not None:
-        attributes["error.type"] = failed
-        span.set_status(Status(StatusCode.ERROR))
-    span.set_attributes(attributes)
+def _known(attributes: Mapping[str, AttributeValue | None]) -> _Attributes:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _code(request: RequestTry) -> str | None:
+    """The error code of a response."""
+    return None if request.http_status is None else request.error
+
+
+def _of_place(place: RequestTry | Retry) -> _Attributes:
+    return _known(
+        {
+            "db.operation.name": place.request,
+            "db.collection.name": place.table,
+            "quill.operation": place.operation,
+        }
+    )
 
 
 def _of_operation(operation: Operation) -> _Attributes:
     return {"quill.operation": operation.name, "db.collection.name": operation.table}
 
 
-def _of_call(call: Call) -> _Attributes:
-    """What is known of a call before it is sent."""
-    attributes: _Attributes = {"db.system.name": "aws.dynamodb", "db.operation.name": call.request}
-    table = call.table
-    if table is not None:
-        attributes["db.collection.name"] = table
-    if call.url is not None:
-        address = urlsplit(call.url)
-        attributes["server.address"] = address.hostname or ""
-        if address.port not in {None, _PORTS.get(address.scheme)}:
-            attributes["server.port"] = address.port or 0
-    return attributes
+def _of_request(request: Request) -> _Attributes:
+    """What is known of a request before it is sent."""
+    address = urlsplit(request.url or "")
+    is_usual = address.port == _PORTS.get(address.scheme)
+    return _known(
+        {
+            "db.system.name": "aws.dynamodb",
+            "db.operation.name": request.api_name,
+            "db.collection.name": request.table,
+            "server.address": address.hostname,
+            "server.port": None if is_usual else address.port,
+        }
+    )
 
 
-def _of_request(request: WireRequest) -> _Attributes:
-    attributes: _Attributes = {"db.operation.name": request.request}
-    if request.table is not None:
-        attributes["db.collection.name"] = request.table
-    if request.operation is not None:
-        attributes["quill.operation"] = request.operation
-    return attributes
-
-
-def _of_error(request: WireRequest) -> _Attributes:
-    if request.error is None:
+def _of_response(request: Request) -> _Attributes:
+    """What the last response to a request says."""
+    last = request.last
+    if last is None:
         return {}
-    attributes: _Attributes = {}
-    if request.http_status is not None:
-        attributes["db.response.status_code"] = request.error
-    if not request.is_refused:
-        attributes["error.type"] = request.error
-    return attributes
-
-
-def _of_answer(last: WireRequest) -> Iterator[tuple[str, AttributeValue]]:
-    """What the last answer of a call says."""
-    if last.table is not None:
-        yield "aws.dynamodb.table_names", [last.table]
-    if last.request_id is not None:
-        yield "aws.request_id", last.request_id
-    if last.items is not None:
-        if last.is_write:
-            if last.items > 1:
-                yield "db.operation.batch.size", last.items
-        else:
-            yield "db.response.returned_rows", last.items
-    if last.try_number > 1:
-        yield "quill.tries", last.try_number
+    is_batch = last.is_write and (last.items or 0) > 1
+    return _known(
+        {
+            "aws.dynamodb.table_names": None if last.table is None else [last.table],
+            "aws.dynamodb.consumed_capacity": [json.dumps(each) for each in request.consumed]
+            or None,
+            "aws.request_id": last.request_id,
+            "db.operation.batch.size": last.items if is_batch else None,
+            "db.response.returned_rows": None if last.is_write else last.items,
+            "quill.tries": last.try_number if last.try_number > 1 else None,
+        }
+    )

@@ -1,85 +1,108 @@
-"""What is being done right now, for those who are told: the log, and a `Telemetry`.
+"""Operations and requests in progress, for the log and for a `Telemetry`.
 
-An operation is one call of the public API, such as ``webhook_events.record_many``. A call is one
-request of DynamoDB's API with all its tries. Which ones a piece of code works for stands in context
-variables, which the threads of a `Threads` inherit.
+An operation is one call of the public API, such as ``webhook_events.record_many``. A request is one
+request of DynamoDB's API with all its tries. A context variable names the current operation; the
+threads of a `Threads` inherit it.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar, Token, copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial, wraps
 from threading import Lock
-from types import TracebackType
-from typing import Any, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
-from quill_models.telemetry.records import Retry, WireRequest, log_retry, table_of
+from quill_models.telemetry.records import (
+    RequestTry,
+    Retry,
+    capacity_in,
+    items_in,
+    log_try,
+    table_of,
+    units_in,
+)
 
 __all__ = [
-    "Call",
     "Operation",
+    "Request",
     "Telemetry",
     "Threads",
     "begun",
     "count_outcome",
-    "current_call",
     "current_operation",
     "followed",
+    "is_watched",
     "operation",
-    "retrying",
 ]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+_request_log = logging.getLogger("quill_models.requests")
+
 
 class Telemetry(Protocol):
-    """Who is told what a `Quill` does, in the thread that does it.
+    """Follows what a `Quill` does. Its methods are called in the thread that does it.
 
-    `quill_models.telemetry.OpenTelemetry` is one. Whatever its methods raise reaches the caller of
-    the operation: they should not raise.
+    `quill_models.telemetry.OpenTelemetry` is one. The methods should not raise: their errors reach
+    the caller of the operation.
     """
 
-    def begin(self, doing: Operation | Call) -> Any:
-        """An operation or a call begins. What is returned is kept as its ``span``."""
+    def begin(self, doing: Operation | Request) -> Any:
+        """Begin an operation or a request.
 
-    def enter(self, doing: Operation | Call) -> Any:
-        """This thread works for it from now on. What is returned is given to `leave`."""
+        Args:
+            doing: The operation or request.
+
+        Returns:
+            Anything; it is kept as ``doing.span``.
+        """
+
+    def enter(self, doing: Operation | Request) -> Any:
+        """Take in that this thread works for an operation or a request from now on.
+
+        Args:
+            doing: The operation or request.
+
+        Returns:
+            Anything; it is passed to `leave`.
+        """
 
     def leave(self, entered: Any) -> None:
-        """This thread does something else again."""
+        """Take in that this thread no longer works for an operation or a request.
 
-    def request(self, request: WireRequest) -> None:
-        """One try of a request was answered, or was not."""
+        Args:
+            entered: What `enter` returned.
+        """
 
-    def retry(self, retry: Retry, of: Operation | Call) -> None:
-        """Something is about to be tried again."""
+    def tried(self, request: RequestTry) -> None:
+        """Take in one try of a request, answered or not.
 
-    def end(self, doing: Operation | Call, error: BaseException | None) -> None:
-        """An operation or a call has ended; without an error where an iterator was closed early."""
+        Args:
+            request: The try of the request.
+        """
 
+    def retry(self, retry: Retry, of: Operation | Request) -> None:
+        """Take in that something is about to be retried.
 
-class _Doing:
-    """What operations and calls share: a beginning, work in some threads, and an end.
+        Args:
+            retry: The reason and the time of the retry.
+            of: What is retried: the request, or the operation whose write is contended.
+        """
 
-    Attributes:
-        telemetry: who is told of it, if anybody.
-        span: what the telemetry made of it.
-    """
+    def end(self, doing: Operation | Request, error: BaseException | None) -> None:
+        """End an operation or a request.
 
-    __slots__ = ("_entered", "_token", "span", "telemetry")
-
-    def __init__(self, telemetry: Telemetry | None) -> None:
-        self.telemetry = telemetry
-        self.span: Any = None
-
-    def _end(self, error: BaseException | None) -> None:
-        if self.telemetry is not None:
-            self.telemetry.end(cast("Operation | Call", self), error)
+        Args:
+            doing: The operation or request.
+            error: The error that ended it. None for an iterator that was closed early.
+        """
 
 
 class _Client(Protocol):
@@ -94,48 +117,46 @@ class _Table(Protocol):
     def client(self) -> _Client: ...
 
 
-class Operation(_Doing):
+class Operation:
     """One call of the public API. A context manager around it.
 
+    Without a telemetry, only ``name``, ``table`` and ``telemetry`` are set.
+
     Attributes:
-        name: such as ``webhook_events.record_many``.
-        table: the table's name.
-        within: the operation that made it, if any: a migration reads and starts a job run.
-        requests, retries, read_units, write_units: what it took, what was done within it included.
-            Like ``outcomes`` there where a telemetry is told.
-        outcomes: how many writes had which outcome.
+        name: Such as ``webhook_events.record_many``.
+        table: The table's name.
+        telemetry: The telemetry that follows the operation, if any.
+        span: What `Telemetry.begin` returned.
+        within: The operation that made this one, if any: a migration reads and starts a job run.
+        requests, retries, read_units, write_units: Totals, operations within this one included.
+        outcomes: The number of writes by outcome.
     """
 
-    __slots__ = (
-        "_lock",
-        "name",
-        "outcomes",
-        "read_units",
-        "requests",
-        "retries",
-        "table",
-        "within",
-        "write_units",
-    )
+    span: Any = None
 
     def __init__(self, name: str, table: _Table) -> None:
-        super().__init__(table.client.telemetry)
         self.name = name
         self.table = table.name
+        self.telemetry = table.client.telemetry
         if self.telemetry is not None:
             self._lock = Lock()
-            self.within = _operation.get()
+            self.within = current_operation()
             self.requests = self.retries = 0
             self.read_units = self.write_units = 0.0
             self.outcomes: Counter[str] = Counter()
 
-    def begin(self) -> None:
-        """It begins, in no thread yet."""
+    def __enter__(self) -> Self:
         if self.telemetry is not None:
             self.span = self.telemetry.begin(self)
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self.telemetry is not None:
+            # Closing an iterator early is not an error.
+            self.telemetry.end(self, None if isinstance(error, GeneratorExit) else error)
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Work for it in this thread."""
+        """Work for the operation in this thread."""
         token = _operation.set(self)
         entered = None if self.telemetry is None else self.telemetry.enter(self)
         try:
@@ -145,145 +166,135 @@ class Operation(_Doing):
                 self.telemetry.leave(entered)
             _operation.reset(token)
 
-    def count(self, told: WireRequest | Retry) -> None:
-        """Count what was done for it, in whatever thread."""
+    def count(self, done: RequestTry | Retry) -> None:
+        """Count a try or a retry that any thread made for the operation."""
         if self.telemetry is None:
             return
         with self._lock:
-            if isinstance(told, Retry):
+            if isinstance(done, Retry):
                 self.retries += 1
             else:
                 self.requests += 1
-                self.read_units += told.read_units or 0
-                self.write_units += told.write_units or 0
+                self.read_units += done.read_units or 0
+                self.write_units += done.write_units or 0
         if self.within is not None:
-            self.within.count(told)
+            self.within.count(done)
 
     def count_outcome(self, outcome: str) -> None:
-        """Count the outcome of a write, in whatever thread it was made."""
-        with self._lock:
-            self.outcomes[outcome] += 1
-
-    def end(self, error: BaseException | None) -> None:
-        """It has ended."""
-        # Whoever closes an iterator has had enough, which is no error.
-        self._end(None if isinstance(error, GeneratorExit) else error)
-
-    def __enter__(self) -> Self:
-        self.begin()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        self.end(error)
+        """Count the outcome of a write that any thread made for the operation."""
+        if self.telemetry is not None:
+            with self._lock:
+                self.outcomes[outcome] += 1
 
 
-class Call(_Doing):
+class Request:
     """One request of DynamoDB's API, with all its tries. A context manager around them.
 
     Attributes:
-        name: the method of botocore's client, such as ``put_item``.
-        parameters: of it. They are the user's data: nothing of them but names of tables and indexes
-            and counts is told to anybody.
-        body: as it goes over the wire.
-        number: of the try, from 1.
-        operation: what it is made for, if anything.
-        last: the latest try, where a telemetry is told.
-        consumed: what DynamoDB said of its cost, for each table, where a telemetry is told.
-        url: of the endpoint, where a telemetry is told.
+        name: The method of botocore's client, such as ``put_item``.
+        api_name: DynamoDB's name for it, such as ``PutItem``.
+        parameters: The user's data: only names of tables and indexes, and counts, may be shown.
+        body: The parameters as they are sent.
+        telemetry: The telemetry that follows the request, if any.
+        span: What `Telemetry.begin` returned.
+        url: The URL of the endpoint, if there is a telemetry.
+        number: The number of the current try, from 1.
+        operation: The operation that the request is made for, if any.
+        last: The latest try, if there is a telemetry.
+        consumed: The consumed capacity of each table, if there is a telemetry.
     """
 
-    __slots__ = ("body", "consumed", "last", "name", "number", "operation", "parameters", "url")
+    span: Any = None
 
     def __init__(
-        self,
-        name: str,
-        parameters: dict[str, Any],
-        body: bytes,
-        telemetry: Telemetry | None,
-        url: str | None,
+        self, name: str, parameters: dict[str, Any], telemetry: Telemetry | None, url: str | None
     ) -> None:
-        super().__init__(telemetry)
         self.name = name
+        self.api_name = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
         self.parameters = parameters
-        self.body = body
+        self.body = b""
+        self.telemetry = telemetry
         self.url = url
         self.number = 1
-        self.operation = _operation.get()
-        self.last: WireRequest | None = None
+        self.operation = current_operation()
+        self.last: RequestTry | None = None
         self.consumed: list[dict[str, Any]] = []
 
     @property
     def table(self) -> str | None:
-        """The one table that it names."""
+        """The one table that the request names."""
         return table_of(self.parameters)
 
-    @property
-    def request(self) -> str:
-        """DynamoDB's name for it, such as ``PutItem``."""
-        return "".join(word.capitalize() for word in self.name.split("_"))
-
     def __enter__(self) -> Self:
-        self._token: Token[Call | None] = _call.set(self)
         if self.telemetry is not None:
             self.span = self.telemetry.begin(self)
             self._entered = self.telemetry.enter(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _call.reset(self._token)
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self.telemetry is not None:
             self.telemetry.leave(self._entered)
-            self._end(error)
+            self.telemetry.end(self, error)
+
+    def tried(
+        self,
+        began: float,
+        response: tuple[int, Mapping[str, str], bytes] | None,
+        answer: Mapping[str, Any],
+        error: Exception | str | None,
+    ) -> None:
+        """Log one try, count it for the operation, and pass it to the telemetry.
+
+        Args:
+            began: When it was sent, by `time.perf_counter`.
+            response: Status, headers and body of the response, if one arrived.
+            answer: The content of the response.
+            error: DynamoDB's code, or the error of the exchange.
+        """
+        status, headers, _ = response or (None, {}, b"")
+        length = headers.get("Content-Length", "")
+        reads, writes = units_in(self.api_name, answer)
+        tried = RequestTry(
+            operation=None if self.operation is None else self.operation.name,
+            request=self.api_name,
+            table=self.table,
+            index=self.parameters.get("IndexName"),
+            try_number=self.number,
+            http_status=status,
+            error=type(error).__name__ if isinstance(error, Exception) else error,
+            duration_ms=round((time.perf_counter() - began) * 1000, 3),
+            items=items_in(self.api_name, self.parameters, answer, status),
+            sent_bytes=len(self.body),
+            received_bytes=int(length) if length.isdigit() else None,
+            read_units=reads,
+            write_units=writes,
+            request_id=headers.get("x-amzn-requestid"),
+        )
+        log_try(tried)
+        if self.telemetry is not None:
+            if self.operation is not None:
+                self.operation.count(tried)
+            self.last, self.consumed = tried, capacity_in(answer)
+            self.telemetry.tried(tried)
 
 
 _operation: ContextVar[Operation | None] = ContextVar("quill_operation", default=None)
-_call: ContextVar[Call | None] = ContextVar("quill_call", default=None)
 
 current_operation = _operation.get
 """The operation that this code works for, if any."""
-current_call = _call.get
-"""The call whose try is being made here, if any."""
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads that work for the operation that they were given their work in."""
+    """Threads that work for the operation in which their work was submitted."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See `ThreadPoolExecutor.submit`."""
         return super().submit(partial(copy_context().run, fn, *args, **kwargs))
 
 
-def retrying(
-    reason: str, number: int, wait: float, spent: float, deadline: float, *, is_late: bool
-) -> None:
-    """Tell that something is about to be tried again. Times in seconds."""
-    call, begun = current_call(), current_operation()
-    retry = Retry(
-        operation=None if begun is None else begun.name,
-        request=None if call is None else call.request,
-        table=call.table if call is not None else None if begun is None else begun.table,
-        try_number=number,
-        reason=reason,
-        wait_ms=round(wait * 1000, 3),
-        spent_ms=round(spent * 1000, 3),
-        deadline_ms=deadline * 1000,
-    )
-    log_retry(retry, is_late=is_late)
-    doing = call or begun
-    if doing is not None and doing.telemetry is not None:
-        if begun is not None:
-            begun.count(retry)
-        doing.telemetry.retry(retry, doing)
-
-
-# Which calls are operations.
+def is_watched(telemetry: Telemetry | None) -> bool:
+    """Whether requests are followed by a telemetry or logged."""
+    return telemetry is not None or _request_log.isEnabledFor(logging.DEBUG)
 
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
@@ -296,6 +307,11 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             return operation.run(function, *args, **kwargs)
 
     return call
+
+
+def begun(owner: Any, name: str) -> Operation:
+    """The operation of one call of an object."""
+    return Operation(f"{owner.OPERATIONS}.{name}", owner._table)  # noqa: SLF001
 
 
 def followed(operation: Operation, results: Iterator[R]) -> Iterator[R]:
@@ -314,13 +330,8 @@ def followed(operation: Operation, results: Iterator[R]) -> Iterator[R]:
                 operation.run(close)
 
 
-def begun(owner: Any, name: str) -> Operation:
-    """The operation of one call of an object."""
-    return Operation(f"{owner.OPERATIONS}.{name}", owner._table)  # noqa: SLF001
-
-
 def count_outcome(outcome: str) -> None:
-    """Count the outcome of a write for the operation that it was made for."""
+    """Count the outcome of a write for the current operation."""
     current = current_operation()
-    if current is not None and current.telemetry is not None:
+    if current is not None:
         current.count_outcome(outcome)

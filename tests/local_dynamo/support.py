@@ -15,6 +15,7 @@ from typing import Any
 
 from quill_models import Interaction, Key, Quill, WebhookEvent
 from quill_models.models import QuillModel
+from tests.unit.wire import api_name, noticing
 
 # In the future: the real server deletes what has expired by its own clock.
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
@@ -30,7 +31,7 @@ _start_line: list[Barrier] = []
 
 
 def botocore_of(quill: Quill) -> Any:
-    """The botocore client that a `Quill` sends its requests with."""
+    """The botocore client over whose connections a `Quill` sends its requests."""
     return quill._table.client.botocore
 
 
@@ -39,17 +40,8 @@ def on_the_wire(quill: Quill) -> Iterator[list[str]]:
     """The operations that go out while the block runs, each retry counted."""
     sent: list[str] = []
 
-    def note(request: Any, **_: Any) -> None:
-        target = request.headers["X-Amz-Target"]
-        text = target.decode() if isinstance(target, bytes) else target
-        sent.append(text.rpartition(".")[2])
-
-    events = botocore_of(quill).meta.events
-    events.register("before-send.dynamodb", note)
-    try:
+    with noticing(botocore_of(quill), lambda request: sent.append(api_name(request))):
         yield sent
-    finally:
-        events.unregister("before-send.dynamodb", note)
 
 
 def stored(quill: Quill, key: Key) -> dict[str, Any] | None:

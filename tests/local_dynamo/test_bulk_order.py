@@ -9,6 +9,7 @@ import pytest
 from quill_models import Agent, Interaction, Outcome, PartialWriteError, Quill, Settings, connect
 from quill_models.writes.results import WriteResult
 from tests.local_dynamo.support import NOON, SECOND, botocore_of, interaction
+from tests.unit.wire import noticing
 
 A_RESULT = WriteResult(Outcome.CREATED, interaction("another"))
 SOURCES, IDS = ("h", "p"), ("1", "2", "3")
@@ -38,7 +39,7 @@ def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int
     other = Settings(endpoint=quill_endpoint, table=f"{quill.settings.table}-singly")
     keys_twice: list[Any] = []
 
-    def note(request: Any, **_: Any) -> None:
+    def note(request: Any) -> None:
         keys = [
             str(action.get("Key") or (action["Item"]["pk"], action["Item"]["sk"]))
             for entry in json.loads(request.body).get("TransactItems", [])
@@ -47,8 +48,7 @@ def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int
         if len(set(keys)) < len(keys):
             keys_twice.append(keys)
 
-    botocore_of(quill).meta.events.register("before-send.dynamodb", note)
-    with connect(other) as singly:
+    with noticing(botocore_of(quill), note), connect(other) as singly:
         singly.schema.apply(stream=False)
         for _ in range(4):
             agents = some_agents(chance)

@@ -13,6 +13,7 @@ from quill_models import Increment, Metric, Outcome, Quill, connect
 from quill_models.errors import InvalidValue
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, on_the_wire
+from tests.unit.wire import noticing
 
 CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 
@@ -146,19 +147,18 @@ class TestTheMetric:
         class Meanwhile:
             done = False
 
-            def __call__(self, **_: Any) -> None:
+            def __call__(self, _request: Any) -> None:
                 if proxy.passed["PutItem"] and not self.done:
                     self.done = True
                     quill.metrics.add(call())
 
         meanwhile = Meanwhile()
-        events = behind_proxy._table.client.botocore.meta.events
-        events.register("before-send.dynamodb", meanwhile)
         proxy.lose("PutItem")
         put = Metric(
             scope="agent:ada", name="calls", grain="hour", bucket_start=NOON, value=Decimal(10)
         )
-        assert behind_proxy.metrics.put(put).outcome is Outcome.CREATED
+        with noticing(behind_proxy._table.client.botocore, meanwhile):
+            assert behind_proxy.metrics.put(put).outcome is Outcome.CREATED
         assert meanwhile.done
         assert value(quill) == 11
 

@@ -16,6 +16,7 @@ from quill_models.schema.infrastructure import export_schema
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.support import NOON, botocore_of, event, interaction
 from tests.local_dynamo.test_schema_mend import delete_index
+from tests.unit.wire import api_name, noticing
 
 DAY = NOON.replace(hour=0)
 
@@ -41,8 +42,8 @@ def permissions_used(quill: Quill) -> Iterator[set[str]]:
     used: set[str] = set()
     in_transaction = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 
-    def note(request: Any, **_: Any) -> None:
-        operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
+    def note(request: Any) -> None:
+        operation = api_name(request)
         body = json.loads(request.body)
         if operation == "TransactWriteItems":
             for action in body["TransactItems"]:
@@ -56,12 +57,8 @@ def permissions_used(quill: Quill) -> Iterator[set[str]]:
         else:
             used.add(operation)
 
-    events = botocore_of(quill).meta.events
-    events.register("before-send.dynamodb", note)
-    try:
+    with noticing(botocore_of(quill), note):
         yield used
-    finally:
-        events.unregister("before-send.dynamodb", note)
 
 
 def allowed(role: str) -> set[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from quill_models.telemetry.operations import Call, Operation
-from quill_models.telemetry.records import Retry, WireRequest
+from quill_models.telemetry.operations import Operation, Request
+from quill_models.telemetry.records import RequestTry, Retry
 
 __all__ = ["Listener"]
 
@@ -15,31 +15,31 @@ class Listener:
     """Attributes: what began and has not ended, what ended and with which error, what was told."""
 
     def __init__(self) -> None:
-        self.open: list[Operation | Call] = []
-        self.ended: list[tuple[Operation | Call, BaseException | None]] = []
-        self.requests: list[WireRequest] = []
+        self.open: list[Operation | Request] = []
+        self.ended: list[tuple[Operation | Request, BaseException | None]] = []
+        self.requests: list[RequestTry] = []
         self.retries: list[Retry] = []
         self.inside: Counter[str] = Counter()
 
-    def begin(self, doing: Operation | Call) -> Any:
+    def begin(self, doing: Operation | Request) -> Any:
         self.open.append(doing)
         return object()
 
-    def enter(self, doing: Operation | Call) -> Any:
+    def enter(self, doing: Operation | Request) -> Any:
         self.inside[doing.name] += 1
         return doing
 
     def leave(self, entered: Any) -> None:
         self.inside[entered.name] -= 1
 
-    def request(self, request: WireRequest) -> None:
+    def tried(self, request: RequestTry) -> None:
         self.requests.append(request)
 
-    def retry(self, retry: Retry, of: Operation | Call) -> None:
+    def retry(self, retry: Retry, of: Operation | Request) -> None:
         assert of in self.open
         self.retries.append(retry)
 
-    def end(self, doing: Operation | Call, error: BaseException | None) -> None:
+    def end(self, doing: Operation | Request, error: BaseException | None) -> None:
         self.open.remove(doing)
         self.ended.append((doing, error))
 

@@ -151,7 +151,9 @@ def test_the_environment_is_read_in_one_place() -> None:
 def test_botocore_is_known_in_one_place() -> None:
     assert _users_of("botocore", "boto3") == {
         f"{PACKAGE}.dynamodb.client",
+        f"{PACKAGE}.dynamodb.connection",
         f"{PACKAGE}.dynamodb.service_errors",
+        f"{PACKAGE}.dynamodb.transport",
     }
 
 

@@ -186,7 +186,7 @@ def test_the_values_of_the_contract(enumeration: str, values: str) -> None:
 def test_connecting_makes_no_request(isolated: object) -> None:
     with connect(Settings(endpoint="http://127.0.0.1:9")) as quill:
         assert quill.settings.endpoint == "http://127.0.0.1:9"
-        assert quill._table.client._botocore is None
+        assert quill._table.client._connection._botocore is None
 
 
 def _loaded_by(program: str, **environment: str) -> set[str]:

@@ -1,10 +1,11 @@
-"""Answers in place of the network. botocore signs, serializes, retries and parses as ever."""
+"""Responses in place of the network. Requests are signed and responses read as ever."""
 
 from __future__ import annotations
 
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -34,18 +35,44 @@ def refusal(code: str, status: int = 400, **more: Any) -> AWSResponse:
     return answer({"__type": kind, "message": f"because of {code}", **more}, status)
 
 
+def http_session(client: Any) -> Any:
+    """What sends the requests of a botocore client, and those of ours past it."""
+    return client._endpoint.http_session
+
+
+def api_name(request: Any) -> str:
+    """DynamoDB's name of a request, such as ``PutItem``."""
+    target = request.headers["X-Amz-Target"]
+    return (target.decode() if isinstance(target, bytes) else str(target)).partition(".")[2]
+
+
+@contextmanager
+def noticing(client: Any, notice: Callable[[Any], object]) -> Iterator[None]:
+    """Call a function with each request that goes out in the block, each try of it."""
+    session = http_session(client)
+    send = session.send
+
+    def noticed(request: Any) -> Any:
+        notice(request)
+        return send(request)
+
+    session.send = noticed
+    try:
+        yield
+    finally:
+        session.send = send
+
+
 class Wire:
     """Stands where the network would be, and keeps what was sent."""
 
     def __init__(self, client: Client, reply: Reply) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.reply = reply
-        client.botocore.meta.events.register_first("before-send.dynamodb", self._send)
+        http_session(client.botocore).send = self._send
 
-    def _send(self, request: Any, **_: Any) -> Any:
-        target = request.headers["X-Amz-Target"]
-        name = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
-        body = json.loads(request.body)
+    def _send(self, request: Any) -> AWSResponse:
+        name, body = api_name(request), json.loads(request.body)
         self.sent.append((name, body))
         reply = self.reply(name, body)
         if isinstance(reply, Exception):

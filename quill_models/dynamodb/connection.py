@@ -1,0 +1,132 @@
+"""botocore's client of one endpoint: session, region, credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from threading import Lock
+
+import botocore.session
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from botocore.loaders import Loader, create_loader
+
+from quill_models.dynamodb.service_errors import translated
+from quill_models.settings import Backend, Settings
+
+__all__ = ["Connection"]
+
+# DynamoDB Local requires credentials and accepts any, of letters and digits only.
+_LOCAL_ACCESS_KEY = "fakeMyKeyId"
+_LOCAL_SECRET_KEY = "fakeSecretAccessKey"  # noqa: S105
+
+# On dynamodb-local, the machine's AWS configuration does not count: a profile that is named in the
+# environment and missing in the files would otherwise stop everything.
+_WITHOUT_AWS_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
+class Connection:
+    """One botocore client for each process. Makes none before the first use; thread-safe.
+
+    Args:
+        settings: The endpoint.
+        made: Called with each new client.
+    """
+
+    def __init__(self, settings: Settings, made: Callable[[BaseClient], object]) -> None:
+        self._settings = settings
+        self._made = made
+        self._lock = Lock()
+        self._botocore: BaseClient | None = None
+        self._process = os.getpid()
+
+    @property
+    def botocore(self) -> BaseClient:
+        """The botocore client, made on first use. It sends each request once.
+
+        Raises:
+            ConfigurationError: No region is known on ``aws``.
+            AccessDenied: The profile does not exist on ``aws``.
+        """
+        if self._process != os.getpid():
+            # A forked process must not share its parent's connections: each would read responses
+            # to the other. They are left open, as closing them would close the parent's.
+            self._lock, self._botocore, self._process = Lock(), None, os.getpid()
+        # botocore documents that clients are thread-safe, and that making one is not.
+        with self._lock:
+            if self._botocore is None:
+                try:
+                    client = _connect(self._settings)
+                except (BotoCoreError, ValueError) as error:
+                    raise translated(error, "connect", self._settings) from error
+                self._made(client)
+                self._botocore = client
+            return self._botocore
+
+    def credentials_source(self) -> str | None:
+        """Where the credentials come from, such as ``env`` or ``iam-role``; never what they are.
+
+        None if there are none. Asks the standard AWS chain, which may read files and send requests
+        to the instance's metadata service.
+
+        Raises:
+            AccessDenied: The named profile does not exist, or cannot be used.
+        """
+        if self._settings.backend is Backend.LOCAL:
+            return "fixed, for DynamoDB Local"
+        try:
+            found = _session(self._settings).get_credentials()
+        except BotoCoreError as error:
+            raise translated(error, "connect", self._settings) from error
+        return None if found is None else str(found.method)
+
+    def close(self) -> None:
+        """Close the connections. A later request opens new ones."""
+        with self._lock:
+            if self._botocore is not None:
+                self._botocore.close()
+                self._botocore = None
+
+
+@cache
+def _service_descriptions() -> Loader:
+    """Botocore's descriptions of AWS's services: read once, as that is most of making a client."""
+    return create_loader()
+
+
+def _connect(settings: Settings) -> BaseClient:
+    local = settings.backend is Backend.LOCAL
+    config = Config(
+        # The server checks the parameters of PynamoDB's requests anyway.
+        parameter_validation=False,
+        connect_timeout=5,
+        read_timeout=20,
+        max_pool_connections=32,
+        # We retry ourselves: botocore has no deadline, and does not retry all that passes.
+        retries={"mode": "standard", "total_max_attempts": 1},
+        # A corporate proxy in the environment must not be asked for localhost.
+        proxies={} if local else None,
+        # DYNAMODB_ENDPOINT alone sets the endpoint, not AWS_ENDPOINT_URL of another tool.
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    )
+    session = _session(settings)
+    session.register_component("data_loader", _service_descriptions())
+    return session.create_client(
+        "dynamodb",
+        region_name=settings.region,
+        endpoint_url=settings.endpoint,
+        config=config,
+        aws_access_key_id=_LOCAL_ACCESS_KEY if local else None,
+        aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
+    )
+
+
+def _session(settings: Settings) -> botocore.session.Session:
+    local = settings.backend is Backend.LOCAL
+    return botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
