@@ -393,7 +393,7 @@ class TestReadingAhead:
             reading = iter(long_list)
             for _ in range(5):
                 next(reading)
-            wait_until(lambda: len(sent) == 2, within=10)
+            wait_until(lambda: len(sent) == 2, within=60)
             time.sleep(0.5)
             assert sent == ["Query"] * 2
             reading.close()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
