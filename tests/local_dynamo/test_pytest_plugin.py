@@ -204,14 +204,6 @@ class TestFreezegun:
     def test_is_the_time_of_quill(self, quill: Quill) -> None:
         assert quill.agents.put(ADA).item.created_at == datetime(2035, 1, 1, 6, tzinfo=UTC)
 
-    def test_ticks(self, quill: Quill) -> None:
-        with freeze_time("2035-01-01") as frozen:
-            assert quill.store.check_and_mark(MARK, HOUR)
-            frozen.tick(HOUR - SECOND)
-            assert not quill.store.check_and_mark(MARK, HOUR)
-            frozen.tick(SECOND)
-            assert quill.store.check_and_mark(MARK, HOUR)
-
     @freeze_time("2035-01-01 06:00:00")
     def test_quill_clock_is_nearer(self, quill: Quill, quill_clock: FrozenClock) -> None:
         # Nothing was done with a connection: it is Python's time.

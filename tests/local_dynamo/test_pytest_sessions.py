@@ -140,21 +140,12 @@ class TestServer:
         assert len({each.read_text() for each in project.seen()}) == 1
         assert project.leaves_nothing(within=0.1)
 
-    @pytest.mark.parametrize(
-        ("options", "end", "tests"),
-        [
-            (["-n2"], signal.SIGKILL, 2),
-            (["-n2"], signal.SIGINT, 2),
-            (["-p", "no:xdist"], signal.SIGKILL, 1),
-            (["-p", "no:xdist"], signal.SIGINT, 1),
-        ],
-    )
-    def test_ends_with_the_session(
-        self, project: Project, options: list[str], end: signal.Signals, tests: int
-    ) -> None:
+    # Of a session in one process, tests of `embedded` say the same.
+    @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+    def test_ends_with_the_session(self, project: Project, end: signal.Signals) -> None:
         project.write(test_waits=WAITS)
-        with project.running(*options) as process:
-            assert eventually(lambda: len(project.seen()) == tests, within=300)
+        with project.running("-n2") as process:
+            assert eventually(lambda: len(project.seen()) == 2, within=300)
             assert len(project.servers()) == 1
             if end is signal.SIGINT:
                 # Ctrl-C reaches all that the terminal runs.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -21,7 +21,6 @@ from tests.local_dynamo.support import (
     event,
     is_as_stored,
     on_the_wire,
-    race,
     stored,
 )
 
@@ -210,12 +209,6 @@ class TestLists:
         assert keys(newest) == ["deal11", "deal10"]
 
 
-def record(settings: Settings, numbers: list[int]) -> list[tuple[str, str]]:
-    with connect(settings) as quill:
-        results = quill.webhook_events.iter_record_many(event(str(number)) for number in numbers)
-        return [(result.item.event_key, result.outcome.value) for result in results]
-
-
 class TestMany:
     def test_new_and_known_in_input_order(self, quill: Quill) -> None:
         quill.webhook_events.record_many(event(str(n)) for n in range(0, 250, 2))
@@ -225,15 +218,6 @@ class TestMany:
         expected = [CONFLICT, CREATED, DUPLICATE, CREATED]
         assert [result.outcome for result in results] == (expected * 63)[:250]
         assert all(is_as_stored(quill, result.item) for result in results[::25])
-
-    def test_requests(self, quill: Quill) -> None:
-        quill.webhook_events.record(event("first"))
-        new = [event(str(n)) for n in range(100)]
-        mixed = [event(str(n)) for n in range(50, 150)]
-        for given, requests in ((new, 1), (new, 1), (mixed, 2)):
-            with on_the_wire(quill) as sent:
-                quill.webhook_events.record_many(given)
-            assert sent == ["TransactWriteItems"] * requests
 
     def test_repeats_within_one_call(self, quill: Quill) -> None:
         given = [event("a"), event("b"), event("a"), event("a", digest="x"), event("b")]
@@ -258,49 +242,6 @@ class TestMany:
             results = quill.webhook_events.record_many(large)
         assert {result.outcome for result in results} == {CREATED}
         assert sent.count("TransactWriteItems") == 3
-
-    def test_endless(self, quill: Quill) -> None:
-        numbers = count()
-        endless = (event(str(n)) for n in numbers)
-        results = list(islice(quill.webhook_events.iter_record_many(endless), 250))
-        assert keys(result.item for result in results) == [str(n) for n in range(250)]
-        assert next(numbers) <= 700
-
-    def test_an_error_in_the_input_comes_through(self, quill: Quill) -> None:
-        def broken() -> Any:
-            yield from (event(str(n)) for n in range(150))
-            raise InvalidPayload("no event", position="event 150")
-
-        with pytest.raises(InvalidPayload, match="event 150"):
-            quill.webhook_events.record_many(broken())
-        assert len(pending(quill)) >= 100
-
-    def test_two_processes_with_the_same_events(self, quill: Quill) -> None:
-        numbers = list(range(300))
-        shuffled = numbers[150:] + numbers[:150]
-        won = race(record, [(quill.settings, numbers), (quill.settings, shuffled)])
-        assert [len(each) for each in won] == [300, 300]
-        created = [key for each in won for key, outcome in each if outcome == "created"]
-        assert sorted(created, key=int) == [str(number) for number in numbers]
-        others = {outcome for each in won for _, outcome in each} - {"created"}
-        assert others <= {"duplicate"}
-        assert quill.webhook_events.list_by_status("hubspot", "pending").count() == 300
-
-
-class TestLostAnswers:
-    def test_created_is_true_knowledge(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        proxy.lose("PutItem", times=2)
-        result = behind_proxy.webhook_events.record(event())
-        assert result.created
-        assert is_as_stored(behind_proxy, result.item)
-        assert behind_proxy.webhook_events.record(event()).outcome is DUPLICATE
-
-    def test_in_bulk(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        behind_proxy.webhook_events.record(event("1"))
-        proxy.lose("TransactWriteItems")
-        results = behind_proxy.webhook_events.record_many(event(str(n)) for n in range(120))
-        assert [result.outcome for result in results if not result.created] == [DUPLICATE]
-        assert len(results) == 120
 
 
 class TestPartialWrites:
