@@ -22,7 +22,7 @@ HOURS = 48
 # What a metric's number modulo ten says of it; the others are in nobody's hands.
 ADDED_TO, PUT, DELETED = 0, 1, 2
 # Between two writes of a writer, so that the migrator gets its share of a small machine.
-PAUSE = 0.01
+PAUSE = 0.03
 
 
 def metric(number: int, value: int | None = None) -> Metric:
