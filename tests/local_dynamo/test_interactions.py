@@ -74,12 +74,6 @@ class TestRecord:
         assert result.item == call()
         assert is_as_stored(quill, result.item)
 
-    def test_a_newer_edit_is_no_reason_to_overwrite(self, quill: Quill) -> None:
-        quill.interactions.record(call())
-        later = call(subject="B", source_updated_at=NOON + HOUR)
-        assert quill.interactions.record(later).outcome is CONFLICT
-        assert quill.interactions.get("i1") == call()
-
     def test_conflict_of_external_id(self, quill: Quill) -> None:
         quill.interactions.record(call())
         result = quill.interactions.record(call("i2", external_id="x-i1"))
@@ -122,13 +116,6 @@ class TestExternalId:
             assert quill.interactions.get_by_external_id("hubspot", "x-i1") == call()
             assert quill.interactions.get("i1") == call()
         assert sent == ["GetItem", "GetItem"]
-
-    def test_given_up_and_taken_by_another(self, quill: Quill) -> None:
-        quill.interactions.put(call())
-        assert quill.interactions.put(call(external_id="new")).outcome is UPDATED
-        assert quill.interactions.get_by_external_id("hubspot", "x-i1") is None
-        assert quill.interactions.put(call("i2", external_id="x-i1")).outcome is CREATED
-        assert quill.interactions.put(call()).outcome is CONFLICT
 
     def test_any_text(self, quill: Quill) -> None:
         quill.interactions.put(call("1", source="a", external_id="b#c"))

@@ -9,7 +9,6 @@ import pytest
 from quill_models import AlreadyRunning, JobStatus, LeaseLost, Quill, Run
 from quill_models.errors import InvalidValue
 from quill_models.testing import FrozenClock
-from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, on_the_wire
 
 pytestmark = pytest.mark.usefixtures("quill_clock")
@@ -91,15 +90,6 @@ class TestAttempts:
         failing(quill)
         assert quill.job_runs.list_by_job("job").count() == 1
         assert quill.job_runs.list_by_status("failed").count() == 1
-
-    def test_a_lost_answer(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        proxy.lose("PutItem")
-        with behind_proxy.job_runs.start("job", WINDOW) as run:
-            assert run.attempt == 1
-        proxy.lose("TransactWriteItems")
-        with behind_proxy.job_runs.start("job", WINDOW, force=True) as run:
-            assert run.attempt == 2
-        assert len(behind_proxy.job_runs.attempts("job", WINDOW)) == 2
 
     def test_a_window_too_long_for_them(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="Give a shorter identifier"):

@@ -139,12 +139,6 @@ class TestAcross:
         assert [metric.scope for metric in across] == sorted(scopes)
         assert across.count() == 6
 
-    def test_a_new_value_shows(self, quill: Quill) -> None:
-        quill.metrics.put(calls())
-        quill.metrics.put(calls(value=7))
-        (only,) = quill.metrics.across("calls", "day", DAY_1)
-        assert only.value == 7
-
 
 class TestDay:
     def test_every_bucket_that_starts_on_it_by_time(self, quill: Quill) -> None:

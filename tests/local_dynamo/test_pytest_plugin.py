@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 import pytest
 from freezegun import freeze_time
 
-from quill_models import Agent, AlreadyRunning, Key, LeaseLost, Quill, Settings, connect, hubspot
+from quill_models import Agent, Key, Quill, Settings, connect, hubspot
 from quill_models.schema.live import described
 from quill_models.testing import Connect, FrozenClock
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
-    MINUTE,
     NOON,
     SECOND,
     botocore_of,
@@ -159,27 +158,6 @@ class TestClock:
 
 
 class TestLeases:
-    def test_end_when_the_clock_says_so(
-        self, quill: Quill, quill_clock: FrozenClock, quill_connect: Connect
-    ) -> None:
-        other = quill_connect()
-        with pytest.raises(LeaseLost), quill.job_runs.start("job", "w", lease=5 * MINUTE) as run:
-            with pytest.raises(AlreadyRunning):
-                other.job_runs.start("job", "w")
-            quill_clock.tick(5 * MINUTE)
-            assert [each.run_id for each in other.job_runs.stale()] == [run.run_id]
-            other.job_runs.start("job", "w")
-            run.save_checkpoint({"at": 1})
-
-    def test_renewing_by_hand_goes_by_the_clock(
-        self, quill: Quill, quill_clock: FrozenClock
-    ) -> None:
-        with quill.job_runs.start("job", "w", lease=5 * MINUTE) as run:
-            quill_clock.tick(4 * MINUTE)
-            run.renew()
-            quill_clock.tick(4 * MINUTE)
-            assert list(quill.job_runs.stale()) == []
-
     def test_the_background_renews_by_real_time_to_the_clocks(
         self, quill: Quill, quill_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:

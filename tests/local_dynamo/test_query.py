@@ -239,14 +239,6 @@ class TestReadingAhead:
         for number in range(25):
             shared.interactions.delete(f"{number:03d}")
 
-    def test_all_of_it_is_as_many_requests_as_pages(
-        self, shared: Quill, long_list: Query[Interaction]
-    ) -> None:
-        with on_the_wire(shared) as sent:
-            found = [each.interaction_id for each in long_list]
-        assert found == [f"{number:03d}" for number in range(25)]
-        assert sent == ["Query"] * 3
-
     def test_whoever_stops_at_once_pays_for_one_page(
         self, shared: Quill, long_list: Query[Interaction]
     ) -> None:

@@ -10,7 +10,6 @@ import pytest
 from freezegun import freeze_time
 
 from quill_models import Outcome, PartialWriteError, Quill, Settings, WebhookEvent, connect
-from quill_models.errors import InvalidPayload
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
@@ -64,37 +63,6 @@ class TestRecord:
         assert (other.outcome, other.item) == (CONFLICT, event(digest="1"))
         assert quill.webhook_events.get("hubspot", "e1") == event(digest="1")
 
-    def test_the_source_is_part_of_the_identity(self, quill: Quill) -> None:
-        for source, key in (("a", "b#c"), ("a#b", "c"), ("a", "b"), ("a", "c")):
-            assert quill.webhook_events.record(event(key, source=source)).created
-        assert quill.webhook_events.get("a", "b#c") is not None
-        assert quill.webhook_events.get("c", "a") is None
-
-    def test_whatever_json_holds_comes_back(self, quill: Quill) -> None:
-        payload = {
-            "surrogate": "\ud800",
-            "long": 10**60,
-            "deep": {"a": [[[[{"b": None}]]]]},
-            "": "",
-            "#": [True, 1.5],
-        }
-        quill.webhook_events.record(event(payload=payload))
-        got = quill.webhook_events.get("hubspot", "e1")
-        assert got is not None
-        assert got.payload == payload
-        assert quill.webhook_events.record(event(payload=payload)).outcome is DUPLICATE
-
-    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
-        large = event("large", payload={"text": "x" * 400 * 1024})
-        with on_the_wire(quill) as sent:
-            with pytest.raises(InvalidPayload, match=r"WEBHOOK#hubspot#large.* 4\d\d\d\d\d bytes"):
-                quill.webhook_events.record(large)
-            with pytest.raises(InvalidPayload, match="400 KB"):
-                quill.webhook_events.record_many([large, event()])
-        assert not {"PutItem", "TransactWriteItems"} & set(sent)
-        almost = event("almost", payload={"text": "x" * (400 * 1024 - 1500)})
-        assert quill.webhook_events.record(almost).created
-
 
 class TestExpiry:
     def test_absent_everywhere_and_created_again(
@@ -132,27 +100,6 @@ class TestExpiry:
 
 
 class TestLists:
-    def test_by_status(self, quill: Quill) -> None:
-        for number, status in enumerate(["pending", "processing", "processed", "failed", "dead"]):
-            quill.webhook_events.record_many(
-                [
-                    event(
-                        f"{status}{n}",
-                        status=status,
-                        received_at=NOON + (n + number) * SECOND,
-                        occurred_at=NOON + n * SECOND,
-                    )
-                    for n in (2, 0, 1)
-                ]
-            )
-        for status in ("pending", "processing", "processed", "failed", "dead"):
-            found = quill.webhook_events.list_by_status("hubspot", status)
-            assert keys(found) == [f"{status}{n}" for n in range(3)]
-            assert found.count() == 3
-        assert keys(quill.webhook_events.list_by_status("phone", "pending")) == []
-        with pytest.raises(ValueError, match="gone"):
-            quill.webhook_events.list_by_status("hubspot", "gone")
-
     def test_the_work_list_is_by_due_time_and_the_others_by_occurrence(self, quill: Quill) -> None:
         for status in ("pending", "dead"):
             quill.webhook_events.record_many(
@@ -193,20 +140,6 @@ class TestLists:
                     if cursor is None:
                         break
                 assert found == everything
-
-    def test_by_object(self, quill: Quill) -> None:
-        about = [("contact", "1"), ("contact", "10"), ("contact", "1#0"), ("deal", "1")]
-        quill.webhook_events.record_many(
-            event(f"{kind}{key}{n}", object_type=kind, object_id=key, occurred_at=NOON + n * SECOND)
-            for kind, key in about
-            for n in (1, 0)
-        )
-        quill.webhook_events.record(event("none", object_type=None, object_id=None))
-        for kind, key in about:
-            found = quill.webhook_events.list_by_object("hubspot", kind, key)
-            assert keys(found) == [f"{kind}{key}0", f"{kind}{key}1"]
-        newest = quill.webhook_events.list_by_object("hubspot", "deal", "1", newest_first=True)
-        assert keys(newest) == ["deal11", "deal10"]
 
 
 class TestMany:
