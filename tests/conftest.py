@@ -1,6 +1,10 @@
 """What all tests share."""
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests.interrupts import interruptible_children
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,3 +19,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def soak(pytestconfig: pytest.Config) -> bool:
     """Whether tests that can run for long shall do so; they mark themselves 'soak'."""
     return bool(pytestconfig.getoption("soak"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible_children() -> Iterator[None]:
+    """Let tests send Ctrl-C to what they start, also if they run by ``nohup pytest &``."""
+    with interruptible_children():
+        yield

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -23,15 +24,22 @@ def shared(quill_endpoint: str) -> Iterator[Quill]:
         connected.schema.delete_table()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def index_server() -> Iterator[str]:
     """The endpoint of a server with few tables, whose indexes can be made and deleted.
 
     DynamoDB Local 3.3.0 has ten threads for such work, and each table with TTL keeps one of them:
-    where there are seven such tables, an index stays ``CREATING`` or ``DELETING`` for ever.
+    if there are seven such tables, an index stays ``CREATING`` or ``DELETING`` permanently. So
+    each test deletes its table. Of a module, xdist would start a server for each of its classes.
     """
     found = Settings.load(env_file=None)
-    with embedded(local_home=found.local_home, java_home=found.java_home) as server:
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patched:
+            # It has little to do: most of what Java compiled for it would go unused.
+            patched.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+            server = stack.enter_context(
+                embedded(local_home=found.local_home, java_home=found.java_home)
+            )
         yield server.endpoint
 
 

@@ -66,12 +66,6 @@ class TestForSpeed:
         assert {result.outcome for result in results} == {CREATED}
         assert sent == [TRANSACTION] * 2
 
-    def test_the_same_again_in_one_call(self, quill: Quill) -> None:
-        with on_the_wire(quill) as sent:
-            results = quill.webhook_events.record_many([event("a"), event("b"), event("a")])
-        assert [result.outcome for result in results] == [CREATED, CREATED, DUPLICATE]
-        assert sent == [TRANSACTION]
-
     def test_chunks_that_share_a_key_are_sent_one_after_the_other(self, quill: Quill) -> None:
         # Were they on their way at once, it would be up to chance which is created.
         for start in range(0, 4000, 1000):

@@ -1,14 +1,16 @@
 """Plain items under plain keys, on a real DynamoDB Local."""
 
+from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
-from itertools import islice
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quill_models import DataStore, Key, Quill
-from quill_models.values.keys import compose, prefix
+from quill_models import DataStore, Key, Quill, Settings, connect
+from quill_models.errors import InvalidPayload, TableNotFound
+from quill_models.values.keys import prefix
 from tests.local_dynamo import tables
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import HOUR, NOON, on_the_wire, store
@@ -117,12 +119,6 @@ class TestConditionalPut:
 
 
 class TestQuery:
-    def test_sort_key_order_is_that_of_utf_8(self, quill: Quill) -> None:
-        keys = ["a", "B", "é", "10", "9", "z", "~", "\U0001f600", "￿", "a#1"]
-        for sk in keys:
-            quill.store.put(Key("P", sk), {})
-        assert sort_keys(quill, "P") == sorted(keys, key=str.encode)
-
     def test_a_prefix_with_its_delimiter_never_matches_a_longer_number(self, quill: Quill) -> None:
         for sk in ("METRIC#1#a", "METRIC#1#b", "METRIC#10#a", "METRIC#1", "METRIC#2#a"):
             quill.store.put(Key("P", sk), {})
@@ -135,25 +131,6 @@ class TestQuery:
         quill.store.put(Key("1", "a"), {})
         quill.store.put(Key("10", "a"), {})
         assert [item.key for item in quill.store.query("1")] == [Key("1", "a")]
-
-    def test_composed_identities_never_meet(self, quill: Quill) -> None:
-        quill.store.put(Key(compose("A", "b#c"), "-"), {"n": 1})
-        quill.store.put(Key(compose("A#b", "c"), "-"), {"n": 2})
-        assert quill.store.get(Key(compose("A", "b#c"), "-")) == {"n": 1}
-        assert quill.store.get(Key(compose("A#b", "c"), "-")) == {"n": 2}
-
-    def test_more_than_a_megabyte_is_read_page_by_page_as_it_is_used(self, quill: Quill) -> None:
-        # Four items make more than 1 MB.
-        for number in range(10):
-            quill.store.put(Key("P", f"{number:02d}"), {"n": number, "text": "x" * 300_000})
-        with on_the_wire(quill) as sent:
-            items = quill.store.query("P")
-            assert sent == []
-            assert [item["n"] for item in islice(items, 3)] == [0, 1, 2]
-            assert sent == ["Query"]
-            assert [item["n"] for item in items] == [3, 4, 5, 6, 7, 8, 9]
-            assert 3 <= len(sent) <= 4
-            assert set(sent) == {"Query"}
 
     def test_it_reads_what_was_written_just_before(self, quill: Quill) -> None:
         for number in range(20):
@@ -180,6 +157,32 @@ class TestQuery:
             quill.store.delete(Key("any", sk))
 
 
+class TestLimits:
+    def test_keys_of_the_greatest_length(self, quill: Quill) -> None:
+        key = Key("é" * 1024, "é" * 512)
+        assert quill.store.put(key, {"n": 1})
+        assert quill.store.get(key) == {"n": 1}
+        quill.store.delete(key)
+
+    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
+        with on_the_wire(quill) as sent, pytest.raises(InvalidPayload, match="409"):
+            quill.store.put(KEY, {"text": "x" * 400 * 1024})
+        assert sent == []
+        assert quill.store.put(KEY, {"text": "x" * (400 * 1024 - 150)})
+        quill.store.delete(KEY)
+
+    def test_no_table(self, quill_settings: Settings) -> None:
+        with connect(replace(quill_settings, table="not-there")) as quill:
+            for call in (
+                lambda: quill.store.put(KEY, {}),
+                lambda: quill.store.get(KEY),
+                lambda: list(quill.store.query("a")),
+                lambda: quill.store.delete(KEY),
+            ):
+                with pytest.raises(TableNotFound, match="quill schema apply"):
+                    call()
+
+
 class TestLostAnswers:
     def test_a_conditional_put_knows_its_own(self, behind_proxy: Quill, proxy: Proxy) -> None:
         proxy.lose("PutItem", times=2)
@@ -191,11 +194,6 @@ class TestLostAnswers:
         quill.store.put(KEY, {"n": 1}, if_not_exists=True)
         proxy.lose("PutItem")
         assert behind_proxy.store.put(KEY, {"n": 1}, if_not_exists=True) is False
-
-    def test_a_mark(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        proxy.lose("PutItem")
-        assert behind_proxy.store.check_and_mark(KEY, HOUR) is True
-        assert behind_proxy.store.check_and_mark(KEY, HOUR) is False
 
     def test_reads_and_deletes_are_sent_again(self, behind_proxy: Quill, proxy: Proxy) -> None:
         behind_proxy.store.put(KEY, {"n": 1})

@@ -74,12 +74,6 @@ class TestClaim:
         assert of_status(quill, "pending") == []
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_the_source_is_its_own(self, quill: Quill) -> None:
-        quill.webhook_events.record(event("1", source="hub"))
-        assert quill.webhook_events.claim("hubspot") == []
-        assert len(quill.webhook_events.claim("hub")) == 1
-
-    @pytest.mark.usefixtures("quill_clock")
     def test_nothing_due_costs_one_request_a_shard(self, quill: Quill) -> None:
         claimed(quill)
         with on_the_wire(quill) as sent:

@@ -76,11 +76,6 @@ class TestOnce:
         assert quill.metrics.add(call(**other)).created
         assert quill.metrics.add(call(**other)).outcome is DUPLICATE
 
-    def test_repeats_in_one_call(self, quill: Quill) -> None:
-        results = quill.metrics.add_many([call("a"), call("b"), call("a", amount=9), call("c")])
-        assert [result.outcome for result in results] == [CREATED, CREATED, DUPLICATE, CREATED]
-        assert value(quill) == 3
-
     def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Any) -> None:
         proxy.lose("TransactWriteItems", times=3)
         assert behind_proxy.metrics.add(call()).created

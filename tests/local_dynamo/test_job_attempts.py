@@ -9,7 +9,6 @@ import pytest
 from quill_models import AlreadyRunning, JobStatus, LeaseLost, Quill, Run
 from quill_models.errors import InvalidValue
 from quill_models.testing import FrozenClock
-from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, on_the_wire
 
 pytestmark = pytest.mark.usefixtures("quill_clock")
@@ -91,15 +90,6 @@ class TestAttempts:
         failing(quill)
         assert quill.job_runs.list_by_job("job").count() == 1
         assert quill.job_runs.list_by_status("failed").count() == 1
-
-    def test_a_lost_answer(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        proxy.lose("PutItem")
-        with behind_proxy.job_runs.start("job", WINDOW) as run:
-            assert run.attempt == 1
-        proxy.lose("TransactWriteItems")
-        with behind_proxy.job_runs.start("job", WINDOW, force=True) as run:
-            assert run.attempt == 2
-        assert len(behind_proxy.job_runs.attempts("job", WINDOW)) == 2
 
     def test_a_window_too_long_for_them(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="Give a shorter identifier"):
@@ -191,16 +181,10 @@ class TestCancel:
 
 
 class TestSure:
-    def test_as_long_as_it_is_renewed(self, quill: Quill) -> None:
-        with quill.job_runs.start("job", WINDOW, lease=timedelta(seconds=1)) as run:
-            time.sleep(1.5)
-            run.check()
-            assert run.is_sure
-
     def test_no_longer_before_the_lease_ends(self, quill: Quill) -> None:
-        run = quill.job_runs.start("job", WINDOW, lease=timedelta(seconds=1))
+        run = quill.job_runs.start("job", WINDOW, lease=timedelta(seconds=2))
         assert sure(run)
-        time.sleep(0.9)
+        time.sleep(1.8)
         assert not sure(run)
         with pytest.raises(LeaseLost, match="about to end"):
             run.check()

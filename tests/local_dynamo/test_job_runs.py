@@ -296,13 +296,15 @@ class TestTakeover:
 
 class TestRenewal:
     def test_a_short_lease_outlives_a_long_body(self, quill: Quill) -> None:
-        with quill.job_runs.start("job", WINDOW, lease=SECOND) as run:
+        with quill.job_runs.start("job", WINDOW, lease=2 * SECOND) as run:
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
                 with pytest.raises(AlreadyRunning):
                     quill.job_runs.start("job", WINDOW)
                 assert list(quill.job_runs.stale()) == []
                 time.sleep(0.25)
+            run.check()
+            assert run.is_sure
             run.save_checkpoint({"done": True})
         found = quill.job_runs.get("job", WINDOW)
         assert found is not None

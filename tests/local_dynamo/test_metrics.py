@@ -2,23 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import count, islice
 from typing import Any
 
 import pytest
 
 from quill_models import Metric, Outcome, Quill
-from quill_models.errors import InvalidPayload, InvalidValue
+from quill_models.errors import InvalidValue
 from quill_models.testing import FrozenClock
-from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
     SECOND,
     is_as_stored,
     on_the_wire,
-    store,
-    stored,
 )
 
 CREATED, UPDATED = Outcome.CREATED, Outcome.UPDATED
@@ -89,58 +85,6 @@ class TestPut:
         with pytest.raises(InvalidValue):
             calls(value=Decimal("1E-131"))
 
-    def test_attributes_of_a_newer_version_survive(self, quill: Quill) -> None:
-        quill.metrics.put(calls())
-        raw = stored(quill, calls().key())
-        assert raw is not None
-        store(quill, {**raw, "target": {"N": "9"}})
-        quill.metrics.put(calls(value=2))
-        after = stored(quill, calls().key())
-        assert after is not None
-        assert (after["target"], after["value"]) == ({"N": "9"}, {"N": "2"})
-
-    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
-        with on_the_wire(quill) as sent, pytest.raises(InvalidPayload, match="400 KB"):
-            quill.metrics.put(calls(dimensions={"text": "x" * 400 * 1024}))
-        assert "PutItem" not in sent
-
-    def test_lost_answers(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        proxy.lose("PutItem")
-        assert behind_proxy.metrics.put(calls()).outcome is CREATED
-        proxy.lose("PutItem", times=2)
-        assert behind_proxy.metrics.put(calls(value=2)).outcome is UPDATED
-        assert behind_proxy.metrics.put(calls(value=2)).outcome is UNCHANGED
-
-
-class TestMany:
-    def test_a_mixture_in_input_order(self, quill: Quill) -> None:
-        quill.metrics.put_many(calls(bucket_start=DAY_1 + n * DAY) for n in range(120))
-        changes: list[dict[str, Any]] = [{}, {"value": 2}, {"value": 2, "computed_at": DAY_1}]
-        results = quill.metrics.put_many(
-            calls(bucket_start=DAY_1 + n * DAY, **changes[n % 3]) for n in range(150)
-        )
-        assert [result.outcome for result in results] == [UNCHANGED, UPDATED, STALE] * 40 + [
-            CREATED
-        ] * 30
-        assert starts(result.item for result in results) == list(range(150))
-
-    def test_repeats_within_one_call(self, quill: Quill) -> None:
-        results = quill.metrics.put_many(calls(value=value) for value in (1, 1, 2, 1, 1))
-        assert [result.outcome for result in results] == [
-            CREATED,
-            UNCHANGED,
-            UPDATED,
-            UPDATED,
-            UNCHANGED,
-        ]
-
-    def test_endless(self, quill: Quill) -> None:
-        numbers = count()
-        endless = (calls(bucket_start=DAY_1 + n * DAY) for n in numbers)
-        results = list(islice(quill.metrics.iter_put_many(endless), 250))
-        assert starts(result.item for result in results) == list(range(250))
-        assert next(numbers) <= 700
-
 
 class TestSeries:
     def test_order_and_range(self, quill: Quill) -> None:
@@ -194,12 +138,6 @@ class TestAcross:
         across = quill.metrics.across("calls", "day", DAY_1)
         assert [metric.scope for metric in across] == sorted(scopes)
         assert across.count() == 6
-
-    def test_a_new_value_shows(self, quill: Quill) -> None:
-        quill.metrics.put(calls())
-        quill.metrics.put(calls(value=7))
-        (only,) = quill.metrics.across("calls", "day", DAY_1)
-        assert only.value == 7
 
 
 class TestDay:

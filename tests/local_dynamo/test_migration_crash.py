@@ -22,7 +22,7 @@ HOURS = 48
 # What a metric's number modulo ten says of it; the others are in nobody's hands.
 ADDED_TO, PUT, DELETED = 0, 1, 2
 # Between two writes of a writer, so that the migrator gets its share of a small machine.
-PAUSE = 0.01
+PAUSE = 0.03
 
 
 def metric(number: int, value: int | None = None) -> Metric:
@@ -133,7 +133,7 @@ def unlisted(quill: Quill) -> set[str]:
 def test_a_killed_backfill_is_made_whole_while_writers_go_on(
     old: Quill, tmp_path: Path, soak: bool
 ) -> None:
-    metrics, kills, limit = (50_000, (0.25, 0.6), 100_000) if soak else (1_500, (0.25,), 900)
+    metrics, kills, limit = (50_000, (0.25, 0.6), 100_000) if soak else (600, (0.25,), 360)
     before = [old_item(old, metric(number)) for number in range(metrics)]
     store_all(old, before)
     # The lock of the dead passes on sooner, so that the small test does not wait for long.

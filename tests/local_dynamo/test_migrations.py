@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -256,22 +257,42 @@ class TestWhatIsWrong:
 # One migrator at a time.
 
 
-def migrate(settings: Settings, folder: Path, wait: bool) -> tuple[list[int], list[str]]:
+def until_files(folder: Path, number: int) -> str:
+    """A statement of a migration that waits for so many files in a folder."""
+    folder.mkdir()
+    return (
+        "import pathlib, time; "
+        f"[time.sleep(0.05) for _ in range(1200) if len([*pathlib.Path({str(folder)!r}).iterdir()])"
+        f" < {number}]"
+    )
+
+
+def migrate(
+    settings: Settings, folder: Path, turned_away: Path, wait: bool
+) -> tuple[list[int], list[str]]:
     told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if line.startswith(("waiting for", "refused: ")):
+            (turned_away / str(os.getpid())).touch()
+
     with connect(settings) as quill:
         try:
-            done = migrations_of(quill, folder).up(wait=wait, listener=Listener(told.append))
+            done = migrations_of(quill, folder).up(wait=wait, listener=Listener(tell))
         except AlreadyRunning as error:
-            return [], [f"refused: {error}"]
+            tell(f"refused: {error}")
+            return [], told
         return [each.number for each in done], told
 
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_three_migrators_at_once(old: Quill, tmp_path: Path, wait: bool) -> None:
-    noting(tmp_path, 1)
-    noting(tmp_path, 2, "import time; time.sleep(2)")
-    noting(tmp_path, 3)
-    said = race(migrate, [(old.settings, tmp_path, wait)] * 3)
+    folder, turned_away = tmp_path / "migrations", tmp_path / "turned_away"
+    noting(folder, 1)
+    noting(folder, 2, until_files(turned_away, 2))
+    noting(folder, 3)
+    said = race(migrate, [(old.settings, folder, turned_away, wait)] * 3)
     (worked,) = [done for done, _ in said if done]
     assert worked == [1, 2, 3]
     assert notes(old) == {"0001_m1": 1, "0002_m2": 1, "0003_m3": 1}
@@ -314,12 +335,14 @@ def test_the_lock_of_a_dead_migrator_passes_on(old: Quill, tmp_path: Path) -> No
 
 
 def test_one_that_lost_the_lock_records_nothing(old: Quill, tmp_path: Path) -> None:
-    noting(tmp_path, 1, "import time; time.sleep(3)")
-    own = migrations_of(old, tmp_path)
+    folder, cancelled = tmp_path / "migrations", tmp_path / "cancelled"
+    noting(folder, 1, until_files(cancelled, 1))
+    own = migrations_of(old, folder)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(own.up)
         wait_until(lambda: bool(notes(old)), 30)
         old.job_runs.cancel("quill-migrate", "table")
+        (cancelled / "now").touch()
         with pytest.raises(LeaseLost):
             late.result(timeout=30)
     assert states(own.status()) == ["pending"]

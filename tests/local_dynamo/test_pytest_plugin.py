@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 import pytest
 from freezegun import freeze_time
 
-from quill_models import Agent, AlreadyRunning, Key, LeaseLost, Quill, Settings, connect, hubspot
+from quill_models import Agent, Key, Quill, Settings, connect, hubspot
 from quill_models.schema.live import described
 from quill_models.testing import Connect, FrozenClock
 from tests.local_dynamo.local.servers import eventually
 from tests.local_dynamo.support import (
     DAY,
     HOUR,
-    MINUTE,
     NOON,
     SECOND,
     botocore_of,
@@ -159,27 +158,6 @@ class TestClock:
 
 
 class TestLeases:
-    def test_end_when_the_clock_says_so(
-        self, quill: Quill, quill_clock: FrozenClock, quill_connect: Connect
-    ) -> None:
-        other = quill_connect()
-        with pytest.raises(LeaseLost), quill.job_runs.start("job", "w", lease=5 * MINUTE) as run:
-            with pytest.raises(AlreadyRunning):
-                other.job_runs.start("job", "w")
-            quill_clock.tick(5 * MINUTE)
-            assert [each.run_id for each in other.job_runs.stale()] == [run.run_id]
-            other.job_runs.start("job", "w")
-            run.save_checkpoint({"at": 1})
-
-    def test_renewing_by_hand_goes_by_the_clock(
-        self, quill: Quill, quill_clock: FrozenClock
-    ) -> None:
-        with quill.job_runs.start("job", "w", lease=5 * MINUTE) as run:
-            quill_clock.tick(4 * MINUTE)
-            run.renew()
-            quill_clock.tick(4 * MINUTE)
-            assert list(quill.job_runs.stale()) == []
-
     def test_the_background_renews_by_real_time_to_the_clocks(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
@@ -197,14 +175,6 @@ class TestFreezegun:
     @freeze_time("2035-01-01 06:00:00")
     def test_is_the_time_of_quill(self, quill: Quill) -> None:
         assert quill.agents.put(ADA).item.created_at == datetime(2035, 1, 1, 6, tzinfo=UTC)
-
-    def test_ticks(self, quill: Quill) -> None:
-        with freeze_time("2035-01-01") as frozen:
-            assert quill.store.check_and_mark(MARK, HOUR)
-            frozen.tick(HOUR - SECOND)
-            assert not quill.store.check_and_mark(MARK, HOUR)
-            frozen.tick(SECOND)
-            assert quill.store.check_and_mark(MARK, HOUR)
 
     @freeze_time("2035-01-01 06:00:00")
     def test_quill_clock_is_nearer(self, quill: Quill, quill_clock: FrozenClock) -> None:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import pytest
 from freezegun import freeze_time
 
 from quill_models import Outcome, PartialWriteError, Quill, Settings, WebhookEvent, connect
-from quill_models.errors import InvalidPayload
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.support import (
@@ -21,7 +20,6 @@ from tests.local_dynamo.support import (
     event,
     is_as_stored,
     on_the_wire,
-    race,
     stored,
 )
 
@@ -65,37 +63,6 @@ class TestRecord:
         assert (other.outcome, other.item) == (CONFLICT, event(digest="1"))
         assert quill.webhook_events.get("hubspot", "e1") == event(digest="1")
 
-    def test_the_source_is_part_of_the_identity(self, quill: Quill) -> None:
-        for source, key in (("a", "b#c"), ("a#b", "c"), ("a", "b"), ("a", "c")):
-            assert quill.webhook_events.record(event(key, source=source)).created
-        assert quill.webhook_events.get("a", "b#c") is not None
-        assert quill.webhook_events.get("c", "a") is None
-
-    def test_whatever_json_holds_comes_back(self, quill: Quill) -> None:
-        payload = {
-            "surrogate": "\ud800",
-            "long": 10**60,
-            "deep": {"a": [[[[{"b": None}]]]]},
-            "": "",
-            "#": [True, 1.5],
-        }
-        quill.webhook_events.record(event(payload=payload))
-        got = quill.webhook_events.get("hubspot", "e1")
-        assert got is not None
-        assert got.payload == payload
-        assert quill.webhook_events.record(event(payload=payload)).outcome is DUPLICATE
-
-    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
-        large = event("large", payload={"text": "x" * 400 * 1024})
-        with on_the_wire(quill) as sent:
-            with pytest.raises(InvalidPayload, match=r"WEBHOOK#hubspot#large.* 4\d\d\d\d\d bytes"):
-                quill.webhook_events.record(large)
-            with pytest.raises(InvalidPayload, match="400 KB"):
-                quill.webhook_events.record_many([large, event()])
-        assert not {"PutItem", "TransactWriteItems"} & set(sent)
-        almost = event("almost", payload={"text": "x" * (400 * 1024 - 1500)})
-        assert quill.webhook_events.record(almost).created
-
 
 class TestExpiry:
     def test_absent_everywhere_and_created_again(
@@ -133,27 +100,6 @@ class TestExpiry:
 
 
 class TestLists:
-    def test_by_status(self, quill: Quill) -> None:
-        for number, status in enumerate(["pending", "processing", "processed", "failed", "dead"]):
-            quill.webhook_events.record_many(
-                [
-                    event(
-                        f"{status}{n}",
-                        status=status,
-                        received_at=NOON + (n + number) * SECOND,
-                        occurred_at=NOON + n * SECOND,
-                    )
-                    for n in (2, 0, 1)
-                ]
-            )
-        for status in ("pending", "processing", "processed", "failed", "dead"):
-            found = quill.webhook_events.list_by_status("hubspot", status)
-            assert keys(found) == [f"{status}{n}" for n in range(3)]
-            assert found.count() == 3
-        assert keys(quill.webhook_events.list_by_status("phone", "pending")) == []
-        with pytest.raises(ValueError, match="gone"):
-            quill.webhook_events.list_by_status("hubspot", "gone")
-
     def test_the_work_list_is_by_due_time_and_the_others_by_occurrence(self, quill: Quill) -> None:
         for status in ("pending", "dead"):
             quill.webhook_events.record_many(
@@ -195,26 +141,6 @@ class TestLists:
                         break
                 assert found == everything
 
-    def test_by_object(self, quill: Quill) -> None:
-        about = [("contact", "1"), ("contact", "10"), ("contact", "1#0"), ("deal", "1")]
-        quill.webhook_events.record_many(
-            event(f"{kind}{key}{n}", object_type=kind, object_id=key, occurred_at=NOON + n * SECOND)
-            for kind, key in about
-            for n in (1, 0)
-        )
-        quill.webhook_events.record(event("none", object_type=None, object_id=None))
-        for kind, key in about:
-            found = quill.webhook_events.list_by_object("hubspot", kind, key)
-            assert keys(found) == [f"{kind}{key}0", f"{kind}{key}1"]
-        newest = quill.webhook_events.list_by_object("hubspot", "deal", "1", newest_first=True)
-        assert keys(newest) == ["deal11", "deal10"]
-
-
-def record(settings: Settings, numbers: list[int]) -> list[tuple[str, str]]:
-    with connect(settings) as quill:
-        results = quill.webhook_events.iter_record_many(event(str(number)) for number in numbers)
-        return [(result.item.event_key, result.outcome.value) for result in results]
-
 
 class TestMany:
     def test_new_and_known_in_input_order(self, quill: Quill) -> None:
@@ -225,15 +151,6 @@ class TestMany:
         expected = [CONFLICT, CREATED, DUPLICATE, CREATED]
         assert [result.outcome for result in results] == (expected * 63)[:250]
         assert all(is_as_stored(quill, result.item) for result in results[::25])
-
-    def test_requests(self, quill: Quill) -> None:
-        quill.webhook_events.record(event("first"))
-        new = [event(str(n)) for n in range(100)]
-        mixed = [event(str(n)) for n in range(50, 150)]
-        for given, requests in ((new, 1), (new, 1), (mixed, 2)):
-            with on_the_wire(quill) as sent:
-                quill.webhook_events.record_many(given)
-            assert sent == ["TransactWriteItems"] * requests
 
     def test_repeats_within_one_call(self, quill: Quill) -> None:
         given = [event("a"), event("b"), event("a"), event("a", digest="x"), event("b")]
@@ -258,49 +175,6 @@ class TestMany:
             results = quill.webhook_events.record_many(large)
         assert {result.outcome for result in results} == {CREATED}
         assert sent.count("TransactWriteItems") == 3
-
-    def test_endless(self, quill: Quill) -> None:
-        numbers = count()
-        endless = (event(str(n)) for n in numbers)
-        results = list(islice(quill.webhook_events.iter_record_many(endless), 250))
-        assert keys(result.item for result in results) == [str(n) for n in range(250)]
-        assert next(numbers) <= 700
-
-    def test_an_error_in_the_input_comes_through(self, quill: Quill) -> None:
-        def broken() -> Any:
-            yield from (event(str(n)) for n in range(150))
-            raise InvalidPayload("no event", position="event 150")
-
-        with pytest.raises(InvalidPayload, match="event 150"):
-            quill.webhook_events.record_many(broken())
-        assert len(pending(quill)) >= 100
-
-    def test_two_processes_with_the_same_events(self, quill: Quill) -> None:
-        numbers = list(range(300))
-        shuffled = numbers[150:] + numbers[:150]
-        won = race(record, [(quill.settings, numbers), (quill.settings, shuffled)])
-        assert [len(each) for each in won] == [300, 300]
-        created = [key for each in won for key, outcome in each if outcome == "created"]
-        assert sorted(created, key=int) == [str(number) for number in numbers]
-        others = {outcome for each in won for _, outcome in each} - {"created"}
-        assert others <= {"duplicate"}
-        assert quill.webhook_events.list_by_status("hubspot", "pending").count() == 300
-
-
-class TestLostAnswers:
-    def test_created_is_true_knowledge(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        proxy.lose("PutItem", times=2)
-        result = behind_proxy.webhook_events.record(event())
-        assert result.created
-        assert is_as_stored(behind_proxy, result.item)
-        assert behind_proxy.webhook_events.record(event()).outcome is DUPLICATE
-
-    def test_in_bulk(self, behind_proxy: Quill, proxy: Proxy) -> None:
-        behind_proxy.webhook_events.record(event("1"))
-        proxy.lose("TransactWriteItems")
-        results = behind_proxy.webhook_events.record_many(event(str(n)) for n in range(120))
-        assert [result.outcome for result in results if not result.created] == [DUPLICATE]
-        assert len(results) == 120
 
 
 class TestPartialWrites:

@@ -71,16 +71,17 @@ def javas_with(text: str) -> list[int]:
     ]
 
 
-def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], within: float = 60.0) -> bool:
+    """Whether a condition holds at once, or before the time is over."""
     deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if holds():
-            return True
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.05)
-    return False
+    return True
 
 
-def is_gone(pid: int, within: float = 5.0) -> bool:
+def is_gone(pid: int, within: float = 60.0) -> bool:
     def gone() -> bool:
         try:
             return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -185,24 +185,6 @@ class TestBackground:
         again = json.loads(path.read_text())
         assert {**again, "started_at": record["started_at"]} == record
 
-    def test_a_pid_file_from_before_a_reboot(
-        self,
-        start: Callable[..., ServerStatus],
-        server: LocalServer,
-        running: ServerStatus,
-    ) -> None:
-        record = json.loads((running.state_dir / "server.json").read_text())
-        server.state_dir.mkdir()
-        with subprocess.Popen(["sleep", "20"]) as innocent:
-            (server.state_dir / "server.json").write_text(
-                json.dumps({**record, "pid": innocent.pid, "port": server.port})
-            )
-
-            assert start(in_memory=True).state is ServerState.STARTED
-            assert server.stop().state is ServerState.STOPPED
-            assert innocent.poll() is None
-            innocent.kill()
-
     def test_another_port_for_the_same_folder(self, running: ServerStatus) -> None:
         other = LocalServer(free_port(), state_dir=running.state_dir)
 
@@ -210,17 +192,6 @@ class TestBackground:
         for call in (other.start, other.stop, other.status):
             with pytest.raises(LocalServerError, match=message):
                 call()
-
-    @pytest.mark.usefixtures("impatient")
-    def test_the_port_of_another_programs(
-        self, start: Callable[..., ServerStatus], port: int
-    ) -> None:
-        with socket.socket() as program:
-            program.bind(("127.0.0.1", port))
-            program.listen()
-
-            with pytest.raises(LocalServerError, match=f"Port {port} is taken by another program"):
-                start()
 
     def test_a_port_taken_where_nobody_answers(
         self, start: Callable[..., ServerStatus], port: int, tmp_path: Path
@@ -232,14 +203,6 @@ class TestBackground:
                 start()
 
         assert not (tmp_path / "state" / "server.json").exists()
-
-    def test_a_server_that_someone_else_started(
-        self, running: ServerStatus, tmp_path: Path
-    ) -> None:
-        ours = LocalServer(running.port, state_dir=tmp_path / "state")
-        for call in (ours.start, ours.status, ours.stop):
-            assert call().state is ServerState.FOREIGN
-        assert LocalServer(running.port, state_dir=running.state_dir).status().is_up
 
     @pytest.mark.parametrize("same_folder", [True, False])
     def test_two_starts_at_once(

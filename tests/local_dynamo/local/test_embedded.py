@@ -58,15 +58,6 @@ class TestEmbedded:
 
         assert list(temporary.iterdir()) == []
 
-    def test_two_are_apart(
-        self, first: EmbeddedServer, local_home: Path, java_home: Path | None
-    ) -> None:
-        with embedded(local_home=local_home, java_home=java_home) as second:
-            put(first.endpoint, "x")
-            put(second.endpoint, "y")
-            assert not has(second.endpoint, "x")
-        assert has(first.endpoint, "x")
-
     def test_an_error_in_the_block(
         self, local_home: Path, java_home: Path | None, temporary: Path
     ) -> None:

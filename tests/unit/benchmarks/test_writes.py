@@ -16,7 +16,6 @@ from benchmarks.writes.machine import Machine
 from benchmarks.writes.measure import Run
 from benchmarks.writes.report import as_json, as_markdown, as_text
 from benchmarks.writes.results import Results
-from benchmarks.writes.server import OpenServer
 from benchmarks.writes.units import Units, index_units, table_units
 from quill_models import Settings
 from quill_models.dynamodb.items import size_of
@@ -206,39 +205,3 @@ def test_a_missing_library_is_named(
     told = capsys.readouterr().err
     assert "no_such_library" in told
     assert "pip install -e '.[bench]'" in told
-
-
-def test_the_command_runs_what_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: dict[str, object] = {}
-
-    def run_all(
-        open_server: OpenServer, contenders: object, inputs: object, **options: object
-    ) -> list[Run]:
-        with open_server() as server:
-            asked.update(options, endpoint=server.endpoint, contenders=contenders, inputs=inputs)
-        return list(RESULTS.runs)
-
-    monkeypatch.setattr(command, "run_all", run_all)
-    monkeypatch.setenv("DYNAMODB_ENDPOINT", "http://somewhere")
-    given = ["--events", "7", "--inputs", "half,new", "--only", "partiql", "quill-many", "--json"]
-    assert command.main(given) == 0
-    del asked["report"]
-    assert asked == {
-        "endpoint": "http://somewhere",
-        # In the order in which they are shown.
-        "contenders": [CONTENDERS["quill-many"], CONTENDERS["partiql"]],
-        "inputs": ["half", "new"],
-        "events": 7,
-        "rounds": 5,
-    }
-    told = json.loads(capsys.readouterr().out)
-    assert told["command"] == "python -m benchmarks.writes " + " ".join(given)
-
-
-@pytest.mark.parametrize("wrong", [["--inputs", "old"], ["--events", "0"], ["--only", "nobody"]])
-def test_a_wrong_argument_is_refused(wrong: list[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        command.main(wrong)
-    assert exit_.value.code == 2

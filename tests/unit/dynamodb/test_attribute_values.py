@@ -98,6 +98,13 @@ def _circle() -> list[Any]:
     return circle
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    item: dict[str, Any] = {}
+    for _ in range(levels):
+        item = {"a": item}
+    return item
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -117,7 +124,10 @@ def _circle() -> list[Any]:
         ({"a": {None}}, r"item\['a'\] must be a non-empty set"),
         ({"a": {True}}, r"item\['a'\] must be a non-empty set"),
         ({"a": {float("nan")}}, r"a member of item\['a'\] is nan"),
+        ({"a": {"": 1}}, r"item\['a'\]"),
         pytest.param({"a": _circle()}, r"item\['a'\]", id="a list that contains itself"),
+        pytest.param(_nested(40), r"item\['a'\]", id="deeper than 32 levels"),
+        pytest.param(_nested(5000), r"item\['a'\]", id="deeper than Python goes"),
     ],
 )
 def test_a_refusal_names_where_the_value_stands(value: Any, message: str) -> None:

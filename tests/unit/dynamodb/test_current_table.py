@@ -92,11 +92,11 @@ def test_what_another_thread_opens_does_not_change_this_one() -> None:
     def open_another() -> None:
         with entered(table("another")):
             opened.set()
-            done.wait(10)
+            done.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(open_another)
-        assert opened.wait(10)
+        assert opened.wait(60)
         with entered(table("here")):
             assert current_table().name == "here"
         assert current_table().name == "another"
@@ -181,14 +181,14 @@ def test_a_quill_may_be_entered_in_two_threads_at_once() -> None:
     def there() -> str:
         with quill:
             entered_there.set()
-            left_here.wait(10)
+            left_here.wait(60)
             return current_table().name
 
     with ThreadPoolExecutor(1) as pool:
         try:
             with quill:
                 other = pool.submit(there)
-                assert entered_there.wait(10)
+                assert entered_there.wait(60)
         finally:
             left_here.set()
         assert other.result() == "here"

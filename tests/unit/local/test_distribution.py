@@ -379,7 +379,7 @@ class TestAws:
 
 
 def wait_for(barrier: threading.Barrier) -> None:
-    barrier.wait(10)
+    barrier.wait(60)
 
 
 def assert_released(event: threading.Event) -> None:

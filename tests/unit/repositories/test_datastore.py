@@ -114,6 +114,9 @@ def test_every_other_key_is_taken_as_it_is(pk: str, sk: str) -> None:
         ({"ttl": 1, "write_token": "t"}, r"may not have the attributes \['ttl', 'write_token'\]"),
         ({"a": float("nan")}, r"item\['a'\] is nan"),
         ({"\ud800": 1}, "Unicode"),
+        ([], "mapping"),
+        (None, "mapping"),
+        ("text", "mapping"),
     ],
 )
 def test_an_item_that_cannot_be_stored_as_it_is_is_refused(
@@ -137,6 +140,8 @@ def test_an_expiry_that_is_none_is_refused(ttl: Any) -> None:
     made, wire = store()
     with pytest.raises(InvalidValue, match="ttl"):
         made.put(KEY, {}, ttl=ttl)
+    with pytest.raises(InvalidValue, match="ttl"):
+        made.check_and_mark(KEY, ttl)
     assert wire.sent == []
 
 
