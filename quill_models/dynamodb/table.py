@@ -12,9 +12,10 @@ from typing import Any
 
 from quill_models.dynamodb.backoff import Backoff
 from quill_models.dynamodb.client import Client
-from quill_models.dynamodb.conditions import NOT_EXPIRED, Condition
 from quill_models.dynamodb.items import (
+    NOT_EXPIRED,
     TTL,
+    Condition,
     RawItem,
     is_live,
     key_of,

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from quill_models.dynamodb.conditions import Condition
 from quill_models.dynamodb.items import (
     CREATED_TOKEN,
     PK,
     SK,
     WRITE_TOKEN,
+    Condition,
     RawItem,
     is_live,
     key_of,

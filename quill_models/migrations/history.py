@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import PK, SK, WRITE_TOKEN, RawItem, raw_key
+from quill_models.dynamodb.items import PK, SK, WRITE_TOKEN, Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import key_schema
 from quill_models.repositories import Run
@@ -127,7 +126,7 @@ class _Record(Write[bool]):
     fixed_keys = True
 
     def __init__(self, table: Table, applied: Iterable[Applied], run: Run | None = None) -> None:
-        super().__init__()
+        self.token = new_token()
         self._run = run
         now = table.clock()
         token: RawItem = {WRITE_TOKEN: {"S": self.token}}

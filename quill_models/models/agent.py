@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 
 from quill_models.models import key_schema
-from quill_models.models.attributes import Choice, Instant, Text, TextMap, optional
+from quill_models.models.attributes import (
+    Choice,
+    FilledTextMap,
+    Instant,
+    OptionalInstant,
+    OptionalText,
+    Text,
+    TextMap,
+    empty,
+    field,
+)
 from quill_models.models.base import QuillModel
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
@@ -46,34 +54,13 @@ class Agent(QuillModel):
     SHOWN = ("name", "team", "status")
     MAY_HAVE_EXTERNAL_IDS = True
 
-    agent_id = Text()
-    name = optional(Text())
-    email = optional(Text())
-    team = optional(Text())
-    status = Choice(AgentStatus)
-    external_ids = TextMap()
-    source_updated_at = optional(Instant())
-
-    def __init__(
-        self,
-        *,
-        agent_id: str,
-        name: str | None = None,
-        email: str | None = None,
-        team: str | None = None,
-        status: AgentStatus | str = AgentStatus.ACTIVE,
-        external_ids: Mapping[str, str] | None = None,
-        source_updated_at: datetime | None = None,
-    ) -> None:
-        super().__init__(
-            agent_id=agent_id,
-            name=name,
-            email=email,
-            team=team,
-            status=status,
-            external_ids={} if external_ids is None else external_ids,
-            source_updated_at=source_updated_at,
-        )
+    agent_id: Text = field(Text())
+    name: OptionalText = field(Text(), default=None)
+    email: OptionalText = field(Text(), default=None)
+    team: OptionalText = field(Text(), default=None)
+    status: Choice[AgentStatus] = field(Choice(AgentStatus), default=AgentStatus.ACTIVE)
+    external_ids: FilledTextMap = field(TextMap(), default_factory=empty)
+    source_updated_at: OptionalInstant = field(Instant(), default=None, version=True)
 
     def validate(self) -> None:
         """See `QuillModel.validate`."""
@@ -87,11 +74,6 @@ class Agent(QuillModel):
     def key(self) -> Key:
         """See `QuillModel.key`."""
         return key_schema.agent(self.agent_id)
-
-    @property
-    def version_time(self) -> datetime | None:
-        """See `QuillModel.version_time`."""
-        return self.source_updated_at
 
     def external_id_keys(self) -> list[Key]:
         """The keys that claim this agent's ids in other systems."""

@@ -6,11 +6,13 @@ field. What is stored is plain DynamoDB: text, numbers, a map of text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 import simplejson
 from pynamodb.attributes import Attribute, TTLAttribute
@@ -19,7 +21,7 @@ from pynamodb_attributes import IntegerAttribute, UnicodeEnumAttribute
 
 from quill_models.values.canonical import canonical_json
 from quill_models.values.checks import choice, exact_decimal, shown
-from quill_models.values.clock import aware_utc, epoch_seconds
+from quill_models.values.clock import aware_utc, epoch_text, whole_seconds
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import parse_time, time_text
 
@@ -27,22 +29,75 @@ __all__ = [
     "Choice",
     "Document",
     "Expiry",
+    "FieldOptions",
+    "FilledDocument",
+    "FilledInstant",
+    "FilledText",
+    "FilledTextMap",
     "Instant",
     "Number",
+    "OptionalDocument",
+    "OptionalInstant",
+    "OptionalNumber",
+    "OptionalText",
+    "Required",
     "StrictAttribute",
     "Text",
     "TextMap",
     "Whole",
-    "optional",
+    "empty",
+    "field",
 ]
 
 T = TypeVar("T")
 G = TypeVar("G")
 E = TypeVar("E", bound=StrEnum)
+A = TypeVar("A", bound="StrictAttribute[Any, Any]")
+
+
+class Required:
+    """The default of a field that has none."""
+
+
+@dataclass(frozen=True)
+class FieldOptions:
+    """What a model declares of a field beside its type; see `field`."""
+
+    default: Any = Required
+    default_factory: Callable[[dict[str, Any]], Any] | None = None
+    init: bool = True
+    export: bool = True
+    partition: bool = False
+    version: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the constructor needs it."""
+        return self.default is Required and self.default_factory is None
+
+    @property
+    def shown_default(self) -> Any:
+        """The default in the constructor's signature."""
+        if self.default is not Required:
+            return self.default
+        return inspect.Parameter.empty if self.default_factory is None else None
 
 
 class StrictAttribute(Attribute[T], Generic[T, G]):
-    """Checks and canonicalises on assignment: takes a ``G`` and reads as a ``T``."""
+    """Checks and canonicalises on assignment: takes a ``G`` and reads as a ``T``.
+
+    Attributes:
+        options: What the model declares of the field beside its type.
+    """
+
+    _takes = "Any"
+    options = FieldOptions()
+
+    @property
+    def takes(self) -> str:
+        """The type that the constructor takes, as a signature shows it."""
+        optional = self.null or self.options.default_factory is not None
+        return f"{self._takes} | None" if optional else self._takes
 
     # PynamoDB takes None for every attribute, and nothing but what it gives back.
     def __set__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -59,15 +114,47 @@ class StrictAttribute(Attribute[T], Generic[T, G]):
         raise NotImplementedError
 
 
-def optional(attribute: StrictAttribute[T, G]) -> StrictAttribute[T | None, G | None]:
-    """The same attribute, which may be absent; absent reads as ``None``."""
-    attribute.null = True
-    return cast("StrictAttribute[T | None, G | None]", attribute)
+def empty(_fields: dict[str, Any]) -> dict[str, Any]:
+    """The default of a map or document that is left out."""
+    return {}
+
+
+@overload
+def field(
+    attribute: StrictAttribute[T, G],
+    *,
+    default: None,
+    init: bool = ...,
+    export: bool = ...,
+    version: bool = ...,
+) -> StrictAttribute[T | None, G | None]: ...
+@overload
+def field(
+    attribute: StrictAttribute[T, G], *, default_factory: Callable[[dict[str, Any]], Any]
+) -> StrictAttribute[T, G | None]: ...
+@overload
+def field(attribute: A, *, default: Any = ..., partition: bool = ...) -> A: ...
+def field(attribute: Any, *, default: Any = Required, **options: Any) -> Any:
+    """Declare a field of a model.
+
+    Args:
+        attribute: How the field is checked, stored and read.
+        default: Its value if none is given. ``None`` also lets the field be absent.
+        options: ``default_factory`` returns the default for the other fields, by name. A field
+            with ``init=False`` is not set by the constructor, one with ``export=False`` is in no
+            table of the star schema. ``partition=True`` marks the time whose day a row belongs to,
+            ``version=True`` the time by which an older item is stale.
+    """
+    if default is None:
+        attribute.null = True
+    attribute.options = FieldOptions(default, **options)
+    return attribute
 
 
 class Text(StrictAttribute[str, str]):
     """Text of at least one character that UTF-8 can encode."""
 
+    _takes = "str"
     attr_type = STRING
 
     def check(self, value: Any) -> str:
@@ -89,6 +176,7 @@ class Text(StrictAttribute[str, str]):
 class Instant(StrictAttribute[datetime, datetime]):
     """An aware time, kept as UTC with microseconds, stored as text that sorts."""
 
+    _takes = "datetime"
     attr_type = STRING
 
     def check(self, value: Any) -> datetime:
@@ -107,6 +195,7 @@ class Instant(StrictAttribute[datetime, datetime]):
 class Number(StrictAttribute[Decimal, Decimal | float]):
     """An exact decimal of up to 38 digits. A float is taken as the text Python shows of it."""
 
+    _takes = "Decimal | float"
     attr_type = NUMBER
 
     def check(self, value: Any) -> Decimal:
@@ -125,6 +214,8 @@ class Number(StrictAttribute[Decimal, Decimal | float]):
 class Whole(StrictAttribute[int, int], IntegerAttribute):
     """A whole number."""
 
+    _takes = "int"
+
     def check(self, value: Any) -> int:
         """See `StrictAttribute.check`."""
         if isinstance(value, bool) or not isinstance(value, int):
@@ -138,6 +229,7 @@ class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
 
     def __init__(self, enum_type: type[E], **options: Any) -> None:
         super().__init__(enum_type, **options)
+        self._takes = f"{enum_type.__name__} | str"
         # Looking one up is a quarter of what calling the enumeration takes.
         self._members = {member.value: member for member in enum_type}
 
@@ -153,6 +245,7 @@ class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
 class TextMap(StrictAttribute[dict[str, str], Mapping[str, str]]):
     """Names and texts, stored as a DynamoDB map. Copied when set."""
 
+    _takes = "Mapping[str, str]"
     attr_type = MAP
 
     def check(self, value: Any) -> dict[str, str]:
@@ -189,6 +282,7 @@ class Document(StrictAttribute[dict[str, Any], Mapping[str, Any]]):
     kept exactly; floats are taken as the text Python shows of them.
     """
 
+    _takes = "Mapping[str, Any]"
     attr_type = STRING
 
     def check(self, value: Any) -> dict[str, Any]:
@@ -218,15 +312,22 @@ class Expiry(StrictAttribute[datetime, datetime], TTLAttribute):
 
     def check(self, value: Any) -> datetime:
         """See `StrictAttribute.check`."""
-        seconds = epoch_seconds(aware_utc(value, self.attr_name))
-        try:
-            return datetime.fromtimestamp(seconds, UTC)
-        except (ValueError, OverflowError):
-            raise InvalidValue(f"{self.attr_name} is beyond the year 9999") from None
+        return whole_seconds(aware_utc(value, self.attr_name), self.attr_name)
 
     def serialize(self, value: datetime) -> str:
         """As whole seconds since 1970."""
-        return str(epoch_seconds(value))
+        return epoch_text(value)
 
 
 _DECODER = simplejson.JSONDecoder(parse_float=Decimal)
+
+
+# What a model's fields are declared as. A filled one is never absent, but may be left out.
+OptionalText = StrictAttribute[str | None, str | None]
+OptionalInstant = StrictAttribute[datetime | None, datetime | None]
+OptionalNumber = StrictAttribute[Decimal | None, Decimal | float | None]
+OptionalDocument = StrictAttribute[dict[str, Any] | None, Mapping[str, Any] | None]
+FilledText = StrictAttribute[str, str | None]
+FilledInstant = StrictAttribute[datetime, datetime | None]
+FilledDocument = StrictAttribute[dict[str, Any], Mapping[str, Any] | None]
+FilledTextMap = StrictAttribute[dict[str, str], Mapping[str, str] | None]

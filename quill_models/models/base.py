@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Never, NoReturn, Self, TypeVar, overload
+from typing import Any, ClassVar, Never, Self, TypeVar, dataclass_transform, overload
 
 from pynamodb.attributes import Attribute
-from pynamodb.connection.table import TableConnection
 from pynamodb.constants import STRING
-from pynamodb.expressions.condition import Condition
-from pynamodb.models import BatchWrite, Model
 
-from quill_models.dynamodb.current_table import current_table, known_shards
+from quill_models.dynamodb.current_table import known_shards
 from quill_models.dynamodb.items import RawItem, new_token
 from quill_models.dynamodb.table import Table
-from quill_models.models.attributes import Expiry, Instant, Text, optional
+from quill_models.models.attributes import Expiry, Instant, Required, StrictAttribute, Text, field
+from quill_models.models.field_codec import FieldCodec
 from quill_models.models.indexes import ByParent, BySecond, ByStatus
-from quill_models.models.prepared import Prepared
-from quill_models.models.pynamodb_connection import CurrentMeta, shared_connection
+from quill_models.models.pynamodb_connection import CurrentMeta, PynamoDBCalls
 from quill_models.settings import Settings
+from quill_models.values.clock import aware_utc, whole_seconds
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
 
@@ -54,7 +54,27 @@ class _ComposedKey(Attribute[T]):
         )
 
 
-class QuillModel(Model):
+class _Signature:
+    """The signature of a model's constructor, from its fields."""
+
+    def __get__(self, _: object, owner: type[QuillModel]) -> inspect.Signature:
+        # PynamoDB looks at all members of a class before its attributes are complete: not cached.
+        codec = FieldCodec.of(owner, _ComposedKey)
+        return inspect.Signature(
+            [
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=attribute.options.shown_default,
+                    annotation=attribute.takes,
+                )
+                for name, attribute in codec.fields.items()
+            ]
+        )
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+class QuillModel(PynamoDBCalls):
     """The base of the models. Not stored itself."""
 
     # PynamoDB's own names every setting, and takes any that is left out from its defaults.
@@ -63,6 +83,7 @@ class QuillModel(Model):
         stream_view_type = "NEW_AND_OLD_IMAGES"
 
     KIND: ClassVar[str]
+    __signature__ = _Signature()
 
     pk = _ComposedKey[str](hash_key=True)
     sk = _ComposedKey[str](range_key=True)
@@ -73,21 +94,35 @@ class QuillModel(Model):
     gsi3pk = _ComposedKey[str | None](null=True)
     gsi3sk = _ComposedKey[str | None](null=True)
     kind = Text()
-    created_at = optional(Instant())
-    updated_at = optional(Instant())
-    ttl = optional(Expiry(null=True))
-    write_token = optional(Text())
-    created_token = optional(Text())
+    created_at = field(Instant(), default=None)
+    updated_at = field(Instant(), default=None)
+    ttl = field(Expiry(null=True), default=None)
+    write_token = field(Text(), default=None)
+    created_token = field(Text(), default=None)
 
     gsi1 = ByParent()
     gsi2 = BySecond()
     gsi3 = ByStatus()
 
-    def __init__(self, **fields: Any) -> None:
-        """Made by the models, whose constructors name and type each field."""
-        for name, attribute in self._prepared().fields.items():
-            if fields.get(name) is None and not attribute.null:
-                raise InvalidValue(f"{type(self).__name__} needs {name}")
+    def __init__(self, **given: Any) -> None:
+        codec, kind = self._codec(), type(self).__name__
+        if not given.keys() <= codec.fields.keys():
+            unknown = next(name for name in given if name not in codec.fields)
+            raise TypeError(f"{kind}() got an unexpected keyword argument {unknown!r}")
+        fields: dict[str, Any] = {}
+        for name, attribute in codec.fields.items():
+            options = attribute.options
+            value = given.get(name, options.default)
+            if value is Required:
+                if options.default_factory is None:
+                    raise TypeError(f"{kind}() is missing the keyword argument {name!r}")
+                value = None
+            if value is None:
+                if options.default_factory is not None:
+                    value = options.default_factory(fields)
+                elif not attribute.null:
+                    raise InvalidValue(f"{kind} needs {name}")
+            fields[name] = value
         super().__init__(kind=self.KIND, **fields)
         # Attributes that a newer version of this package stored; they survive being rewritten.
         self.unknown: RawItem = {}
@@ -113,7 +148,8 @@ class QuillModel(Model):
     @property
     def version_time(self) -> datetime | None:
         """When the source last changed it; an older one never replaces a newer one."""
-        return None
+        version = self._codec().version
+        return None if version is None else getattr(self, version)
 
     # Keys and stored form.
 
@@ -128,14 +164,14 @@ class QuillModel(Model):
 
     def content(self) -> dict[str, Any]:
         """The fields that the caller gave, by name: what equality and `conflict` are about."""
-        return {name: getattr(self, name) for name in self._prepared().fields}
+        return {name: getattr(self, name) for name in self._codec().fields}
 
     def to_item(self, shards: int) -> RawItem:
         """The item as it is stored, in DynamoDB's wire format."""
         item: RawItem = dict(self.unknown)
         for name, key in self.composed_keys(shards).items():
             item[name] = {"S": key}
-        writers = self._prepared().writers
+        writers = self._codec().writers
         for name, value in self.attribute_values.items():
             if value is not None:
                 kind, serialize = writers[name]
@@ -161,44 +197,53 @@ class QuillModel(Model):
 
     def stamp(
         self, table: Table, created_at: datetime | None = None, *, token: str | None = None
-    ) -> None:
+    ) -> str:
         """Set what every stored item carries: times, expiry and the token of this write.
 
         Args:
             table: gives the time and the settings.
-            created_at, token: of its creation and of this write; by default now, and a new one.
+            created_at: when it was created; by default now, by this write.
+            token: of this write; by default a new one.
+
+        Returns:
+            The token.
         """
         # Fields may have been set since it was made.
         self.validate()
-        now = table.clock()
-        self.created_at = created_at or now
-        self.updated_at = now
-        self.ttl = self.expires(table.settings, now)
+        values, now = self.attribute_values, aware_utc(table.clock())
+        ends = self.expires(table.settings, now)
+        values["created_at"], values["updated_at"] = created_at or now, now
+        values["ttl"] = None if ends is None else whole_seconds(ends, "ttl")
         if created_at is None:
-            self.created_token = None
-        elif self.created_token is None:
-            self.created_token = self.write_token
-        self.write_token = token or new_token()
+            values["created_token"] = None
+        elif values.get("created_token") is None:
+            values["created_token"] = values.get("write_token")
+        values["write_token"] = token = token or new_token()
+        return token
 
     @classmethod
-    def _prepared(cls) -> Prepared:
-        prepared: Prepared | None = cls.__dict__.get("_prepared_once")
-        if prepared is None:
-            prepared = cls._prepared_once = Prepared.of(cls, _ComposedKey)
-        return prepared
+    def _codec(cls) -> FieldCodec:
+        codec: FieldCodec | None = cls.__dict__.get("_codec_once")
+        if codec is None:
+            codec = cls._codec_once = FieldCodec.of(cls, _ComposedKey)
+        return codec
 
-    _prepared_once: ClassVar[Prepared]
+    _codec_once: ClassVar[FieldCodec]
+
+    @classmethod
+    def fields(cls) -> Mapping[str, StrictAttribute[Any, Any]]:
+        """The fields that the constructor takes, in its order."""
+        return cls._codec().fields
+
+    @classmethod
+    def declared(cls) -> Mapping[str, StrictAttribute[Any, Any]]:
+        """All fields, in the order of their declaration."""
+        return cls._codec().declared
 
     @classmethod
     def field_names(cls) -> list[str]:
         """The fields that the constructor takes, in its order."""
-        return list(cls._prepared().fields)
-
-    # PynamoDB's own calls.
-
-    @classmethod
-    def _get_connection(cls) -> TableConnection:
-        return shared_connection(current_table(), cls._get_schema)
+        return list(cls._codec().fields)
 
     @classmethod
     def _instantiate(cls, attribute_values: RawItem) -> Self:
@@ -213,7 +258,7 @@ class QuillModel(Model):
         stored_kind = attribute_values.get("kind", {}).get("S")
         if stored_kind != self.KIND:
             raise InvalidValue(_other_kind(attribute_values, stored_kind, self.KIND))
-        readers = self._prepared().readers
+        readers = self._codec().readers
         values: dict[str, Any] = {}
         unknown: RawItem = {}
         for stored_name, stored in attribute_values.items():
@@ -238,106 +283,11 @@ class QuillModel(Model):
         self.attribute_values = values
         self.unknown = unknown
 
-    def serialize(self, null_check: bool = True) -> RawItem:  # noqa: FBT001, FBT002, ARG002
-        """The item as PynamoDB sends it."""
-        return self.to_item(known_shards())
-
-    def save(
-        self, condition: Condition | None = None, *, add_version_condition: bool = True
-    ) -> dict[str, Any]:
-        """PynamoDB's unconditional put. The repositories' calls are the ones to prefer.
-
-        One request.
-
-        Args:
-            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
-            add_version_condition: has no effect, as no model has a version attribute.
-
-        Returns:
-            What DynamoDB answered.
-
-        Raises:
-            InvalidValue: it has external ids, which only a repository can claim.
-        """
-        self.refuse_claims("save")
-        self.prepare_save()
-        return super().save(condition, add_version_condition=add_version_condition)
-
-    def update(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: an update of some attributes would leave the composed keys as they were.
-
-        Raises:
-            InvalidValue: always. No request.
-        """
-        raise InvalidValue(
-            f"{type(self).__name__} cannot be updated attribute by attribute, as its keys would "
-            "no longer say what it is. Set the fields and save() it, or use the repository's put."
-        )
-
-    def get_update_kwargs_from_instance(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused, as `update`."""
-        self.update()
-
-    def get_save_kwargs_from_instance(
-        self,
-        condition: Condition | None = None,
-        return_values_on_condition_failure: str | None = None,
-    ) -> dict[str, Any]:
-        """PynamoDB's put in a transaction; refused as `save`."""
-        self.refuse_claims("save")
-        self.prepare_save()
-        return super().get_save_kwargs_from_instance(condition, return_values_on_condition_failure)
-
-    def delete(
-        self, condition: Condition | None = None, *, add_version_condition: bool = True
-    ) -> Any:
-        """PynamoDB's delete. One request.
-
-        Args:
-            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
-            add_version_condition: has no effect, as no model has a version attribute.
-
-        Returns:
-            What DynamoDB answered.
-
-        Raises:
-            InvalidValue: it has external ids, which only a repository can free.
-        """
-        self.refuse_claims("delete")
-        return super().delete(condition, add_version_condition=add_version_condition)
-
-    def get_delete_kwargs_from_instance(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """PynamoDB's delete in a transaction; refused as `delete`."""
-        self.refuse_claims("delete")
-        return super().get_delete_kwargs_from_instance(*args, **kwargs)
-
     MAY_HAVE_EXTERNAL_IDS: ClassVar[bool] = False
 
     def external_id_keys(self) -> list[Key]:
         """The keys under which the item claims its ids in other systems; most kinds have none."""
         return []
-
-    def refuse_claims(self, call: str) -> None:
-        """Refuse a call of PynamoDB's that would leave claims to external ids behind."""
-        if self.external_id_keys():
-            raise InvalidValue(
-                f"{self!r} has an external id, which belongs to one item only; a plain {call}() "
-                f"would not see to that. Use the repository: put, record or delete."
-            )
-
-    @classmethod
-    def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
-        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``.
-
-        A request for each 25 items; with ``auto_commit`` also before the block ends.
-        """
-        return _StampingBatch(cls, auto_commit)
-
-    def prepare_save(self) -> None:
-        """Stamp it for a save by PynamoDB. A request once a minute, for the number of shards."""
-        table = current_table()
-        _ = table.shards
-        self.stamp(table, self.created_at)
 
     # Values.
 
@@ -385,16 +335,3 @@ def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return [_exact(inner) for inner in value]
     return (bool, value) if isinstance(value, bool) else value
-
-
-class _StampingBatch(BatchWrite[Any]):
-    """PynamoDB's batch, whose items carry what every stored item does."""
-
-    def save(self, put_item: QuillModel) -> None:
-        put_item.refuse_claims("save")
-        put_item.prepare_save()
-        super().save(put_item)
-
-    def delete(self, del_item: QuillModel) -> None:
-        del_item.refuse_claims("delete")
-        super().delete(del_item)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from quill_models.models import key_schema
-from quill_models.models.attributes import Choice, Document, Instant, Number, Text, optional
+from quill_models.models.attributes import (
+    Choice,
+    Document,
+    FilledDocument,
+    Instant,
+    Number,
+    OptionalInstant,
+    OptionalNumber,
+    OptionalText,
+    StrictAttribute,
+    Text,
+    empty,
+    field,
+)
 from quill_models.models.base import QuillModel
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
@@ -63,55 +72,22 @@ class Interaction(QuillModel):
     SHOWN = ("source", "external_id", "agent_id", "channel", "started_at")
     MAY_HAVE_EXTERNAL_IDS = True
 
-    interaction_id = Text()
-    source = optional(Text())
-    external_id = optional(Text())
-    agent_id = optional(Text())
-    contact_id = optional(Text())
-    channel = Choice(Channel)
-    direction = optional(Choice(Direction))
-    started_at = Instant()
-    ended_at = optional(Instant())
-    duration_seconds = optional(Number())
-    outcome = optional(Text())
-    subject = optional(Text())
-    attributes = Document()
-    source_updated_at = optional(Instant())
-
-    def __init__(
-        self,
-        *,
-        interaction_id: str,
-        started_at: datetime,
-        source: str | None = None,
-        external_id: str | None = None,
-        agent_id: str | None = None,
-        contact_id: str | None = None,
-        channel: Channel | str = Channel.OTHER,
-        direction: Direction | str | None = None,
-        ended_at: datetime | None = None,
-        duration_seconds: Decimal | float | None = None,
-        outcome: str | None = None,
-        subject: str | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        source_updated_at: datetime | None = None,
-    ) -> None:
-        super().__init__(
-            interaction_id=interaction_id,
-            source=source,
-            external_id=external_id,
-            agent_id=agent_id,
-            contact_id=contact_id,
-            channel=channel,
-            direction=direction,
-            started_at=started_at,
-            ended_at=ended_at,
-            duration_seconds=duration_seconds,
-            outcome=outcome,
-            subject=subject,
-            attributes={} if attributes is None else attributes,
-            source_updated_at=source_updated_at,
-        )
+    interaction_id: Text = field(Text())
+    source: OptionalText = field(Text(), default=None)
+    external_id: OptionalText = field(Text(), default=None)
+    agent_id: OptionalText = field(Text(), default=None)
+    contact_id: OptionalText = field(Text(), default=None)
+    channel: Choice[Channel] = field(Choice(Channel), default=Channel.OTHER)
+    direction: StrictAttribute[Direction | None, Direction | str | None] = field(
+        Choice(Direction), default=None
+    )
+    started_at: Instant = field(Instant(), partition=True)
+    ended_at: OptionalInstant = field(Instant(), default=None)
+    duration_seconds: OptionalNumber = field(Number(), default=None)
+    outcome: OptionalText = field(Text(), default=None)
+    subject: OptionalText = field(Text(), default=None)
+    attributes: FilledDocument = field(Document(), default_factory=empty)
+    source_updated_at: OptionalInstant = field(Instant(), default=None, version=True)
 
     def validate(self) -> None:
         """See `QuillModel.validate`."""
@@ -129,11 +105,6 @@ class Interaction(QuillModel):
     def key(self) -> Key:
         """See `QuillModel.key`."""
         return key_schema.interaction(self.interaction_id)
-
-    @property
-    def version_time(self) -> datetime | None:
-        """See `QuillModel.version_time`."""
-        return self.source_updated_at
 
     def external_id_keys(self) -> list[Key]:
         """The key that claims this interaction's id in its source, where it has one."""

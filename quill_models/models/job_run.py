@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from operator import itemgetter
 
 from quill_models.models import key_schema
-from quill_models.models.attributes import Choice, Document, Instant, Text, Whole, optional
+from quill_models.models.attributes import (
+    Choice,
+    Document,
+    FilledDocument,
+    FilledInstant,
+    Instant,
+    OptionalDocument,
+    OptionalInstant,
+    Text,
+    Whole,
+    empty,
+    field,
+)
 from quill_models.models.base import QuillModel
 from quill_models.settings import Settings
 from quill_models.values.keys import Key
@@ -49,55 +60,20 @@ class JobRun(QuillModel):
     IDENTITY = ("job_name", "window")
     SHOWN = ("status", "attempt", "started_at")
 
-    job_name = Text()
-    window = Text()
-    run_id = Text()
-    status = Choice(JobStatus)
-    attempt = Whole()
-    owner = Text()
-    fencing_token = Whole()
-    started_at = Instant()
-    heartbeat_at = Instant()
-    lease_expires_at = Instant()
-    finished_at = optional(Instant())
-    checkpoint = Document()
-    stats = Document()
-    error = optional(Document())
-
-    def __init__(
-        self,
-        *,
-        job_name: str,
-        window: str,
-        run_id: str,
-        owner: str,
-        started_at: datetime,
-        lease_expires_at: datetime,
-        status: JobStatus | str = JobStatus.RUNNING,
-        attempt: int = 1,
-        fencing_token: int = 1,
-        heartbeat_at: datetime | None = None,
-        finished_at: datetime | None = None,
-        checkpoint: Mapping[str, Any] | None = None,
-        stats: Mapping[str, Any] | None = None,
-        error: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(
-            job_name=job_name,
-            window=window,
-            run_id=run_id,
-            status=status,
-            attempt=attempt,
-            owner=owner,
-            fencing_token=fencing_token,
-            started_at=started_at,
-            heartbeat_at=started_at if heartbeat_at is None else heartbeat_at,
-            lease_expires_at=lease_expires_at,
-            finished_at=finished_at,
-            checkpoint={} if checkpoint is None else checkpoint,
-            stats={} if stats is None else stats,
-            error=error,
-        )
+    job_name: Text = field(Text())
+    window: Text = field(Text())
+    run_id: Text = field(Text())
+    status: Choice[JobStatus] = field(Choice(JobStatus), default=JobStatus.RUNNING)
+    attempt: Whole = field(Whole(), default=1)
+    owner: Text = field(Text())
+    fencing_token: Whole = field(Whole(), default=1)
+    started_at: Instant = field(Instant(), partition=True)
+    heartbeat_at: FilledInstant = field(Instant(), default_factory=itemgetter("started_at"))
+    lease_expires_at: Instant = field(Instant())
+    finished_at: OptionalInstant = field(Instant(), default=None)
+    checkpoint: FilledDocument = field(Document(), default_factory=empty)
+    stats: FilledDocument = field(Document(), default_factory=empty)
+    error: OptionalDocument = field(Document(), default=None)
 
     def key(self) -> Key:
         """See `QuillModel.key`."""

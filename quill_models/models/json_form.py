@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -26,7 +25,7 @@ def to_json(model: QuillModel) -> dict[str, Any]:
     ``use_decimal``), ``ttl`` is in epoch seconds.
     """
     fields = {
-        **{name: getattr(model, name) for name in model.field_names()},
+        **{name: getattr(model, name) for name in model.fields()},
         "created_at": model.created_at,
         "updated_at": model.updated_at,
     }
@@ -51,22 +50,21 @@ def from_json(fields: Any) -> QuillModel:
     # What `to_json` adds is set anew when the item is stored.
     for name in ("created_at", "updated_at", "ttl"):
         given.pop(name, None)
-    known = model.field_names()
+    known = model.fields()
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise InvalidPayload(f"{kind} has no field {unknown[0]!r}; it has {', '.join(known)}")
     needed = [
         name
-        for name, parameter in inspect.signature(model.__init__).parameters.items()
-        if parameter.default is parameter.empty and name != "self" and given.get(name) is None
+        for name, attribute in known.items()
+        if attribute.options.is_required and given.get(name) is None
     ]
     if needed:
         raise InvalidPayload(f"{kind} needs {', '.join(needed)}")
-    attributes = model.get_attributes()
     try:
         return model(
             **{
-                name: _time(name, value) if isinstance(attributes[name], Instant) else value
+                name: _time(name, value) if isinstance(known[name], Instant) else value
                 for name, value in given.items()
                 if value is not None
             }

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from quill_models.models import key_schema
-from quill_models.models.attributes import Choice, Document, Instant, Number, Text, optional
+from quill_models.models.attributes import (
+    Choice,
+    Document,
+    FilledDocument,
+    Instant,
+    Number,
+    OptionalInstant,
+    OptionalText,
+    Text,
+    empty,
+    field,
+)
 from quill_models.models.base import QuillModel
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
@@ -73,37 +81,14 @@ class Metric(QuillModel):
     IDENTITY = ("scope", "name", "grain", "bucket_start")
     SHOWN = ("value", "unit")
 
-    scope = Text()
-    name = Text()
-    grain = Choice(Grain)
-    bucket_start = Instant()
-    value = Number()
-    unit = optional(Text())
-    dimensions = Document()
-    computed_at = optional(Instant())
-
-    def __init__(
-        self,
-        *,
-        scope: str,
-        name: str,
-        grain: Grain | str,
-        bucket_start: datetime,
-        value: Decimal | float,
-        unit: str | None = None,
-        dimensions: Mapping[str, Any] | None = None,
-        computed_at: datetime | None = None,
-    ) -> None:
-        super().__init__(
-            scope=scope,
-            name=name,
-            grain=grain,
-            bucket_start=bucket_start,
-            value=value,
-            unit=unit,
-            dimensions={} if dimensions is None else dimensions,
-            computed_at=computed_at,
-        )
+    scope: Text = field(Text())
+    name: Text = field(Text())
+    grain: Choice[Grain] = field(Choice(Grain))
+    bucket_start: Instant = field(Instant(), partition=True)
+    value: Number = field(Number())
+    unit: OptionalText = field(Text(), default=None)
+    dimensions: FilledDocument = field(Document(), default_factory=empty)
+    computed_at: OptionalInstant = field(Instant(), default=None, version=True)
 
     def validate(self) -> None:
         """See `QuillModel.validate`."""
@@ -113,11 +98,6 @@ class Metric(QuillModel):
     def key(self) -> Key:
         """See `QuillModel.key`."""
         return key_schema.metric(self.scope, self.name, self.grain, self.bucket_start)
-
-    @property
-    def version_time(self) -> datetime | None:
-        """See `QuillModel.version_time`."""
-        return self.computed_at
 
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
         """See `QuillModel.lists`."""

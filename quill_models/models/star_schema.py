@@ -15,7 +15,16 @@ from enum import StrEnum
 from typing import Any
 
 from quill_models.dynamodb.items import RawItem
-from quill_models.models import Agent, Interaction, JobRun, Metric, QuillModel, WebhookEvent
+from quill_models.models.attributes import (
+    Document,
+    Instant,
+    Number,
+    StrictAttribute,
+    TextMap,
+    Whole,
+)
+from quill_models.models.base import QuillModel
+from quill_models.models.registry import MODELS
 from quill_models.values.canonical import canonical_json
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import parse_time
@@ -199,128 +208,62 @@ class StarTable:
         return [column.name for column in self.columns].index(name)
 
 
-def _text(name: str) -> Column:
-    return Column(name, Type.TEXT, name)
-
-
-def _document(name: str) -> Column:
-    return Column(name, Type.DOCUMENT, name)
-
-
-def _time(name: str) -> Column:
-    return Column(name, Type.TIMESTAMP, name, take=_checked_time)
-
-
-def _number(name: str) -> Column:
-    return Column(name, Type.WHOLE, name, "N", _whole)
-
-
-def _decimal(name: str) -> tuple[Column, Column]:
-    """The number as far as a decimal column holds it, and the text of all of it."""
-    return (
-        Column(name, Type.DECIMAL, name, "N", fixed_decimal),
-        Column(f"{name}_exact", Type.TEXT, name, "N"),
-    )
-
-
-_STORED = (_time("created_at"), _time("updated_at"))
-
-
-def _fact(name: str, model: type[QuillModel], partition: str, *columns: Column) -> StarTable:
-    date = Column("date", Type.DATE, partition, take=_day)
-    return StarTable(name, model.KIND, (date, *columns, *_STORED), partition)
-
-
-TABLES: tuple[StarTable, ...] = (
-    StarTable(
-        "dim_agent",
-        Agent.KIND,
-        (
-            _text("agent_id"),
-            _text("name"),
-            _text("email"),
-            _text("team"),
-            _text("status"),
-            Column("external_ids", Type.DOCUMENT, "external_ids", "M", _texts),
-            _time("source_updated_at"),
-            *_STORED,
-        ),
-    ),
-    _fact(
-        "fact_interaction",
-        Interaction,
-        "started_at",
-        _text("interaction_id"),
-        _text("source"),
-        _text("external_id"),
-        _text("agent_id"),
-        _text("contact_id"),
-        _text("channel"),
-        _text("direction"),
-        _time("started_at"),
-        _time("ended_at"),
-        *_decimal("duration_seconds"),
-        _text("outcome"),
-        _text("subject"),
-        _document("attributes"),
-        _time("source_updated_at"),
-    ),
-    _fact(
-        "fact_metric",
-        Metric,
-        "bucket_start",
-        _text("scope"),
-        Column("agent_id", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "agent:")),
-        Column("team", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "team:")),
-        _text("name"),
-        _text("grain"),
-        _time("bucket_start"),
-        *_decimal("value"),
-        _text("unit"),
-        _document("dimensions"),
-        _time("computed_at"),
-    ),
-    _fact(
-        "fact_job_run",
-        JobRun,
-        "started_at",
-        _text("job_name"),
-        _text("window"),
-        _text("run_id"),
-        _text("status"),
-        _number("attempt"),
-        _text("owner"),
-        _number("fencing_token"),
-        _time("started_at"),
-        _time("heartbeat_at"),
-        _time("lease_expires_at"),
-        _time("finished_at"),
-        _document("checkpoint"),
-        _document("stats"),
-        _document("error"),
-    ),
-    _fact(
-        "fact_webhook_event",
-        WebhookEvent,
-        "occurred_at",
-        _text("source"),
-        _text("event_key"),
-        _text("event_type"),
-        _text("object_type"),
-        _text("object_id"),
-        _time("occurred_at"),
-        _time("received_at"),
-        _document("payload"),
-        _text("digest"),
-        _text("status"),
-        _number("attempts"),
-        _text("last_error"),
-        # Stored once, as the key of the work list; absent where no work is left.
-        Column("due_at", Type.TIMESTAMP, "gsi2sk", take=_checked_time),
-    ),
-)
+def _columns(name: str, attribute: StrictAttribute[Any, Any]) -> tuple[Column, ...]:
+    """The columns of a field."""
+    match attribute:
+        case Number():
+            return (
+                Column(name, Type.DECIMAL, name, "N", fixed_decimal),
+                # The text of all of it.
+                Column(f"{name}_exact", Type.TEXT, name, "N"),
+            )
+        case Whole():
+            return (Column(name, Type.WHOLE, name, "N", _whole),)
+        case Instant():
+            return (Column(name, Type.TIMESTAMP, name, take=_checked_time),)
+        case Document():
+            return (Column(name, Type.DOCUMENT, name),)
+        case TextMap():
+            return (Column(name, Type.DOCUMENT, name, "M", _texts),)
+        case _:
+            return (Column(name, Type.TEXT, name),)
 
 
 def _of_scope(scope: str, prefix: str) -> str | None:
     """What a metric's scope names, so that it can be related to the agents."""
     return scope.removeprefix(prefix) if scope.startswith(prefix) else None
+
+
+# Columns that are no field of their own, by the field that they follow.
+_BESIDE: dict[tuple[str, str], tuple[Column, ...]] = {
+    ("metric", "scope"): (
+        Column("agent_id", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "agent:")),
+        Column("team", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "team:")),
+    ),
+    # Stored once, as the key of the work list; absent if no work is left.
+    ("webhook_event", "last_error"): (
+        Column("due_at", Type.TIMESTAMP, "gsi2sk", take=_checked_time),
+    ),
+}
+
+
+def _table(model: type[QuillModel]) -> StarTable:
+    """The table of a model: a fact with a day, or else a dimension."""
+    columns: list[Column] = []
+    partition = None
+    for name, attribute in model.declared().items():
+        options = attribute.options
+        if options.partition:
+            partition = name
+        if options.export:
+            columns += (*_columns(name, attribute), *_BESIDE.get((model.KIND, name), ()))
+    stored = (
+        Column(name, Type.TIMESTAMP, name, take=_checked_time)
+        for name in ("created_at", "updated_at")
+    )
+    date = [] if partition is None else [Column("date", Type.DATE, partition, take=_day)]
+    name = f"{'dim' if partition is None else 'fact'}_{model.KIND}"
+    return StarTable(name, model.KIND, (*date, *columns, *stored), partition)
+
+
+TABLES = tuple(_table(model) for model in MODELS.values())

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from quill_models.dynamodb.items import RawItem
 from quill_models.models import key_schema
-from quill_models.models.attributes import Choice, Document, Instant, Text, Whole, optional
+from quill_models.models.attributes import (
+    Choice,
+    Document,
+    FilledText,
+    Instant,
+    OptionalInstant,
+    OptionalText,
+    Text,
+    Whole,
+    field,
+)
 from quill_models.models.base import QuillModel
 from quill_models.settings import Settings
 from quill_models.values.canonical import canonical_json, content_digest
@@ -30,6 +39,10 @@ class EventStatus(StrEnum):
 
 _TO_WORK_ON = frozenset({EventStatus.PENDING, EventStatus.PROCESSING, EventStatus.FAILED})
 _BY_DUE_TIME = frozenset({EventStatus.PENDING, EventStatus.PROCESSING})
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    return content_digest(canonical_json(fields["payload"], "payload"))
 
 
 class WebhookEvent(QuillModel):
@@ -56,59 +69,26 @@ class WebhookEvent(QuillModel):
 
     # The payload's text when the event was claimed. Whoever works on the event may change the
     # payload it was given; what is stored stays as it was received.
-    claimed_payload: str | None = None
+    claimed_payload = cast("str | None", None)
 
     KIND = "webhook_event"
     IDENTITY = ("source", "event_key")
     SHOWN = ("event_type", "occurred_at", "status")
 
-    source = Text()
-    event_key = Text()
-    event_type = Text()
-    object_type = optional(Text())
-    object_id = optional(Text())
-    occurred_at = Instant()
-    received_at = Instant()
-    payload = Document()
-    digest = Text()
-    status = Choice(EventStatus)
-    attempts = Whole()
-    last_error = optional(Text())
-    due_at = optional(Instant())
-    lease_id = optional(Text())
-
-    def __init__(
-        self,
-        *,
-        source: str,
-        event_key: str,
-        event_type: str,
-        occurred_at: datetime,
-        received_at: datetime,
-        payload: Mapping[str, Any],
-        digest: str | None = None,
-        object_type: str | None = None,
-        object_id: str | None = None,
-        status: EventStatus | str = EventStatus.PENDING,
-        attempts: int = 0,
-        last_error: str | None = None,
-    ) -> None:
-        if digest is None:
-            digest = content_digest(canonical_json(payload, "payload"))
-        super().__init__(
-            source=source,
-            event_key=event_key,
-            event_type=event_type,
-            object_type=object_type,
-            object_id=object_id,
-            occurred_at=occurred_at,
-            received_at=received_at,
-            payload=payload,
-            digest=digest,
-            status=status,
-            attempts=attempts,
-            last_error=last_error,
-        )
+    source: Text = field(Text())
+    event_key: Text = field(Text())
+    event_type: Text = field(Text())
+    object_type: OptionalText = field(Text(), default=None)
+    object_id: OptionalText = field(Text(), default=None)
+    occurred_at: Instant = field(Instant(), partition=True)
+    received_at: Instant = field(Instant())
+    payload: Document = field(Document())
+    digest: FilledText = field(Text(), default_factory=_digest)
+    status: Choice[EventStatus] = field(Choice(EventStatus), default=EventStatus.PENDING)
+    attempts: Whole = field(Whole(), default=0)
+    last_error: OptionalText = field(Text(), default=None)
+    due_at: OptionalInstant = field(Instant(), default=None, init=False, export=False)
+    lease_id: OptionalText = field(Text(), default=None, init=False, export=False)
 
     def copy(self) -> Self:
         """See `QuillModel.copy`."""

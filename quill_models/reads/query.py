@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import PK, SK, RawItem
+from quill_models.dynamodb.items import PK, SK, Condition, RawItem
 from quill_models.dynamodb.pages import PageLimit, RawPage
 from quill_models.dynamodb.table import Table
 from quill_models.reads.read_ahead import ReadAhead, RequestPage

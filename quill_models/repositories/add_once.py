@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import TTL, WRITE_TOKEN, RawItem, raw_key
+from quill_models.dynamodb.items import TTL, WRITE_TOKEN, Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import Increment
 from quill_models.values.clock import epoch_seconds
@@ -28,7 +27,7 @@ class AddOnce(Write[WriteResult[Increment]]):
     fixed_keys = True
 
     def __init__(self, table: Table, increment: Increment) -> None:
-        super().__init__()
+        self.token = new_token()
         self._increment = increment
         now = table.clock()
         self._item: RawItem = {

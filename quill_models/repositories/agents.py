@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.items import Condition, RawItem
 from quill_models.models import Agent, AgentStatus, Interaction, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories.external_ids import DeleteWithClaims, from_claim

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from quill_models.dynamodb.attribute_values import from_attribute_value, to_attribute_value
-from quill_models.dynamodb.conditions import Condition
 from quill_models.dynamodb.items import (
     PK,
     SK,
     TTL,
     WRITE_TOKEN,
+    Condition,
     RawItem,
     check_size,
     key_of,

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import TTL, RawItem, is_live
+from quill_models.dynamodb.items import TTL, Condition, RawItem, is_live, new_token
 from quill_models.dynamodb.table import Table
 from quill_models.models import EventStatus, WebhookEvent, key_schema
 from quill_models.reads.query import Query
@@ -62,7 +61,7 @@ class _Claim(Write["_Claim"]):
     fixed_keys = True
 
     def __init__(self, table: Table, found: WebhookEvent, lease: timedelta) -> None:
-        super().__init__()
+        self.token = new_token()
         self.event = found.copy()
         self.is_held = False
         if found.attempts < table.settings.max_attempts:
@@ -103,7 +102,7 @@ class HolderUpdate(Write[WebhookEvent]):
     def __init__(self, table: Table, event: WebhookEvent, change: Callable[[WebhookEvent], None]):
         if event.status is not EventStatus.PROCESSING or event.lease_id is None:
             raise LeaseLost(f"{event!r} is not held: claim it first. Nothing was written.")
-        super().__init__()
+        self.token = new_token()
         self._given = event
         self._now = table.clock()
         self.event = event.as_claimed()
@@ -148,7 +147,7 @@ class Replay(Write[WebhookEvent]):
     fixed_keys = True
 
     def __init__(self, table: Table, event: WebhookEvent) -> None:
-        super().__init__()
+        self.token = new_token()
         self._table = table
         self._prepare(event)
 

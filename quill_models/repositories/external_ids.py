@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, raw_key
+from quill_models.dynamodb.items import Condition, RawItem, new_token, raw_key
 from quill_models.models import INDEXES, QuillModel
 from quill_models.values.keys import Key
 from quill_models.writes.actions import Action, Delete, Put, Refusal
@@ -58,7 +57,7 @@ class DeleteWithClaims(Write[bool], Generic[M]):
     """Delete what was read, and free its external ids; again if it changed meanwhile."""
 
     def __init__(self, model: M) -> None:
-        super().__init__()
+        self.token = new_token()
         self._model = model
         # Claims that turned out to be another item's.
         self._not_ours: set[Key] = set()

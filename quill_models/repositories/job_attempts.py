@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, raw_key
+from quill_models.dynamodb.items import Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import INDEXES, JobRun, JobStatus, key_schema
 from quill_models.values.errors import LeaseLost, QuillError
@@ -43,7 +42,7 @@ class Start(Write[JobRun]):
     def __init__(
         self, table: Table, job_name: str, window: str, lease: timedelta, *, force: bool
     ) -> None:
-        super().__init__()
+        self.token = new_token()
         self._table = table
         self._job_name = job_name
         self._window = window
@@ -139,7 +138,7 @@ class Cancel(Write[JobRun]):
     fixed_keys = True
 
     def __init__(self, table: Table, run: JobRun) -> None:
-        super().__init__()
+        self.token = new_token()
         self._table = table
         self._end(run)
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.items import Condition, RawItem
 from quill_models.dynamodb.table import Table
 from quill_models.models import QuillModel
 from quill_models.repositories.external_ids import delete_claim, from_claim, put_claims
@@ -29,12 +28,11 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
     """
 
     def __init__(self, table: Table, model: M) -> None:
-        super().__init__()
         self._table = table
         # A stored item may have ids to be given up that the new one does not name.
         self.fixed_keys = not model.MAY_HAVE_EXTERNAL_IDS
         self.model = model.copy()
-        self.model.stamp(table, token=self.token)
+        self.token = self.model.stamp(table)
         self._written_at = self.model.created_at
         self._given_unknown = dict(model.unknown)
         self._existing: M | None = None

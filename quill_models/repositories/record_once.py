@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.items import Condition, RawItem
 from quill_models.dynamodb.table import Table
 from quill_models.models import QuillModel, WebhookEvent
 from quill_models.repositories.external_ids import from_claim, put_claims
@@ -25,9 +24,8 @@ class RecordOnce(Write[WriteResult[M]], Generic[M]):
     fixed_keys = True
 
     def __init__(self, table: Table, model: M) -> None:
-        super().__init__()
         self.model = model.copy()
-        self.model.stamp(table, token=self.token)
+        self.token = self.model.stamp(table)
         item = self.model.to_item(table.shards)
         self._actions: list[Action] = [Put(item, Condition.absent(table.clock()))]
         if model.MAY_HAVE_EXTERNAL_IDS:

@@ -12,8 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, token_of
+from quill_models.dynamodb.items import Condition, RawItem, new_token, token_of
 from quill_models.dynamodb.table import Table
 from quill_models.models import JobRun, JobStatus
 from quill_models.repositories.lease import LeaseKeeper
@@ -293,7 +292,7 @@ class _Update(Write[JobRun]):
         unsure: dict[str, JobRun],
         changes: Mapping[str, Any],
     ) -> None:
-        super().__init__()
+        self.token = new_token()
         self._table = table
         self._lease = lease
         self._unsure = unsure

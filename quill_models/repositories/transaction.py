@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.items import RawItem, new_token
 from quill_models.dynamodb.table import Table
 from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
 from quill_models.repositories import event_queue
@@ -106,7 +106,7 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self.token = new_token()
         self.writes: list[Write[Any]] = []
         self._results: dict[int, WriteResult[Written]] = {}
         self._plan = TransactionPlan()

@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from quill_models.dynamodb.attribute_values import from_attribute_value
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem, raw_key
+from quill_models.dynamodb.items import Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import key_schema
 from quill_models.repositories.run import Run
@@ -78,7 +77,7 @@ class Watermark:
 
 class _Advance(Write[bool]):
     def __init__(self, table: Table, key: Key, kind: str, stored: dict[str, Any], run: Run) -> None:
-        super().__init__()
+        self.token = new_token()
         self._run = run
         self._kind = kind
         self._item: RawItem = {

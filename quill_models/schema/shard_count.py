@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import WRITE_TOKEN, RawItem, raw_key, token_of
+from quill_models.dynamodb.items import (
+    WRITE_TOKEN,
+    Condition,
+    RawItem,
+    new_token,
+    raw_key,
+    token_of,
+)
 from quill_models.dynamodb.shards import TABLE_SETTINGS, ShardCount
 from quill_models.dynamodb.table import Table
 from quill_models.writes.actions import Action, Put, Refusal
@@ -35,7 +41,7 @@ def grow_shards(table: Table, shards: int) -> ShardCount:
 
 class _Grow(Write[ShardCount]):
     def __init__(self, table: Table, shards: int) -> None:
-        super().__init__()
+        self.token = new_token()
         self._table = table
         self._shards = shards
         self._grow(table.get(TABLE_SETTINGS))

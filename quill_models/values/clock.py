@@ -12,7 +12,16 @@ from datetime import UTC, date, datetime, timedelta
 
 from quill_models.values.errors import InvalidValue
 
-__all__ = ["Clock", "aware_utc", "epoch_seconds", "expiry", "system_clock", "utc_day"]
+__all__ = [
+    "Clock",
+    "aware_utc",
+    "epoch_seconds",
+    "epoch_text",
+    "expiry",
+    "system_clock",
+    "utc_day",
+    "whole_seconds",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +76,23 @@ def epoch_seconds(value: datetime) -> int:
     item is absent from the first whole second at or after its expiry.
     """
     return -((_EPOCH - value) // timedelta(seconds=1))
+
+
+def whole_seconds(value: datetime, what: str) -> datetime:
+    """The time rounded up to whole seconds, as `epoch_seconds` does.
+
+    Raises:
+        InvalidValue: it is beyond the year 9999.
+    """
+    try:
+        return datetime.fromtimestamp(epoch_seconds(value), UTC)
+    except (ValueError, OverflowError):
+        raise InvalidValue(f"{what} is beyond the year 9999") from None
+
+
+def epoch_text(value: datetime) -> str:
+    """The `epoch_seconds` of a time as text, as DynamoDB's wire format has numbers."""
+    return str(epoch_seconds(value))
 
 
 def expiry(ttl: datetime | timedelta, now: datetime) -> datetime:

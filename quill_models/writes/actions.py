@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
-from quill_models.dynamodb.conditions import Condition
 from quill_models.dynamodb.items import (
     CREATED_TOKEN,
     ITEM_BYTES,
     PK,
     WRITE_TOKEN,
+    Condition,
     RawItem,
     check_size,
     key_of,

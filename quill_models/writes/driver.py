@@ -6,6 +6,7 @@ Writes that share a key are done one after the other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -106,20 +107,22 @@ class Driver(Generic[R]):
         """
         if self._look_first:
             self._look()
-        backoff = Backoff(self._table.settings.deadline)
+        backoff, started = None, time.monotonic()
         may_retry_at_once = True
         while waiting := self._waiting():
             known, moved = len(self.results), False
             for plan in self._plans(waiting):
                 moved |= self._send(plan)
             if len(self.results) > known:
-                backoff = Backoff(self._table.settings.deadline)
+                backoff, started = None, time.monotonic()
                 may_retry_at_once = True
             elif moved and may_retry_at_once:
                 # Refused writes name other actions now, and no other writer is in the way.
                 may_retry_at_once = False
-            elif not backoff.wait("Contention"):
-                raise _contention(self._writes[waiting[0]], self._table.settings.deadline)
+            else:
+                backoff = backoff or Backoff(self._table.settings.deadline, started)
+                if not backoff.wait("Contention"):
+                    raise _contention(self._writes[waiting[0]], self._table.settings.deadline)
 
     def _waiting(self) -> list[int]:
         """The writes whose outcome is not known, by number."""

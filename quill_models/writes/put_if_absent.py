@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import WRITE_TOKEN, RawItem
+from quill_models.dynamodb.items import WRITE_TOKEN, Condition, RawItem, new_token
 from quill_models.dynamodb.table import Table
 from quill_models.writes.actions import Action, Put, Refusal
 from quill_models.writes.write import Write
@@ -19,7 +18,7 @@ class PutIfAbsent(Write[bool]):
     fixed_keys = True
 
     def __init__(self, table: Table, item: RawItem) -> None:
-        super().__init__()
+        self.token = new_token()
         self._table = table
         self._item: RawItem = {**item, WRITE_TOKEN: {"S": self.token}}
 

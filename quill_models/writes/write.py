@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from quill_models.dynamodb.items import RawItem, creator_of, new_token, token_of
+from quill_models.dynamodb.items import RawItem, creator_of, token_of
 from quill_models.writes.actions import Action, Refusal
 
 __all__ = ["Write"]
@@ -26,11 +26,9 @@ class Write(ABC, Generic[R]):
         token: Stored with each item that the write puts, and the same in all its attempts.
     """
 
+    token: str
     fixed_keys: bool = False
     """Whether the keys of its first actions are all that it will ever write to."""
-
-    def __init__(self) -> None:
-        self.token = new_token()
 
     @abstractmethod
     def actions(self) -> Sequence[Action]:

@@ -163,7 +163,7 @@ def test_pynamodb_is_known_to_the_models_alone() -> None:
         f"{PACKAGE}.models.attributes",
         f"{PACKAGE}.models.base",
         f"{PACKAGE}.models.indexes",
-        f"{PACKAGE}.models.prepared",
+        f"{PACKAGE}.models.field_codec",
         f"{PACKAGE}.models.pynamodb_connection",
     }
 

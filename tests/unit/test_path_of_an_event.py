@@ -32,9 +32,9 @@ ANSWERS = [
     "values/keys.py",
     "values/clock.py",
     "telemetry/operations.py",
-    "writes/write.py",
+    "values/canonical.py",
     "dynamodb/items.py",
-    "dynamodb/conditions.py",
+    "dynamodb/connection.py",
     "dynamodb/table.py",
     "dynamodb/shards.py",
 ]

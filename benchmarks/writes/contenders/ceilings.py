@@ -12,8 +12,7 @@ from benchmarks.writes.bare_http import BATCH, BareHttp, batches, blind_body, ch
 from benchmarks.writes.contender import Site, Told, Write, in_threads
 from benchmarks.writes.events import item_of
 from quill_models import WebhookEvent
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.items import Condition, RawItem
 from quill_models.dynamodb.table import Table
 
 __all__ = ["batch", "transaction"]

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quill_models import Key, Settings
-from quill_models.dynamodb.conditions import Condition
-from quill_models.dynamodb.items import is_live, key_of, new_token, raw_key, token_of
+from quill_models.dynamodb.items import Condition, is_live, key_of, new_token, raw_key, token_of
 from quill_models.dynamodb.pages import RawPage
 from quill_models.dynamodb.table import Table
 from quill_models.values.clock import epoch_seconds

@@ -37,7 +37,7 @@ from tests.unit.strategies import texts
 @KINDS
 def test_constructors_take_only_names(kind: str) -> None:
     model = type(EXAMPLES[kind]())
-    parameters = list(inspect.signature(model.__init__).parameters.values())[1:]
+    parameters = list(inspect.signature(model).parameters.values())
     assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
     assert all(parameter.annotation is not parameter.empty for parameter in parameters)
     with pytest.raises(TypeError, match="positional"):
@@ -60,7 +60,7 @@ def test_each_needed_field_is_named_where_it_is_none(kind: str) -> None:
     model = type(EXAMPLES[kind]())
     needed = [
         name
-        for name, parameter in inspect.signature(model.__init__).parameters.items()
+        for name, parameter in inspect.signature(model).parameters.items()
         if name != "self" and parameter.default is parameter.empty
     ]
     assert set(model.IDENTITY) <= {*needed, "window"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quill_models.dynamodb.conditions import Condition
+from quill_models.dynamodb.items import Condition
 from quill_models.dynamodb.table import Table
 from quill_models.settings import Settings
 from quill_models.writes.driver import send

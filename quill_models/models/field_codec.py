@@ -1,0 +1,95 @@
+"""How the fields of a model are read and written: worked out once a model, not for each item."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Self
+
+from pynamodb.attributes import Attribute
+from pynamodb.models import Model
+
+from quill_models.models.attributes import (
+    Choice,
+    Document,
+    Expiry,
+    Instant,
+    StrictAttribute,
+    Text,
+    Whole,
+)
+from quill_models.values.canonical import canonical_json
+from quill_models.values.clock import epoch_text
+from quill_models.values.keys import time_text
+
+__all__ = ["FieldCodec"]
+
+# What needs no more than a plain function to be written.
+_PLAIN: dict[type[Attribute[Any]], Callable[[Any], Any] | None] = {
+    Text: None,
+    Choice: attrgetter("value"),
+    Document: canonical_json,
+    Instant: time_text,
+    Whole: str,
+    Expiry: epoch_text,
+}
+
+
+@dataclass(frozen=True)
+class FieldCodec:
+    """The attributes of a model, by name, and how each is read and written.
+
+    Attributes:
+        declared: The fields in the order of their declaration.
+        fields: What the constructor takes: those without a default first, each group in order.
+        writers: For each stored attribute except the composed keys its type, and what serializes
+            it; text is stored unchanged.
+        readers: By the stored name the attribute, its type, and what reads it. A composed key has
+            no attribute here: it follows from the others.
+        version: The field with the time by which an older item is stale, if there is one.
+    """
+
+    declared: dict[str, StrictAttribute[Any, Any]]
+    fields: dict[str, StrictAttribute[Any, Any]]
+    writers: dict[str, tuple[str, Callable[[Any], Any] | None]]
+    readers: dict[str, tuple[str | None, str, Callable[[Any], Any] | None]]
+    version: str | None
+
+    @classmethod
+    def of(cls, model: type[Model], composed: type[Attribute[Any]]) -> Self:
+        """Work out the codec of a model.
+
+        Args:
+            model: The model.
+            composed: The type of the keys that are composed from the fields.
+        """
+        every = model.get_attributes()
+        stored = {name: each for name, each in every.items() if not isinstance(each, composed)}
+        # In the order in which a model and those it inherits from declare them.
+        names = [name for kind in reversed(model.__mro__) for name in inspect.get_annotations(kind)]
+        declared = {
+            name: each
+            for name in dict.fromkeys(names)
+            if isinstance(each := stored.get(name), StrictAttribute)
+        }
+        fields = {name: each for name, each in declared.items() if each.options.init}
+        versions = [name for name, each in declared.items() if each.options.version]
+        return cls(
+            declared=declared,
+            fields=dict(sorted(fields.items(), key=lambda one: not one[1].options.is_required)),
+            writers={
+                name: (each.attr_type, _PLAIN.get(type(each), each.serialize))
+                for name, each in stored.items()
+            },
+            readers={
+                each.attr_name: (
+                    name if name in stored else None,
+                    each.attr_type,
+                    None if type(each) is Text else each.deserialize,
+                )
+                for name, each in every.items()
+            },
+            version=versions[0] if versions else None,
+        )
