@@ -61,7 +61,7 @@ nitpick_ignore_regex = [
     # One of the aliases above, beside `None`.
     ("py:class", "TypeAliasForwardRef"),
     # Type variables.
-    ("py:(class|obj)", r"quill_models\.(query|results)\.M"),
+    ("py:(class|obj)", r"quill_models\.\w+\.\w+\.M"),
 ]
 
 

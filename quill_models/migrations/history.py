@@ -13,7 +13,7 @@ from quill_models.models import key_schema
 from quill_models.repositories import Run
 from quill_models.values.errors import TableNotFound
 from quill_models.values.keys import parse_time, time_text
-from quill_models.writes.actions import TRANSACTION_ACTIONS, Action, Put, Refusal
+from quill_models.writes.actions import TRANSACTION_ACTIONS, Put, Refusal
 from quill_models.writes.driver import send
 from quill_models.writes.write import Write
 
@@ -130,16 +130,13 @@ class _Record(Write[bool]):
         self._run = run
         now = table.clock()
         token: RawItem = {WRITE_TOKEN: {"S": self.token}}
-        self._puts = [Put({**each.to_item(), **token}, Condition.absent(now)) for each in applied]
-
-    def actions(self) -> Sequence[Action]:
-        return self._puts if self._run is None else [self._run.held(), *self._puts]
+        puts = [Put({**each.to_item(), **token}, Condition.absent(now)) for each in applied]
+        self.actions = puts if run is None else [run.held(), *puts]
 
     def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
         return True
 
     def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
-        recorded = [refusal for refusal in refusals[-len(self._puts) :] if refusal is not None]
         if self._run is not None and refusals[0] is not None:
             raise self._run.lost(refusals[0].item)
-        return True if recorded else None
+        return True if any(refusals) else None

@@ -2,6 +2,7 @@ from .agent import Agent as Agent
 from .agent import AgentStatus as AgentStatus
 from .base import QuillModel as QuillModel
 from .increment import Increment as Increment
+from .indexes import INDEX_KEYS as INDEX_KEYS
 from .indexes import INDEXES as INDEXES
 from .interaction import Channel as Channel
 from .interaction import Direction as Direction

@@ -90,14 +90,14 @@ class StrictAttribute(Attribute[T], Generic[T, G]):
         options: What the model declares of the field beside its type.
     """
 
-    _takes = "Any"
+    _takes: Any = Any
     options = FieldOptions()
 
     @property
-    def takes(self) -> str:
-        """The type that the constructor takes, as a signature shows it."""
+    def takes(self) -> Any:
+        """The type that the constructor takes."""
         optional = self.null or self.options.default_factory is not None
-        return f"{self._takes} | None" if optional else self._takes
+        return self._takes | None if optional else self._takes
 
     # PynamoDB takes None for every attribute, and nothing but what it gives back.
     def __set__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -154,7 +154,7 @@ def field(attribute: Any, *, default: Any = Required, **options: Any) -> Any:
 class Text(StrictAttribute[str, str]):
     """Text of at least one character that UTF-8 can encode."""
 
-    _takes = "str"
+    _takes = str
     attr_type = STRING
 
     def check(self, value: Any) -> str:
@@ -176,7 +176,7 @@ class Text(StrictAttribute[str, str]):
 class Instant(StrictAttribute[datetime, datetime]):
     """An aware time, kept as UTC with microseconds, stored as text that sorts."""
 
-    _takes = "datetime"
+    _takes = datetime
     attr_type = STRING
 
     def check(self, value: Any) -> datetime:
@@ -195,7 +195,7 @@ class Instant(StrictAttribute[datetime, datetime]):
 class Number(StrictAttribute[Decimal, Decimal | float]):
     """An exact decimal of up to 38 digits. A float is taken as the text Python shows of it."""
 
-    _takes = "Decimal | float"
+    _takes = Decimal | float
     attr_type = NUMBER
 
     def check(self, value: Any) -> Decimal:
@@ -214,7 +214,7 @@ class Number(StrictAttribute[Decimal, Decimal | float]):
 class Whole(StrictAttribute[int, int], IntegerAttribute):
     """A whole number."""
 
-    _takes = "int"
+    _takes = int
 
     def check(self, value: Any) -> int:
         """See `StrictAttribute.check`."""
@@ -229,7 +229,7 @@ class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
 
     def __init__(self, enum_type: type[E], **options: Any) -> None:
         super().__init__(enum_type, **options)
-        self._takes = f"{enum_type.__name__} | str"
+        self._takes = enum_type | str
         # Looking one up is a quarter of what calling the enumeration takes.
         self._members = {member.value: member for member in enum_type}
 
@@ -245,7 +245,7 @@ class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
 class TextMap(StrictAttribute[dict[str, str], Mapping[str, str]]):
     """Names and texts, stored as a DynamoDB map. Copied when set."""
 
-    _takes = "Mapping[str, str]"
+    _takes = Mapping[str, str]
     attr_type = MAP
 
     def check(self, value: Any) -> dict[str, str]:
@@ -282,7 +282,7 @@ class Document(StrictAttribute[dict[str, Any], Mapping[str, Any]]):
     kept exactly; floats are taken as the text Python shows of them.
     """
 
-    _takes = "Mapping[str, Any]"
+    _takes = Mapping[str, Any]
     attr_type = STRING
 
     def check(self, value: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Never, Self, TypeVar, dataclass_transform, overload
 
@@ -14,7 +13,7 @@ from pynamodb.constants import STRING
 from quill_models.dynamodb.current_table import known_shards
 from quill_models.dynamodb.items import RawItem, new_token
 from quill_models.dynamodb.table import Table
-from quill_models.models.attributes import Expiry, Instant, Required, StrictAttribute, Text, field
+from quill_models.models.attributes import Expiry, Instant, Required, Text, field
 from quill_models.models.field_codec import FieldCodec
 from quill_models.models.indexes import ByParent, BySecond, ByStatus
 from quill_models.models.pynamodb_connection import CurrentMeta, PynamoDBCalls
@@ -105,7 +104,7 @@ class QuillModel(PynamoDBCalls):
     gsi3 = ByStatus()
 
     def __init__(self, **given: Any) -> None:
-        codec, kind = self._codec(), type(self).__name__
+        codec, kind = self.codec(), type(self).__name__
         if not given.keys() <= codec.fields.keys():
             unknown = next(name for name in given if name not in codec.fields)
             raise TypeError(f"{kind}() got an unexpected keyword argument {unknown!r}")
@@ -148,7 +147,7 @@ class QuillModel(PynamoDBCalls):
     @property
     def version_time(self) -> datetime | None:
         """When the source last changed it; an older one never replaces a newer one."""
-        version = self._codec().version
+        version = self.codec().version
         return None if version is None else getattr(self, version)
 
     # Keys and stored form.
@@ -164,14 +163,14 @@ class QuillModel(PynamoDBCalls):
 
     def content(self) -> dict[str, Any]:
         """The fields that the caller gave, by name: what equality and `conflict` are about."""
-        return {name: getattr(self, name) for name in self._codec().fields}
+        return {name: getattr(self, name) for name in self.codec().fields}
 
     def to_item(self, shards: int) -> RawItem:
         """The item as it is stored, in DynamoDB's wire format."""
         item: RawItem = dict(self.unknown)
         for name, key in self.composed_keys(shards).items():
             item[name] = {"S": key}
-        writers = self._codec().writers
+        writers = self.codec().writers
         for name, value in self.attribute_values.items():
             if value is not None:
                 kind, serialize = writers[name]
@@ -222,28 +221,14 @@ class QuillModel(PynamoDBCalls):
         return token
 
     @classmethod
-    def _codec(cls) -> FieldCodec:
+    def codec(cls) -> FieldCodec:
+        """The fields, and how each is read and written; worked out when first asked for."""
         codec: FieldCodec | None = cls.__dict__.get("_codec_once")
         if codec is None:
             codec = cls._codec_once = FieldCodec.of(cls, _ComposedKey)
         return codec
 
     _codec_once: ClassVar[FieldCodec]
-
-    @classmethod
-    def fields(cls) -> Mapping[str, StrictAttribute[Any, Any]]:
-        """The fields that the constructor takes, in its order."""
-        return cls._codec().fields
-
-    @classmethod
-    def declared(cls) -> Mapping[str, StrictAttribute[Any, Any]]:
-        """All fields, in the order of their declaration."""
-        return cls._codec().declared
-
-    @classmethod
-    def field_names(cls) -> list[str]:
-        """The fields that the constructor takes, in its order."""
-        return list(cls._codec().fields)
 
     @classmethod
     def _instantiate(cls, attribute_values: RawItem) -> Self:
@@ -258,7 +243,7 @@ class QuillModel(PynamoDBCalls):
         stored_kind = attribute_values.get("kind", {}).get("S")
         if stored_kind != self.KIND:
             raise InvalidValue(_other_kind(attribute_values, stored_kind, self.KIND))
-        readers = self._codec().readers
+        readers = self.codec().readers
         values: dict[str, Any] = {}
         unknown: RawItem = {}
         for stored_name, stored in attribute_values.items():

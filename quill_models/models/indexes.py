@@ -7,9 +7,10 @@ from typing import Any
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
-__all__ = ["INDEXES", "ByParent", "BySecond", "ByStatus"]
+__all__ = ["INDEXES", "INDEX_KEYS", "ByParent", "BySecond", "ByStatus"]
 
 INDEXES = ("gsi1", "gsi2", "gsi3")
+INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", "sk"))
 
 
 class ByParent(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]

@@ -25,7 +25,7 @@ def to_json(model: QuillModel) -> dict[str, Any]:
     ``use_decimal``), ``ttl`` is in epoch seconds.
     """
     fields = {
-        **{name: getattr(model, name) for name in model.fields()},
+        **{name: getattr(model, name) for name in model.codec().fields},
         "created_at": model.created_at,
         "updated_at": model.updated_at,
     }
@@ -50,7 +50,7 @@ def from_json(fields: Any) -> QuillModel:
     # What `to_json` adds is set anew when the item is stored.
     for name in ("created_at", "updated_at", "ttl"):
         given.pop(name, None)
-    known = model.fields()
+    known = model.codec().fields
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise InvalidPayload(f"{kind} has no field {unknown[0]!r}; it has {', '.join(known)}")

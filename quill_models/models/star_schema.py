@@ -251,7 +251,7 @@ def _table(model: type[QuillModel]) -> StarTable:
     """The table of a model: a fact with a day, or else a dimension."""
     columns: list[Column] = []
     partition = None
-    for name, attribute in model.declared().items():
+    for name, attribute in model.codec().declared.items():
         options = attribute.options
         if options.partition:
             partition = name

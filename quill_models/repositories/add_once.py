@@ -9,7 +9,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.models import Increment
 from quill_models.values.clock import epoch_seconds
 from quill_models.values.keys import time_text
-from quill_models.writes.actions import Action, Add, Put, Refusal
+from quill_models.writes.actions import Add, Put, Refusal
 from quill_models.writes.results import Outcome, WriteResult
 from quill_models.writes.write import Write
 
@@ -42,7 +42,7 @@ class AddOnce(Write[WriteResult[Increment]]):
         metric = increment.metric()
         metric.stamp(table, token=self.token)
         stored = metric.to_item(table.shards)
-        self._actions: list[Action] = [
+        self.actions = [
             Put(self._item, Condition.absent(now)),
             Add(
                 metric.key(),
@@ -52,10 +52,6 @@ class AddOnce(Write[WriteResult[Increment]]):
                 defaults={name: stored[name] for name in _KEPT},
             ),
         ]
-
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
 
     def done(self, stored: RawItem | None = None) -> WriteResult[Increment]:  # noqa: ARG002
         """See `Write.done`."""

@@ -18,9 +18,11 @@ from quill_models.dynamodb.table import Table
 from quill_models.models import EventStatus, WebhookEvent, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories.lease import check_lease
+from quill_models.repositories.rewrite import Rewrite
 from quill_models.repositories.work_log import Line, log_unreadable, log_work
+from quill_models.values.clock import epoch_text
 from quill_models.values.errors import InvalidValue, LeaseLost, QuillError, message_of
-from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.bulk import iter_many
 from quill_models.writes.results import PartialWriteError
 from quill_models.writes.write import Write
@@ -79,10 +81,7 @@ class _Claim(Write["_Claim"]):
         self.event.stamp(table, found.created_at, token=self.token)
         item = self.event.to_item(table.shards)
         self.event.claimed_payload = item["payload"]["S"]
-        self._actions: list[Action] = [Put(item, Condition.unchanged_since(found.write_token))]
-
-    def actions(self) -> Sequence[Action]:
-        return self._actions
+        self.actions = [Put(item, Condition.unchanged_since(found.write_token))]
 
     def done(self, stored: RawItem | None = None) -> _Claim:  # noqa: ARG002
         self.is_held = self.event.lease_id is not None
@@ -94,44 +93,38 @@ class _Claim(Write["_Claim"]):
         return self
 
 
-class HolderUpdate(Write[WebhookEvent]):
+class HolderUpdate(Rewrite[WebhookEvent]):
     """What the holder of an event writes. Raises `LeaseLost` where it no longer is."""
-
-    fixed_keys = True
 
     def __init__(self, table: Table, event: WebhookEvent, change: Callable[[WebhookEvent], None]):
         if event.status is not EventStatus.PROCESSING or event.lease_id is None:
             raise LeaseLost(f"{event!r} is not held: claim it first. Nothing was written.")
-        self.token = new_token()
         self._given = event
         self._now = table.clock()
-        self.event = event.as_claimed()
-        change(self.event)
-        self.event.stamp(table, event.created_at, token=self.token)
-        held = Condition(
+        self._change = change
+        super().__init__(table, event.as_claimed())
+
+    def change(self, model: WebhookEvent) -> None:
+        """See `Rewrite.change`."""
+        self._change(model)
+
+    def condition(self, last: WebhookEvent) -> Condition:
+        """See `Rewrite.condition`: its holder may have written it since."""
+        return Condition(
             "#lease = :lease AND (attribute_not_exists(#ttl) OR #ttl > :now)",
             {"#lease": "lease_id", "#ttl": TTL},
-            {
-                ":lease": {"S": event.lease_id},
-                ":now": {"N": str(int(self._now.timestamp()))},
-            },
+            {":lease": {"S": str(last.lease_id)}, ":now": {"N": epoch_text(self._now)}},
         )
-        self._actions: list[Action] = [Put(self.event.to_item(table.shards), held)]
 
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
-
-    def done(self, stored: RawItem | None = None) -> WebhookEvent:  # noqa: ARG002
+    def done(self, stored: RawItem | None = None) -> WebhookEvent:
         """See `Write.done`. The event that was given says from now on what is stored."""
-        self._given.take_over(self.event)
-        if self.event.status is EventStatus.DEAD:
-            log_work(Line.EVENT_DEAD, self.event)
-        return self.event
+        self._given.take_over(self.model)
+        if self.model.status is EventStatus.DEAD:
+            log_work(Line.EVENT_DEAD, self.model)
+        return super().done(stored)
 
-    def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent:
-        """See `Write.refused`."""
-        item = refusals[0].item if refusals[0] is not None else None
+    def met(self, item: RawItem | None) -> WebhookEvent:
+        """See `Rewrite.met`."""
         if item is None or not is_live(item, self._now):
             raise LeaseLost(f"{self._given!r} has expired or was deleted; nothing was written.")
         stored = WebhookEvent.from_item(item)
@@ -141,46 +134,22 @@ class HolderUpdate(Write[WebhookEvent]):
         )
 
 
-class Replay(Write[WebhookEvent]):
+class Replay(Rewrite[WebhookEvent]):
     """Let a failed or dead event be worked on again, from its first attempt."""
 
-    fixed_keys = True
+    def change(self, model: WebhookEvent) -> None:
+        """See `Rewrite.change`."""
+        if model.status not in _REPLAYABLE:
+            raise InvalidValue(f"{model!r} cannot be replayed; that is for failed and dead events.")
+        model.status = EventStatus.PENDING
+        model.attempts = 0
+        model.due_at = self._table.clock()
 
-    def __init__(self, table: Table, event: WebhookEvent) -> None:
-        self.token = new_token()
-        self._table = table
-        self._prepare(event)
-
-    def _prepare(self, found: WebhookEvent) -> None:
-        if found.status not in _REPLAYABLE:
-            raise InvalidValue(f"{found!r} cannot be replayed; that is for failed and dead events.")
-        self.event = found.copy()
-        self.event.status = EventStatus.PENDING
-        self.event.attempts = 0
-        self.event.due_at = self._table.clock()
-        self.event.stamp(self._table, found.created_at, token=self.token)
-        self._actions: list[Action] = [
-            Put(
-                self.event.to_item(self._table.shards),
-                Condition.unchanged_since(found.write_token),
-            )
-        ]
-
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
-
-    def done(self, stored: RawItem | None = None) -> WebhookEvent:  # noqa: ARG002
-        """See `Write.done`."""
-        return self.event
-
-    def refused(self, refusals: Sequence[Refusal | None]) -> WebhookEvent | None:
-        """See `Write.refused`."""
-        item = refusals[0].item if refusals[0] is not None else None
+    def met(self, item: RawItem | None) -> None:
+        """See `Rewrite.met`."""
         if item is None:
-            raise InvalidValue(f"{self.event!r} has expired or was deleted; nothing was written.")
-        self._prepare(WebhookEvent.from_item(item))
-        return None
+            raise InvalidValue(f"{self.model!r} has expired or was deleted; nothing was written.")
+        self._follow(WebhookEvent.from_item(item))
 
 
 def claim(

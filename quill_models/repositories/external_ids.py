@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from quill_models.dynamodb.items import Condition, RawItem, new_token, raw_key
-from quill_models.models import INDEXES, QuillModel
+from quill_models.models import INDEX_KEYS, QuillModel
 from quill_models.values.keys import Key
-from quill_models.writes.actions import Action, Delete, Put, Refusal
+from quill_models.writes.actions import Delete, Put, Refusal
 from quill_models.writes.write import Write
 
 __all__ = ["DeleteWithClaims", "delete_claim", "from_claim", "put_claims"]
 
 M = TypeVar("M", bound=QuillModel)
-
-_INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", "sk"))
 
 
 def put_claims(model: QuillModel, item: RawItem) -> list[Put]:
@@ -28,7 +26,7 @@ def put_claims(model: QuillModel, item: RawItem) -> list[Put]:
     keys = model.external_id_keys()
     if not keys:
         return []
-    copy = {name: value for name, value in item.items() if name not in _INDEX_KEYS}
+    copy = {name: value for name, value in item.items() if name not in INDEX_KEYS}
     copy["kind"] = {"S": f"{model.KIND}_external_id"}
     condition = _free_or_own(model)
     return [Put({**copy, **raw_key(key)}, condition) for key in keys]
@@ -58,15 +56,15 @@ class DeleteWithClaims(Write[bool], Generic[M]):
 
     def __init__(self, model: M) -> None:
         self.token = new_token()
-        self._model = model
         # Claims that turned out to be another item's.
         self._not_ours: set[Key] = set()
+        self._delete(model)
 
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return [
-            Delete(self._model.key(), Condition.unchanged_since(self._model.write_token)),
-            *(delete_claim(self._model, key) for key in self._claims()),
+    def _delete(self, model: M) -> None:
+        self._model = model
+        self.actions = [
+            Delete(model.key(), Condition.unchanged_since(model.write_token)),
+            *(delete_claim(model, key) for key in self._claims()),
         ]
 
     def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
@@ -79,11 +77,12 @@ class DeleteWithClaims(Write[bool], Generic[M]):
         if own is None:
             refused = zip(self._claims(), claims, strict=True)
             self._not_ours |= {key for key, refusal in refused if refusal is not None}
+            self._delete(self._model)
             return None
         if own.item is None:
             # Another writer deleted it, or this write did and the response was lost.
             return True
-        self._model = self._model.from_item(own.item)
+        self._delete(self._model.from_item(own.item))
         return None
 
     def _claims(self) -> list[Key]:

@@ -12,15 +12,15 @@ from typing import Self
 
 from quill_models.dynamodb.items import Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
-from quill_models.models import INDEXES, JobRun, JobStatus, key_schema
+from quill_models.models import INDEX_KEYS, JobRun, JobStatus, key_schema
+from quill_models.repositories.rewrite import Rewrite
 from quill_models.values.errors import LeaseLost, QuillError
-from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.write import Write
 
 __all__ = ["AlreadyRunning", "AlreadySucceeded", "Attempt", "Cancel", "Start"]
 
 _KIND = "job_attempt"
-_INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", "sk"))
 
 
 class Attempt(JobRun):
@@ -51,10 +51,6 @@ class Start(Write[JobRun]):
         # Refused now where it will be too long to be kept.
         key_schema.job_attempt(job_name, window, 1)
         self._begin(None)
-
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
 
     def done(self, stored: RawItem | None = None) -> JobRun:  # noqa: ARG002
         """See `Write.done`."""
@@ -96,9 +92,9 @@ class Start(Write[JobRun]):
         run.stamp(self._table, after.created_at if after else None, token=self.token)
         item = run.to_item(self._table.shards)
         if after is None:
-            self._actions: list[Action] = [Put(item, Condition.absent(now))]
+            self.actions = [Put(item, Condition.absent(now))]
         else:
-            self._actions = [
+            self.actions = [
                 Put(item, Condition.unchanged_since(after.write_token)),
                 Put(_kept(self._table, after), Condition.none()),
             ]
@@ -132,43 +128,23 @@ def _shown(instant: datetime | None) -> str:
     return "" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
 
 
-class Cancel(Write[JobRun]):
+class Cancel(Rewrite[JobRun]):
     """End a run that someone else holds."""
 
-    fixed_keys = True
+    def change(self, model: JobRun) -> None:
+        """See `Rewrite.change`."""
+        model.status = JobStatus.CANCELLED
+        model.finished_at = self._table.clock()
 
-    def __init__(self, table: Table, run: JobRun) -> None:
-        self.token = new_token()
-        self._table = table
-        self._end(run)
-
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
-
-    def done(self, stored: RawItem | None = None) -> JobRun:  # noqa: ARG002
-        """See `Write.done`."""
-        return self._run
-
-    def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
-        """See `Write.refused`."""
-        item = refusals[0].item if refusals[0] is not None else None
+    def met(self, item: RawItem | None) -> JobRun | None:
+        """See `Rewrite.met`."""
         if item is None:
-            raise LeaseLost(f"{self._run!r} was deleted; there is nothing to cancel.")
+            raise LeaseLost(f"{self.model!r} was deleted; there is nothing to cancel.")
         found = JobRun.from_item(item)
         if found.status is not JobStatus.RUNNING:
             return found
-        self._end(found)
+        self._follow(found)
         return None
-
-    def _end(self, found: JobRun) -> None:
-        run = self._run = found.copy()
-        run.status = JobStatus.CANCELLED
-        run.finished_at = self._table.clock()
-        run.stamp(self._table, found.created_at, token=self.token)
-        self._actions: list[Action] = [
-            Put(run.to_item(self._table.shards), Condition.unchanged_since(found.write_token))
-        ]
 
 
 def _fencing_token(now: datetime, after: JobRun | None) -> int:
@@ -197,7 +173,7 @@ def _kept(table: Table, run: JobRun) -> RawItem:
     # It is in no list of runs, but a success stays one.
     listed = {"gsi2pk", "gsi2sk"} if kept.status is JobStatus.SUCCEEDED else set()
     return {
-        **{name: value for name, value in item.items() if name not in _INDEX_KEYS - listed},
+        **{name: value for name, value in item.items() if name not in INDEX_KEYS - listed},
         **raw_key(key_schema.job_attempt(run.job_name, run.window, run.attempt)),
         "kind": {"S": _KIND},
     }

@@ -38,11 +38,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         self._existing: M | None = None
         # Claims to be given up that turned out to be another item's.
         self._not_ours: set[Key] = set()
-        self._actions = self._create()
-
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
+        self.actions = self._create()
 
     def done(self, stored: RawItem | None = None) -> WriteResult[M]:
         """See `Write.done`."""
@@ -57,7 +53,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
             return self._refused_claims(refusals)
         if own.item is None:
             self._existing = None
-            self._actions = self._create()
+            self.actions = self._create()
             return None
         existing = self.model.from_item(own.item)
         if existing == self.model:
@@ -65,11 +61,11 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
         if _older(self.model.version_time, existing.version_time):
             return WriteResult(Outcome.STALE, existing)
         self._existing = existing
-        self._actions = self._replace(existing)
+        self.actions = self._replace(existing)
         return None
 
     def _refused_claims(self, refusals: Sequence[Refusal | None]) -> WriteResult[M] | None:
-        for action, refusal in zip(self._actions, refusals, strict=True):
+        for action, refusal in zip(self.actions, refusals, strict=True):
             if refusal is None:
                 continue
             if isinstance(action, Put):
@@ -79,7 +75,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
             else:
                 self._not_ours.add(action.key)
         if self._existing is not None:
-            self._actions = self._replace(self._existing)
+            self.actions = self._replace(self._existing)
         return None
 
     def _create(self) -> list[Action]:

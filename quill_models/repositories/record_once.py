@@ -9,7 +9,7 @@ from quill_models.dynamodb.items import Condition, RawItem
 from quill_models.dynamodb.table import Table
 from quill_models.models import QuillModel, WebhookEvent
 from quill_models.repositories.external_ids import from_claim, put_claims
-from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.results import Outcome, WriteResult
 from quill_models.writes.write import Write
 
@@ -27,13 +27,9 @@ class RecordOnce(Write[WriteResult[M]], Generic[M]):
         self.model = model.copy()
         self.token = self.model.stamp(table)
         item = self.model.to_item(table.shards)
-        self._actions: list[Action] = [Put(item, Condition.absent(table.clock()))]
+        self.actions = [Put(item, Condition.absent(table.clock()))]
         if model.MAY_HAVE_EXTERNAL_IDS:
-            self._actions += put_claims(self.model, item)
-
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return self._actions
+            self.actions += put_claims(self.model, item)
 
     def done(self, stored: RawItem | None = None) -> WriteResult[M]:
         """See `Write.done`."""

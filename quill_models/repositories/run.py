@@ -7,15 +7,16 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from quill_models.dynamodb.items import Condition, RawItem, new_token, token_of
+from quill_models.dynamodb.items import Condition, RawItem, token_of
 from quill_models.dynamodb.table import Table
 from quill_models.models import JobRun, JobStatus
 from quill_models.repositories.lease import LeaseKeeper
+from quill_models.repositories.rewrite import Rewrite
 from quill_models.repositories.work_log import Line, log_run_ended, log_work
 from quill_models.telemetry.operations import operation
 from quill_models.values.errors import (
@@ -25,9 +26,8 @@ from quill_models.values.errors import (
     QuillError,
     message_of,
 )
-from quill_models.writes.actions import Action, Check, Put, Refusal
+from quill_models.writes.actions import Check
 from quill_models.writes.driver import send
-from quill_models.writes.write import Write
 
 __all__ = ["Run"]
 
@@ -240,10 +240,10 @@ class Run:
             except (InvalidValue, InvalidPayload):
                 raise
             except BaseException:
-                self._unsure[write.token] = write.run
+                self._unsure[write.token] = write.model
                 raise
             self._run = written
-            if written is not write.run:
+            if written is not write.model:
                 # An earlier write had ended the run, although no response came.
                 if changes.get("status") is not written.status:
                     raise self.lost(written.to_item(1))
@@ -274,15 +274,12 @@ class _LeaseTaken(QuillError):
         super().__init__("the run is no longer as its holder wrote it")
 
 
-class _Update(Write[JobRun]):
+class _Update(Rewrite[JobRun]):
     """The next state of a run, written by its holder over the last one.
 
     Attributes:
-        run: The state that is written.
         sent: When, by the monotonic clock, it was made.
     """
-
-    fixed_keys = True
 
     def __init__(
         self,
@@ -292,42 +289,29 @@ class _Update(Write[JobRun]):
         unsure: dict[str, JobRun],
         changes: Mapping[str, Any],
     ) -> None:
-        self.token = new_token()
-        self._table = table
         self._lease = lease
         self._unsure = unsure
         self._changes = changes
-        self._build(last)
+        super().__init__(table, last)
 
-    def _build(self, last: JobRun) -> None:
+    def change(self, model: JobRun) -> None:
         now, self.sent = self._table.clock(), time.monotonic()
-        run = self.run = last.copy()
-        run.status = self._changes.get("status", JobStatus.RUNNING)
-        run.heartbeat_at = now
-        if run.status is JobStatus.RUNNING:
-            run.lease_expires_at = now + self._lease
+        model.status = self._changes.get("status", JobStatus.RUNNING)
+        model.heartbeat_at = now
+        if model.status is JobStatus.RUNNING:
+            model.lease_expires_at = now + self._lease
         else:
-            run.finished_at = now
+            model.finished_at = now
         for name, value in self._changes.items():
-            setattr(run, name, value)
-        run.stamp(self._table, run.created_at, token=self.token)
-        item = run.to_item(self._table.shards)
-        self._actions = [Put(item, Condition.unchanged_since(last.write_token))]
+            setattr(model, name, value)
 
-    def actions(self) -> Sequence[Action]:
-        return self._actions
-
-    def done(self, stored: RawItem | None = None) -> JobRun:  # noqa: ARG002
-        return self.run
-
-    def refused(self, refusals: Sequence[Refusal | None]) -> JobRun | None:
-        found = None if refusals[0] is None else refusals[0].item
-        earlier = self._unsure.pop(token_of(found) or "", None)
+    def met(self, item: RawItem | None) -> JobRun | None:
+        earlier = self._unsure.pop(token_of(item) or "", None)
         if earlier is None:
-            raise _LeaseTaken(found)
+            raise _LeaseTaken(item)
         if earlier.status is not JobStatus.RUNNING:
             return earlier
-        self._build(earlier)
+        self._follow(earlier)
         return None
 
 

@@ -87,7 +87,7 @@ class Transaction:
         if not self._is_open:
             # Nobody would ever send it.
             raise InvalidValue("a write can be put into a transaction only inside its with block")
-        for action in write.actions():
+        for action in write.actions:
             check_action(action)
         self._parts.add(write)
 
@@ -109,7 +109,11 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
         self.token = new_token()
         self.writes: list[Write[Any]] = []
         self._results: dict[int, WriteResult[Written]] = {}
+        self._plan_again()
+
+    def _plan_again(self) -> None:
         self._plan = TransactionPlan()
+        self.actions = self._plan.actions
 
     def add(self, write: Write[Any]) -> None:
         """Add a part.
@@ -121,20 +125,17 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
         self.writes.append(write)
 
     def _take(self, at: int, write: Write[Any]) -> None:
-        repeated = _repeated([*self._plan.actions, *write.actions()])
+        repeated = _repeated([*self._plan.actions, *write.actions])
         if repeated is not None:
             raise InvalidValue(
                 f"{repeated.pk} / {repeated.sk} is in this transaction already, which may write "
                 "to an item once; nothing was written"
             )
-        if not self._plan.takes(at, write.actions()):
+        if not self._plan.takes(at, write.actions):
             raise InvalidValue(
                 f"a transaction holds up to {TRANSACTION_ACTIONS} actions and 4 MB, and this "
                 f"one is full with {len(self._plan.writes)} writes; nothing was written"
             )
-
-    def actions(self) -> Sequence[Action]:
-        return self._plan.actions
 
     def done(self, stored: RawItem | None = None) -> list[WriteResult[Written]]:  # noqa: ARG002
         for at in self._plan.writes:
@@ -146,7 +147,8 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
         return self.refused(refusals)
 
     def refused(self, refusals: Sequence[Refusal | None]) -> list[WriteResult[Written]] | None:
-        plan, self._plan = self._plan, TransactionPlan()
+        plan = self._plan
+        self._plan_again()
         for at in plan.writes:
             own = plan.refusals_of(at, refusals)
             result = self.writes[at].settle(own) if any(own) else None

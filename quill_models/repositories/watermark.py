@@ -17,7 +17,7 @@ from quill_models.values.checks import exact_decimal
 from quill_models.values.clock import aware_utc
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key, parse_time, time_text
-from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.driver import send
 from quill_models.writes.write import Write
 
@@ -80,7 +80,7 @@ class _Advance(Write[bool]):
         self.token = new_token()
         self._run = run
         self._kind = kind
-        self._item: RawItem = {
+        item: RawItem = {
             **raw_key(key),
             "kind": {"S": "watermark"},
             "job_name": {"S": run.job_name},
@@ -90,14 +90,12 @@ class _Advance(Write[bool]):
             "updated_at": {"S": time_text(table.clock())},
             "write_token": {"S": self.token},
         }
-        self._forward = Condition(
+        forward = Condition(
             "attribute_not_exists(#pk) OR (#type = :type AND #value < :value)",
             {"#pk": "pk", "#type": "type", "#value": "value"},
             {":type": {"S": kind}, ":value": stored},
         )
-
-    def actions(self) -> Sequence[Action]:
-        return [self._run.held(), Put(self._item, self._forward)]
+        self.actions = [run.held(), Put(item, forward)]
 
     def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
         return True

@@ -14,7 +14,7 @@ from quill_models.dynamodb.items import (
 )
 from quill_models.dynamodb.shards import TABLE_SETTINGS, ShardCount
 from quill_models.dynamodb.table import Table
-from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.driver import send
 from quill_models.writes.put_if_absent import PutIfAbsent
 from quill_models.writes.write import Write
@@ -53,12 +53,9 @@ class _Grow(Write[ShardCount]):
             if stored is None
             else Condition.unchanged_since(token_of(stored))
         )
-        self._actions: list[Action] = [
+        self.actions = [
             Put({**_settings_item(self._count), WRITE_TOKEN: {"S": self.token}}, condition)
         ]
-
-    def actions(self) -> Sequence[Action]:
-        return self._actions
 
     def done(self, stored: RawItem | None = None) -> ShardCount:
         return self._count if stored is None else ShardCount.from_attributes(stored)

@@ -156,7 +156,7 @@ class _Inputs(Generic[In, R]):
                     self.error = _partial(error, [], self.held)
                     self.error.__cause__ = error
                 break
-            if not plan.takes(len(writes), write.actions()):
+            if not plan.takes(len(writes), write.actions):
                 break
             taken.append(self.held.pop())
             writes.append(write)
@@ -164,7 +164,7 @@ class _Inputs(Generic[In, R]):
 
     def _prepared(self, one: In) -> Write[R]:
         write = self._write_of(self._table, one)
-        for action in write.actions():
+        for action in write.actions:
             check_action(action)
         return write
 

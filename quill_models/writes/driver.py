@@ -83,7 +83,7 @@ class Driver(Generic[R]):
     @cached_property
     def keys(self) -> set[Key]:
         """The keys of all first actions."""
-        return {action.key for write in self._writes for action in write.actions()}
+        return {action.key for write in self._writes for action in write.actions}
 
     def is_apart_from(self, other: Driver[R]) -> bool:
         """Whether both may be in flight at once without affecting each other."""
@@ -130,7 +130,7 @@ class Driver(Generic[R]):
 
     def _look(self) -> None:
         """Read what is stored: if most writes meet an item, that costs a tenth of trying."""
-        firsts = (write.actions()[0] for write in self._writes)
+        firsts = (write.actions[0] for write in self._writes)
         keys = [
             first.key
             for first in firsts
@@ -153,7 +153,7 @@ class Driver(Generic[R]):
                 touched |= self._keys_of(at)
                 continue
             touched |= self._keys_of(at)
-            own = self._writes[at].actions()
+            own = self._writes[at].actions
             for action in own:
                 check_action(action)
             if at in self._contended:
@@ -171,10 +171,10 @@ class Driver(Generic[R]):
 
     def _keys_of(self, at: int) -> set[Key]:
         """The keys that no other write of the round may touch; additions go with each other."""
-        return {action.key for action in self._writes[at].actions() if not isinstance(action, Add)}
+        return {action.key for action in self._writes[at].actions if not isinstance(action, Add)}
 
     def _touches(self, at: int, touched: set[Key]) -> bool:
-        return any(action.key in touched for action in self._writes[at].actions())
+        return any(action.key in touched for action in self._writes[at].actions)
 
     def _any_before(self, at: int) -> bool:
         """Whether the outcome of a write before this one is not known."""
@@ -182,7 +182,7 @@ class Driver(Generic[R]):
 
     def _is_settled(self, at: int) -> bool:
         """Whether what is known to be stored decides this write, without a request."""
-        own = self._writes[at].actions()
+        own = self._writes[at].actions
         stored = self._stored.get(own[0].key)
         if stored is None or at in self._informed:
             return False
@@ -292,7 +292,7 @@ def send(table: Table, write: Write[R]) -> R:
 
 
 def _contention(write: Write[Any], deadline: timedelta) -> QuillError:
-    key = write.actions()[0].key
+    key = write.actions[0].key
     return Throttled(
         f"Other writers kept changing {key.pk} / {key.sk} for {deadline.total_seconds():g} seconds "
         "(QUILL_DEADLINE_SECONDS). Sending it again is safe."

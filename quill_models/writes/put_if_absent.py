@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from quill_models.dynamodb.items import WRITE_TOKEN, Condition, RawItem, new_token
 from quill_models.dynamodb.table import Table
-from quill_models.writes.actions import Action, Put, Refusal
+from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.write import Write
 
 __all__ = ["PutIfAbsent"]
@@ -21,10 +21,10 @@ class PutIfAbsent(Write[bool]):
         self.token = new_token()
         self._table = table
         self._item: RawItem = {**item, WRITE_TOKEN: {"S": self.token}}
+        self._put()
 
-    def actions(self) -> Sequence[Action]:
-        """See `Write.actions`."""
-        return [Put(self._item, Condition.absent(self._table.clock()))]
+    def _put(self) -> None:
+        self.actions = [Put(self._item, Condition.absent(self._table.clock()))]
 
     def done(self, stored: RawItem | None = None) -> bool:  # noqa: ARG002
         """See `Write.done`."""
@@ -32,5 +32,7 @@ class PutIfAbsent(Write[bool]):
 
     def refused(self, refusals: Sequence[Refusal | None]) -> bool | None:
         """See `Write.refused`."""
-        own = refusals[0]
-        return None if own is None or own.item is None else False
+        if refusals[0] is not None and refusals[0].item is not None:
+            return False
+        self._put()
+        return None

@@ -23,16 +23,14 @@ class Write(ABC, Generic[R]):
     """One write in progress.
 
     Attributes:
+        actions: What to send now: all or none of it will be done.
         token: Stored with each item that the write puts, and the same in all its attempts.
     """
 
+    actions: Sequence[Action]
     token: str
     fixed_keys: bool = False
     """Whether the keys of its first actions are all that it will ever write to."""
-
-    @abstractmethod
-    def actions(self) -> Sequence[Action]:
-        """Name what to send now: all or none of it will be done."""
 
     @abstractmethod
     def done(self, stored: RawItem | None = None) -> R:

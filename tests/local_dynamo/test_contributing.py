@@ -118,6 +118,19 @@ def test_its_entity_is_written_as_the_house_is(house: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_its_entity_takes_four_steps_and_ninety_lines() -> None:
+    section = PAGE[PAGE.index("## Add an entity") : PAGE.index("## Add an access pattern")]
+    added = [
+        line
+        for step in FILES
+        if step.name.startswith("quill_models/")
+        for line in step.content.splitlines()
+        if not step.name.endswith(EDIT) or line.startswith("+")
+    ]
+    assert len(re.findall(r"^\*\*\d\. ", section, re.MULTILINE)) <= 4
+    assert 50 < len(added) <= 90
+
+
 def test_every_file_it_names_is_there() -> None:
     named = set(re.findall(r"`((?:quill_models|tests|docs|migrations)/[^`\s]*)`", PAGE))
     named |= {"CHANGELOG.md", ".ci/run"}

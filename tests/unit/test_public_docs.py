@@ -114,7 +114,7 @@ FIELDS = {
     name
     for model in models.__dict__.values()
     if isinstance(model, type) and issubclass(model, QuillModel) and model is not QuillModel
-    for name in model.field_names()
+    for name in model.codec().fields
 }
 
 

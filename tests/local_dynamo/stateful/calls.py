@@ -45,7 +45,7 @@ def row_of(model: QuillModel | Increment) -> Row:
     """A model as the plain model has it."""
     if isinstance(model, Increment):
         return vars(model)
-    return {name: getattr(model, name) for name in (*model.field_names(), *STAMPS)}
+    return {name: getattr(model, name) for name in (*model.codec().fields, *STAMPS)}
 
 
 def told_of(result: WriteResult[Any]) -> Told:

@@ -26,15 +26,15 @@ TABLES_BY_NAME = pytest.mark.parametrize("table", TABLES, ids=[table.name for ta
 def test_every_field_of_a_model_is_in_its_table(kind: str) -> None:
     model = MODELS[kind]
     taken = {FIELD_OF.get(column.attribute, column.attribute) for column in TABLE_OF[kind].columns}
-    assert taken == set(model._codec().writers) - LEFT_OUT
-    assert set(model.field_names()) <= taken
+    assert taken == set(model.codec().writers) - LEFT_OUT
+    assert set(model.codec().fields) <= taken
 
 
 @TABLES_BY_NAME
 def test_a_column_stands_once_and_is_of_its_model(table: StarTable) -> None:
     names = [column.name for column in table.columns]
     assert len(names) == len(set(names))
-    readers = MODELS[table.kind]._codec().readers
+    readers = MODELS[table.kind].codec().readers
     types = {name: attr_type for name, (_, attr_type, _) in readers.items()}
     assert all(types[column.attribute] == column.stored_as for column in table.columns)
 
