@@ -34,14 +34,6 @@ class Quill:
 
     Attributes:
         settings: what it was made from.
-        schema: makes and checks the table.
-        store: plain items under plain keys.
-        agents: the repository of agents.
-        interactions: the repository of interactions.
-        metrics: the repository of metrics.
-        job_runs: the repository of job runs.
-        webhook_events: the repository of webhook events.
-        migrations: brings a table that older versions made up to date.
     """
 
     def __init__(
