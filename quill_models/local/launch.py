@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from quill_models.local.distribution import JAR, LIBRARIES, find_or_fetch
 from quill_models.local.downloads import DownloadReport
 from quill_models.local.java import find_java
 from quill_models.local.owner import lock_of
-from quill_models.local.pid_file import PID_FILE, PidFile, marker_of
+from quill_models.local.pid_file import LOG, PID_FILE, PidFile, marker_of
 from quill_models.local.probe import Answer, probe
 from quill_models.local.process import LAUNCHER, JavaProcess, require_psutil
 from quill_models.values.clock import system_clock
@@ -52,42 +52,34 @@ class PortLostError(LocalServerError):
 def installed(
     local_home: Path | None, java_home: Path | None, report: DownloadReport | None = None
 ) -> tuple[Path, Path]:
-    """The folder of DynamoDB Local, fetched if need be, and the program of Java.
-
-    Raises:
-        LocalServerError: one of them cannot be found, or psutil is not installed.
-    """
+    """The folder of DynamoDB Local, fetched if need be, and the program of Java."""
     require_psutil()
     return find_or_fetch(local_home, report=report), find_java(java_home)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Launch:
     """How a server is started.
 
     Attributes:
-        distribution: the folder of DynamoDB Local.
-        java: the Java program.
+        distribution: from `installed`.
+        java: from `installed`.
         folder: a folder that exists, for the pid file and temporary files.
-        log: the file for its output.
+        home: the folder for the log, by default the same.
         data_dir: where the data is kept; ``None`` for in memory.
-        owned: whether it ends with the owner of the folder, an `OwnedFolder`; else it outlives
-            every process.
+        owned: whether it ends with the owner of the folder, an `OwnedFolder`; else with no process.
     """
 
     distribution: Path
     java: Path
+    _: KW_ONLY
     folder: Path
-    log: Path
+    home: Path | None = None
     data_dir: Path | None = None
     owned: bool = True
 
     def on_a_free_port(self) -> PidFile:
-        """Start it at a port that is free, and at another one if that was taken meanwhile.
-
-        Raises:
-            LocalServerError: it cannot be started.
-        """
+        """Start it at a port that is free, and at another one if that was taken meanwhile."""
         for _ in range(_ATTEMPTS):
             try:
                 return self.at(_free_port())
@@ -107,17 +99,18 @@ class Launch:
             LocalServerError: it cannot be started, or does not answer within ``limit``.
             OSError: a folder cannot be used.
         """
+        log = (self.home or self.folder) / LOG
         # Java keeps a copy of a library here, which a killed server leaves behind.
         shutil.rmtree(self._temporary, ignore_errors=True)
-        for folder in (self._temporary, self.log.parent, self.data_dir or self.folder):
+        for folder in (self._temporary, log.parent, self.data_dir or self.folder):
             folder.mkdir(parents=True, exist_ok=True)
-        process = self._started(port)
+        process = self._started(self.command(port), log)
         server = PidFile(
             pid=process.pid,
             created=process.created,
             port=port,
             data_dir=self.data_dir,
-            log=self.log,
+            log=log,
             started_at=system_clock(),
         )
         try:
@@ -153,12 +146,12 @@ class Launch:
     def _temporary(self) -> Path:
         return self.folder / "tmp"
 
-    def _started(self, port: int) -> JavaProcess:
-        lock = str(lock_of(self.folder)) if self.owned else ""
-        where = [str(self.distribution), str(self.log), str(self.folder)]
+    def _started(self, command: list[str], log: Path) -> JavaProcess:
+        lock = lock_of(self.folder) if self.owned else ""
+        launcher = [sys.executable, "-I", "-S", LAUNCHER, "start", lock, self.distribution, log]
         try:
             done = subprocess.run(  # noqa: S603
-                [sys.executable, "-I", "-S", LAUNCHER, "start", lock, *where, *self.command(port)],
+                [*launcher, self.folder, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -176,7 +169,7 @@ class Launch:
             raise LocalServerError(f"DynamoDB Local cannot be started: {said['error']}")
         process = JavaProcess.running(said["pid"])
         if process is None:
-            raise _ended_early(self.log)
+            raise _ended_early(log)
         return process
 
 
@@ -185,8 +178,7 @@ def wait_until_ready(server: PidFile, limit: timedelta) -> None:
 
     Raises:
         PortLostError: it ended because another process has the port.
-        LocalServerError: it ended for another reason, or does not answer within ``limit``; the
-            message carries the last lines of its log.
+        LocalServerError: it ended for another reason, or does not answer within ``limit``.
     """
     deadline = time.monotonic() + limit.total_seconds()
     while True:
@@ -215,10 +207,7 @@ def _last_lines(log: Path) -> str:
 
 
 def _read(log: Path) -> str:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
 
 def _free_port() -> int:

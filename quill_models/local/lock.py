@@ -24,15 +24,12 @@ def locked(path: Path, *, wait: timedelta) -> Iterator[None]:
         LocalServerError: another process still held it after ``wait``.
         OSError: the file cannot be opened.
     """
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=wait.total_seconds())
+        lock = FileLock(path).acquire(timeout=wait.total_seconds())
     except Timeout:
         raise LocalServerError(
             f"Another process has held {path} for {wait.total_seconds():g} seconds. "
             "Wait for its start or stop to end, or end it, and try again."
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()

@@ -66,18 +66,14 @@ def embedded(
     Raises:
         LocalServerError: DynamoDB Local or Java cannot be found, or it does not start.
     """
-    distribution, java = installed(local_home, java_home, report)
+    needed = installed(local_home, java_home, report)
     with closing(OwnedFolder("quill-dynamodb-")) as owned:
         home = owned.path if folder is None else folder.resolve()
-        server = Launch(
-            distribution=distribution,
-            java=java,
-            folder=owned.path,
-            log=home / "server.log",
-            data_dir=None if in_memory else home / "data",
-        ).on_a_free_port()
+        data_dir = None if in_memory else home / "data"
+        launch = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir)
+        server = launch.on_a_free_port()
         yield EmbeddedServer(
-            endpoint=f"http://127.0.0.1:{server.port}",
+            endpoint=server.endpoint,
             port=server.port,
             pid=server.pid,
             data_dir=server.data_dir,
@@ -105,10 +101,8 @@ def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | No
             if server is not None:
                 wait_until_ready(server, START_LIMIT)
             else:
-                distribution, java = installed(local_home, java_home)
-                log = folder / "server.log"
-                launch = Launch(distribution=distribution, java=java, folder=folder, log=log)
+                launch = Launch(*installed(local_home, java_home), folder=folder)
                 server = launch.on_a_free_port()
     except OSError as error:
         raise LocalServerError(f"{folder} cannot be used: {error}") from error
-    return f"http://127.0.0.1:{server.port}"
+    return server.endpoint

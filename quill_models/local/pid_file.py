@@ -10,26 +10,25 @@ from typing import Final
 
 from quill_models.local.process import JavaProcess, find_by_argument
 
-__all__ = ["PID_FILE", "PidFile", "marker_of", "running_in"]
+__all__ = ["LOG", "PID_FILE", "PidFile", "marker_of", "running_in"]
 
+LOG: Final = "server.log"
 PID_FILE: Final = "server.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PidFile(JavaProcess):
-    """What a pid file says of the process of a server.
-
-    Attributes:
-        port: its TCP port.
-        data_dir: where it keeps its data, ``None`` for in memory.
-        log: its log file.
-        started_at: when it was started, in UTC.
-    """
+    """What a pid file says of the process of a server; a ``data_dir`` of ``None`` is in memory."""
 
     port: int
     data_dir: Path | None
     log: Path
     started_at: datetime
+
+    @property
+    def endpoint(self) -> str:
+        """The URL to connect to."""
+        return f"http://127.0.0.1:{self.port}"
 
     def write(self, folder: Path) -> None:
         """Write the file, at once."""
@@ -60,7 +59,7 @@ def running_in(folder: Path) -> PidFile | None:
         created=process.created,
         port=int(option["-port"]),
         data_dir=Path(option["-dbPath"]) if "-dbPath" in option else None,
-        log=folder / "server.log",
+        log=folder / LOG,
         started_at=datetime.fromtimestamp(process.created, UTC),
     )
 

@@ -133,11 +133,7 @@ class JavaProcess:
 
 
 def require_psutil() -> None:
-    """Fail before any work is done.
-
-    Raises:
-        LocalServerError: psutil is not installed.
-    """
+    """Fail before any work is done if psutil is not installed."""
     _ = psutil.Error
 
 

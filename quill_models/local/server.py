@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -141,21 +141,16 @@ class LocalServer:
         if present is not None:
             return present
         # Unlocked, as a download may take minutes.
-        distribution, java = installed(local_home, java_home, report)
         launch = Launch(
-            distribution=distribution,
-            java=java,
+            *installed(local_home, java_home, report),
             folder=self.state_dir,
-            log=self.state_dir / "server.log",
             data_dir=None if in_memory else (data_dir or self.state_dir / "data").resolve(),
             owned=False,
         )
         with self._alone():
-            present = self._present(limit)
-            if present is not None:
-                return present
             try:
-                return self._status(ServerState.STARTED, launch.at(self.port, limit))
+                present = self._present(limit)
+                return present or self._status(ServerState.STARTED, launch.at(self.port, limit))
             except PortLostError:
                 # Someone took it since it was looked at: maybe a start that was killed, whose
                 # server came up late.
@@ -248,15 +243,13 @@ class LocalServer:
             raise LocalServerError(f"{self.state_dir} cannot be used: {error}") from error
 
     def _status(self, state: ServerState, server: PidFile | None = None) -> ServerStatus:
-        status = ServerStatus(
-            state=state, port=self.port, endpoint=self.endpoint, state_dir=self.state_dir
-        )
-        if server is None:
-            return status
-        return replace(
-            status,
-            pid=server.pid,
-            data_dir=server.data_dir,
-            log=server.log,
-            started_at=server.started_at,
+        return ServerStatus(
+            state=state,
+            port=self.port,
+            endpoint=self.endpoint,
+            state_dir=self.state_dir,
+            pid=server and server.pid,
+            data_dir=server and server.data_dir,
+            log=server and server.log,
+            started_at=server and server.started_at,
         )
