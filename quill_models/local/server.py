@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -229,18 +228,12 @@ class LocalServer:
     def _remove_stale(self) -> None:
         """Remove a pid file that names no server, unless another process is at work here."""
         if self._pid_file.exists():
-            with suppress(LocalServerError), self._alone(wait=timedelta(0)):
+            with suppress(LocalServerError), self._alone(timedelta(0)):
                 if self._running() is None:
                     self._pid_file.unlink(missing_ok=True)
 
-    @contextmanager
-    def _alone(self, *, wait: timedelta = _LOCK_WAIT) -> Iterator[None]:
-        try:
-            self.state_dir.mkdir(parents=True, exist_ok=True)
-            with locked(self.state_dir / "lock", wait=wait):
-                yield
-        except OSError as error:
-            raise LocalServerError(f"{self.state_dir} cannot be used: {error}") from error
+    def _alone(self, wait: timedelta = _LOCK_WAIT) -> AbstractContextManager[None]:
+        return locked(self.state_dir / "lock", wait=wait)
 
     def _status(self, state: ServerState, server: PidFile | None = None) -> ServerStatus:
         return ServerStatus(
