@@ -176,9 +176,8 @@ def quill_connect(_quill_first: Quill) -> Iterator[Connect]:
     with ExitStack() as opened:
 
         def connected(settings: Settings | None = None, *, clock: Clock | None = None) -> Quill:
-            quill = connect(
-                settings or _quill_first.settings, clock=clock or _quill_first.table.clock
-            )
+            given = settings or _quill_first.settings
+            quill = connect(given, clock=clock or _quill_first.table.clock)
             opened.callback(quill.close)
             return quill
 

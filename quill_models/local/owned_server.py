@@ -83,8 +83,9 @@ def embedded(
 def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | None) -> str:
     """The endpoint of the one server of an `OwnedFolder`, this process's or another one's.
 
-    Who asks first starts it, on a free port. It keeps its data in memory, and ends with the owner
-    of the folder, not with the process that started it.
+    Who asks first starts it, on a free port, with the ``local_home`` and the ``java_home`` of its
+    settings. It keeps its data in memory, and ends with the owner of the folder, not with the
+    process that started it.
 
     Raises:
         LocalServerError: DynamoDB Local or Java cannot be found, or it does not start.

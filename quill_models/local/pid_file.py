@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,7 @@ def running_in(folder: Path) -> PidFile | None:
     arguments = process.arguments() if process is not None else []
     if process is None or not arguments:
         return None
-    option = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+    option = dict(pairwise(arguments))
     return PidFile(
         pid=process.pid,
         created=process.created,

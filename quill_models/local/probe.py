@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from enum import Enum, auto
+from enum import IntEnum, auto
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Final
 
@@ -16,12 +16,12 @@ _TRIES: Final = 4
 _PAUSE_SECONDS: Final = 0.1
 
 
-class Answer(Enum):
-    """What was found at a port."""
+class Answer(IntEnum):
+    """What was found at a port; of two addresses the greater one counts."""
 
     NOBODY = auto()
-    DYNAMODB_LOCAL = auto()
     ANOTHER_PROGRAM = auto()
+    DYNAMODB_LOCAL = auto()
 
 
 def probe(port: int, *, timeout: float = 2.0) -> Answer:
@@ -29,9 +29,7 @@ def probe(port: int, *, timeout: float = 2.0) -> Answer:
 
     A program that lets ``timeout`` seconds pass before a step of its answer is another one.
     """
-    answers = {_ask(host, port, timeout) for host in LOOPBACKS}
-    by_weight = (Answer.DYNAMODB_LOCAL, Answer.ANOTHER_PROGRAM)
-    return next((answer for answer in by_weight if answer in answers), Answer.NOBODY)
+    return max(_ask(host, port, timeout) for host in LOOPBACKS)
 
 
 def _ask(host: str, port: int, timeout: float) -> Answer:

@@ -15,7 +15,7 @@ from quill_models.values.errors import LocalServerError
 
 __all__ = ["LAUNCHER", "JavaProcess", "find_by_argument", "require_psutil"]
 
-LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+LAUNCHER: Final = str(Path(__file__).with_name("launcher.py"))
 END_PATIENCE: Final = timedelta(seconds=10)
 _POLL_SECONDS: Final = 0.05
 
@@ -47,9 +47,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except psutil.Error as error:
-        raise LocalServerError(f"The system does not let DynamoDB Local be managed: {error}") from (
-            error
-        )
+        said = f"The system does not let DynamoDB Local be managed: {error}"
+        raise LocalServerError(said) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +61,10 @@ class JavaProcess:
     @classmethod
     def running(cls, pid: int) -> JavaProcess | None:
         """The process that has this pid now, if any."""
-        with _translated():
-            try:
-                process = JavaProcess(pid=pid, created=psutil.Process(pid).create_time())
-            except psutil.NoSuchProcess:
-                return None
-        return process if process.is_alive() else None
+        with _translated(), suppress(psutil.NoSuchProcess):
+            process = JavaProcess(pid=pid, created=psutil.Process(pid).create_time())
+            return process if process.is_alive() else None
+        return None
 
     def is_alive(self) -> bool:
         """Whether this process, and no other of its pid, is still running."""
@@ -117,14 +114,12 @@ class JavaProcess:
         raise LocalServerError(f"DynamoDB Local, process {self.pid}, does not end.")
 
     def _found(self) -> psutil.Process | None:
-        with _translated():
-            try:
-                process = psutil.Process(self.pid)
-                same = abs(process.create_time() - self.created) < _SAME_CREATION_SECONDS
-                # A zombie is a dead process that its parent has not asked after.
-                return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-            except psutil.NoSuchProcess:
-                return None
+        with _translated(), suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < _SAME_CREATION_SECONDS
+            # A zombie is a dead process that its parent has not asked after.
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        return None
 
 
 def require_psutil() -> None:
@@ -135,11 +130,9 @@ def require_psutil() -> None:
 def find_by_argument(argument: str) -> JavaProcess | None:
     """The running process of this user that was started with an argument, if there is one."""
     with _translated():
-        for process in psutil.process_iter(["cmdline", "create_time"]):
+        for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or ()
             # The launcher has the whole command among its own arguments.
-            if argument in words and str(LAUNCHER) not in words:
-                found = JavaProcess(pid=process.pid, created=process.info["create_time"])
-                if found.is_alive():
-                    return found
+            if argument in words and LAUNCHER not in words:
+                return JavaProcess.running(process.pid)
     return None

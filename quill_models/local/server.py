@@ -12,13 +12,7 @@ from typing import Final
 import platformdirs
 
 from quill_models.local.downloads import DownloadReport
-from quill_models.local.launch import (
-    START_LIMIT,
-    Launch,
-    PortLostError,
-    installed,
-    wait_until_ready,
-)
+from quill_models.local.launch import START_LIMIT, Launch, PortLost, installed, wait_until_ready
 from quill_models.local.lock import locked
 from quill_models.local.pid_file import PID_FILE, PidFile, running_in
 from quill_models.local.probe import Answer, probe
@@ -150,7 +144,7 @@ class LocalServer:
             try:
                 present = self._present(limit)
                 return present or self._status(ServerState.STARTED, launch.at(self.port, limit))
-            except PortLostError:
+            except PortLost:
                 # Someone took it since it was looked at: maybe a start that was killed, whose
                 # server came up late.
                 present = self._present(limit)
@@ -187,7 +181,11 @@ class LocalServer:
         """
         server = self._running()
         if server is None:
-            self._remove_stale()
+            # A file that names no server goes, unless another process is at work here.
+            if self._pid_file.exists():
+                with suppress(LocalServerError), self._alone(timedelta(0)):
+                    if self._running() is None:
+                        self._pid_file.unlink(missing_ok=True)
             return self._others()
         answers = probe(self.port) is Answer.DYNAMODB_LOCAL
         return self._status(ServerState.RUNNING if answers else ServerState.NOT_ANSWERING, server)
@@ -225,13 +223,6 @@ class LocalServer:
             )
         return server
 
-    def _remove_stale(self) -> None:
-        """Remove a pid file that names no server, unless another process is at work here."""
-        if self._pid_file.exists():
-            with suppress(LocalServerError), self._alone(timedelta(0)):
-                if self._running() is None:
-                    self._pid_file.unlink(missing_ok=True)
-
     def _alone(self, wait: timedelta = _LOCK_WAIT) -> AbstractContextManager[None]:
         return locked(self.state_dir / "lock", wait=wait)
 
@@ -241,8 +232,8 @@ class LocalServer:
             port=self.port,
             endpoint=self.endpoint,
             state_dir=self.state_dir,
-            pid=server and server.pid,
-            data_dir=server and server.data_dir,
-            log=server and server.log,
-            started_at=server and server.started_at,
+            pid=None if server is None else server.pid,
+            data_dir=None if server is None else server.data_dir,
+            log=None if server is None else server.log,
+            started_at=None if server is None else server.started_at,
         )

@@ -256,9 +256,7 @@ def test_every_java_of_this_machine_will_do(
     local_home: Path, java_home: Path | None, tmp_path: Path
 ) -> None:
     """Unknown options would end it at once."""
-    launch = Launch(
-        distribution=local_home, java=find_java(java_home), folder=tmp_path, log=tmp_path / "log"
-    )
+    launch = Launch(local_home, find_java(java_home), folder=tmp_path)
     done = subprocess.run(
         [*launch.command(port=1), "-help"],
         cwd=local_home,
