@@ -11,72 +11,26 @@ that costs time before a test asks for a fixture.
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from quill_models.local import OwnedFolder
     from quill_models.quill import Quill
     from quill_models.settings import Settings
     from quill_models.testing import Connect, FrozenClock
     from quill_models.values.clock import Clock
 
-if sys.platform == "win32":
-    import msvcrt
+# The session: its processes have a folder in common, for the server. The folder belongs to the
+# process that runs the session, with pytest-xdist the one that starts the workers. So these may
+# come, go and be killed.
 
-    def _hold(file: BinaryIO) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _hold(file: BinaryIO) -> None:
-        # This kind of lock belongs to the process: forked children do not hold it, too.
-        fcntl.lockf(file, fcntl.LOCK_EX)
-
-
-# The session.
-
-_SESSION = pytest.StashKey["_Session"]()
+_FOLDER: pytest.StashKey[OwnedFolder] = pytest.StashKey()
 _WORKER_INPUT = "quill_models_session"
-
-
-class _Session:
-    """What the processes of a test session have in common: a folder, for the server.
-
-    It belongs to the process that runs the session, with pytest-xdist the one that starts the
-    workers. That process holds a lock, which ends with it however it ends; the server is watched
-    by a process that waits for the lock. So workers may come, go and be killed.
-    """
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="quill-pytest-"))
-        self._owner = os.getpid()
-        self._held = self.lock_of(self.folder).open("ab")
-        _hold(self._held)
-
-    @staticmethod
-    def lock_of(folder: Path) -> Path:
-        """The file that is locked while the session lasts."""
-        return folder / "session"
-
-    def end(self) -> None:
-        """End the server, if any was started."""
-        if os.getpid() != self._owner:
-            return
-        self._held.close()
-        with suppress(FileNotFoundError):
-            if len(list(self.folder.iterdir())) > 1:
-                from quill_models.local import wait_until_ended  # noqa: PLC0415
-
-                wait_until_ended(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _session_folder(config: pytest.Config) -> Path:
@@ -84,11 +38,12 @@ def _session_folder(config: pytest.Config) -> Path:
     given: str | None = getattr(config, "workerinput", {}).get(_WORKER_INPUT)
     if given is not None:
         return Path(given)
-    session = config.stash.get(_SESSION, None)
-    if session is None:
-        session = config.stash[_SESSION] = _Session()
-        config.add_cleanup(session.end)
-    return session.folder
+    if _FOLDER not in config.stash:
+        from quill_models.local import OwnedFolder  # noqa: PLC0415
+
+        config.stash[_FOLDER] = OwnedFolder("quill-pytest-")
+        config.add_cleanup(config.stash[_FOLDER].close)
+    return config.stash[_FOLDER].path
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -132,10 +87,8 @@ def quill_endpoint(pytestconfig: pytest.Config) -> str:
         if given is not None:
             return given
         settings = Settings.load()
-        folder = _session_folder(pytestconfig)
         return shared_server(
-            folder,
-            lock=_Session.lock_of(folder),
+            _session_folder(pytestconfig),
             local_home=settings.local_home,
             java_home=settings.java_home,
         )
@@ -223,9 +176,8 @@ def quill_connect(_quill_first: Quill) -> Iterator[Connect]:
     with ExitStack() as opened:
 
         def connected(settings: Settings | None = None, *, clock: Clock | None = None) -> Quill:
-            quill = connect(
-                settings or _quill_first.settings, clock=clock or _quill_first.table.clock
-            )
+            given = settings or _quill_first.settings
+            quill = connect(given, clock=clock or _quill_first.table.clock)
             opened.callback(quill.close)
             return quill
 

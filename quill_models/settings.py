@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from quill_models.values.errors import ConfigurationError
 
 __all__ = ["Backend", "Settings"]
 
-DEFAULT_ENDPOINT = "http://localhost:8000"
-DEFAULT_REGION = "us-west-2"
-DEFAULT_TABLE = "quill"
-DEFAULT_MAX_ATTEMPTS = 5
-DEFAULT_DEADLINE = timedelta(seconds=15)
+_DEFAULT_ENDPOINT = "http://localhost:8000"
+_AWS_MANAGED_KEY = "aws-managed"
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_TABLE_NAME = r"[A-Za-z0-9_.-]{3,255}"
 # What can be a part of a host's name; botocore refuses anything else.
-_REGION = re.compile(r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_REGION = r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 # An alias is refused: DynamoDB answers with the key's ARN, which could not be compared with it.
 _KMS_KEY_ID = "mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_KMS_KEY = re.compile(rf"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{{12}}:key/)?({_KMS_KEY_ID})")
+_KMS_KEY = rf"{_AWS_MANAGED_KEY}|(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{{12}}:key/)?({_KMS_KEY_ID})"
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html#tag-conventions
 _TAG_KEY, _TAG_VALUE = re.compile(r"[\w .:/+@-]{1,128}"), re.compile(r"[\w .:/=+@-]{0,256}")
 
@@ -81,17 +78,17 @@ class Settings:
         ConfigurationError: a value that is not allowed; the message names the variable.
     """
 
-    AWS_MANAGED_KEY: ClassVar[str] = "aws-managed"
+    AWS_MANAGED_KEY: ClassVar[str] = _AWS_MANAGED_KEY
 
     backend: Backend = Backend.LOCAL
     endpoint: str | None = None
-    table: str = DEFAULT_TABLE
+    table: str = "quill"
     region: str | None = None
     webhook_retention: timedelta | None = timedelta(days=30)
     job_retention: timedelta | None = timedelta(days=90)
     increment_retention: timedelta | None = None
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS
-    deadline: timedelta = DEFAULT_DEADLINE
+    max_attempts: int = 5
+    deadline: timedelta = timedelta(seconds=15)
     protect_table: bool | None = None
     kms_key: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -99,7 +96,13 @@ class Settings:
     java_home: Path | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "backend", _backend(self.backend))
+        try:
+            object.__setattr__(self, "backend", Backend(self.backend))
+        except ValueError:
+            allowed = " or ".join(repr(backend.value) for backend in Backend)
+            raise ConfigurationError(
+                f"DATA_BACKEND is {self.backend!r}; allowed are {allowed}."
+            ) from None
         if self.max_attempts < 1:
             raise ConfigurationError(f"max_attempts is {self.max_attempts}; allowed is 1 or more.")
         if self.deadline < timedelta(0):
@@ -109,29 +112,20 @@ class Settings:
             if retention is not None and retention < timedelta(0):
                 raise ConfigurationError(f"{name} is {retention}; allowed is 0 (for ever) or more.")
             object.__setattr__(self, name, retention or None)
-        if self.kms_key not in {None, self.AWS_MANAGED_KEY} and not _KMS_KEY.fullmatch(
-            str(self.kms_key)
-        ):
-            raise ConfigurationError(
-                f"QUILL_KMS_KEY is {self.kms_key!r}; allowed are the id or the ARN of a key (no "
-                f"alias), or {self.AWS_MANAGED_KEY!r}."
-            )
+        if self.kms_key is not None:
+            allowed = f"are the id or the ARN of a key (no alias), or {_AWS_MANAGED_KEY!r}"
+            _matched("QUILL_KMS_KEY", self.kms_key, _KMS_KEY, allowed)
         object.__setattr__(self, "tags", _checked_tags(self.tags))
         if self.backend is Backend.LOCAL:
-            object.__setattr__(self, "endpoint", self.endpoint or DEFAULT_ENDPOINT)
-            object.__setattr__(self, "region", self.region or DEFAULT_REGION)
+            object.__setattr__(self, "endpoint", self.endpoint or _DEFAULT_ENDPOINT)
+            object.__setattr__(self, "region", self.region or "us-west-2")
         if self.endpoint is not None:
             _check_endpoint(self.endpoint)
-        if self.region is not None and not _REGION.fullmatch(self.region):
-            raise ConfigurationError(
-                f"AWS_REGION is {self.region!r}; allowed are letters, digits and '-', as in "
-                "'eu-west-1'."
-            )
-        if not isinstance(self.table, str) or not _TABLE_NAME.fullmatch(self.table):
-            raise ConfigurationError(
-                f"QUILL_TABLE is {self.table!r}; allowed are 3 to 255 letters, digits, "
-                "'_', '-' and '.'."
-            )
+        if self.region is not None:
+            allowed = "are letters, digits and '-', as in 'eu-west-1'"
+            _matched("AWS_REGION", self.region, _REGION, allowed)
+        allowed = "are 3 to 255 letters, digits, '_', '-' and '.'"
+        _matched("QUILL_TABLE", self.table, _TABLE_NAME, allowed)
 
     @property
     def protected(self) -> bool:
@@ -155,60 +149,38 @@ class Settings:
         Raises:
             ConfigurationError: a value that is not allowed.
         """
-        layers = _layers(env_file, environ)
-
-        def value(*names: str) -> str | None:
-            for layer in layers:
-                for name in names:
-                    if name in layer:
-                        return layer[name].strip() or None
-            return None
-
-        local_home, java_home = value("DYNAMODB_LOCAL_HOME"), value("JAVA_HOME")
-        return cls(
-            backend=_backend(value("DATA_BACKEND") or Backend.LOCAL),
-            endpoint=value("DYNAMODB_ENDPOINT"),
-            table=value("QUILL_TABLE") or DEFAULT_TABLE,
-            region=value("AWS_REGION", "AWS_DEFAULT_REGION"),
-            webhook_retention=_days(
-                "QUILL_WEBHOOK_RETENTION_DAYS", value("QUILL_WEBHOOK_RETENTION_DAYS"), default=30
-            ),
-            job_retention=_days(
-                "QUILL_JOB_RETENTION_DAYS", value("QUILL_JOB_RETENTION_DAYS"), default=90
-            ),
-            increment_retention=_days(
-                "QUILL_INCREMENT_RETENTION_DAYS",
-                value("QUILL_INCREMENT_RETENTION_DAYS"),
-                default=0,
-            ),
-            max_attempts=_attempts(value("QUILL_MAX_ATTEMPTS")),
-            deadline=_deadline(value("QUILL_DEADLINE_SECONDS")),
-            protect_table=_switch("QUILL_PROTECT_TABLE", value("QUILL_PROTECT_TABLE")),
-            kms_key=value("QUILL_KMS_KEY"),
-            tags=_tags(value("QUILL_TAGS")),
-            local_home=Path(local_home).expanduser() if local_home else None,
-            java_home=Path(java_home).expanduser() if java_home else None,
-        )
+        value = _reader(env_file, environ)
+        found: dict[str, Any] = {}
+        for name, (variables, parsed) in _VARIABLES.items():
+            text = value(*variables)
+            if text is not None:
+                found[name] = parsed(variables[0], text)
+        return cls(**found)
 
     @staticmethod
     def given_endpoint(
         env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
     ) -> str | None:
         """What ``DYNAMODB_ENDPOINT`` says, where it says anything. As `load` reads it."""
-        for layer in _layers(env_file, environ):
-            if "DYNAMODB_ENDPOINT" in layer:
-                return layer["DYNAMODB_ENDPOINT"].strip() or None
-        return None
+        return _reader(env_file, environ)("DYNAMODB_ENDPOINT")
 
 
-def _layers(
+def _reader(
     env_file: str | Path | None, environ: Mapping[str, str] | None
-) -> list[Mapping[str, str]]:
-    """The environment, then the file: the first that names a variable says what it is."""
+) -> Callable[..., str | None]:
+    """Look variables up: the environment, then the file; the first that has one decides."""
     layers: list[Mapping[str, str]] = [os.environ if environ is None else environ]
     if env_file is not None:
         layers.append(_read_env_file(Path(env_file)))
-    return layers
+
+    def value(*names: str) -> str | None:
+        for layer in layers:
+            for name in names:
+                if name in layer:
+                    return layer[name].strip() or None
+        return None
+
+    return value
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
@@ -225,18 +197,16 @@ def _read_env_file(path: Path) -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
-def _backend(value: str) -> Backend:
-    try:
-        return Backend(value)
-    except ValueError:
-        allowed = " or ".join(repr(backend.value) for backend in Backend)
-        raise ConfigurationError(f"DATA_BACKEND is {value!r}; allowed are {allowed}.") from None
+def _matched(name: str, value: object, pattern: str, allowed: str) -> str:
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise ConfigurationError(f"{name} is {value!r}; allowed {allowed}.")
+    return value
 
 
 def _check_endpoint(endpoint: str) -> None:
     problem = ConfigurationError(
         f"DYNAMODB_ENDPOINT is {endpoint!r}; allowed is an http or https URL such as "
-        f"{DEFAULT_ENDPOINT!r}."
+        f"{_DEFAULT_ENDPOINT!r}."
     )
     try:
         parts = urlsplit(endpoint)
@@ -247,52 +217,32 @@ def _check_endpoint(endpoint: str) -> None:
         raise problem
 
 
-def _days(name: str, text: str | None, *, default: int) -> timedelta | None:
-    if text is None:
-        return timedelta(days=default) or None
+def _days(name: str, text: str) -> timedelta:
     # 36,500 days keep every expiry well inside the years a datetime can hold.
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 36_500:
-        raise ConfigurationError(
-            f"{name} is {text!r}; allowed is a whole number of days from 0 (for ever) to 36500."
-        )
-    return timedelta(days=int(text)) or None
+    up_to_36500 = "[0-9]{1,4}|[0-2][0-9]{4}|3[0-5][0-9]{3}|36[0-4][0-9]{2}|36500"
+    allowed = "is a whole number of days from 0 (for ever) to 36500"
+    return timedelta(days=int(_matched(name, text, up_to_36500, allowed)))
 
 
-def _attempts(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_MAX_ATTEMPTS
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        raise ConfigurationError(
-            f"QUILL_MAX_ATTEMPTS is {text!r}; allowed is a whole number from 1 to 9999."
-        )
-    return int(text)
+def _attempts(name: str, text: str) -> int:
+    return int(_matched(name, text, "[1-9][0-9]{0,3}", "is a whole number from 1 to 9999"))
 
 
-def _deadline(text: str | None) -> timedelta:
-    if text is None:
-        return DEFAULT_DEADLINE
-    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
-        raise ConfigurationError(
-            f"QUILL_DEADLINE_SECONDS is {text!r}; allowed is a number of seconds from 0 (try once) "
-            "to 9999."
-        )
-    return timedelta(seconds=float(text))
+def _seconds(name: str, text: str) -> timedelta:
+    allowed = "is a number of seconds from 0 (try once) to 9999"
+    return timedelta(seconds=float(_matched(name, text, r"[0-9]{1,4}(\.[0-9]{1,3})?", allowed)))
 
 
-def _switch(name: str, text: str | None) -> bool | None:
-    if text is not None and text not in {"true", "false"}:
-        raise ConfigurationError(f"{name} is {text!r}; allowed are 'true' and 'false'.")
-    return None if text is None else text == "true"
+def _switch(name: str, text: str) -> bool:
+    return _matched(name, text, "true|false", "are 'true' and 'false'") == "true"
 
 
-def _tags(text: str | None) -> dict[str, str]:
-    if text is None:
-        return {}
+def _tags(name: str, text: str) -> dict[str, str]:
     pairs = [each.strip().partition("=") for each in text.split(",")]
     tags = {key.strip(): value.strip() for key, _, value in pairs}
     if len(tags) != len(pairs) or not all(sign for _, sign, _ in pairs):
         raise ConfigurationError(
-            f"QUILL_TAGS is {text!r}; allowed are different names, each with '=' and its value, "
+            f"{name} is {text!r}; allowed are different names, each with '=' and its value, "
             "as in 'team=data,stage=live'."
         )
     return tags
@@ -306,3 +256,30 @@ def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
                 "'.:/+@-_' (in a value '=', too), and no name that begins with 'aws:'."
             )
     return dict(tags)
+
+
+def _text(_name: str, text: str) -> str:
+    return text
+
+
+def _folder(_name: str, text: str) -> Path:
+    return Path(text).expanduser()
+
+
+# Of each field the variables, the first one given decides, and what makes their text a value.
+_VARIABLES: dict[str, tuple[tuple[str, ...], Callable[[str, str], Any]]] = {
+    "backend": (("DATA_BACKEND",), _text),
+    "endpoint": (("DYNAMODB_ENDPOINT",), _text),
+    "table": (("QUILL_TABLE",), _text),
+    "region": (("AWS_REGION", "AWS_DEFAULT_REGION"), _text),
+    "webhook_retention": (("QUILL_WEBHOOK_RETENTION_DAYS",), _days),
+    "job_retention": (("QUILL_JOB_RETENTION_DAYS",), _days),
+    "increment_retention": (("QUILL_INCREMENT_RETENTION_DAYS",), _days),
+    "max_attempts": (("QUILL_MAX_ATTEMPTS",), _attempts),
+    "deadline": (("QUILL_DEADLINE_SECONDS",), _seconds),
+    "protect_table": (("QUILL_PROTECT_TABLE",), _switch),
+    "kms_key": (("QUILL_KMS_KEY",), _text),
+    "tags": (("QUILL_TAGS",), _tags),
+    "local_home": (("DYNAMODB_LOCAL_HOME",), _folder),
+    "java_home": (("JAVA_HOME",), _folder),
+}

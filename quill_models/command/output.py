@@ -28,7 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from quill_models.local.downloads import Report
+from quill_models.local.downloads import DownloadReport
 
 __all__ = [
     "VISIBLE",
@@ -171,7 +171,7 @@ def _cell(value: Any) -> str:
 
 
 @contextmanager
-def download_bar(what: str) -> Iterator[Report]:
+def download_bar(what: str) -> Iterator[DownloadReport]:
     """A progress bar on standard error for bytes that come; it appears with the first ones."""
     bar = Progress(
         TextColumn("{task.description}"),

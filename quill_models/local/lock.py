@@ -16,23 +16,19 @@ __all__ = ["locked"]
 
 @contextmanager
 def locked(path: Path, *, wait: timedelta) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which is created if need be and stays.
+    """Wait for an exclusive lock on a file in a folder; both are made if need be and stay.
 
-    The operating system releases the lock when the process ends, however it ends.
-
-    Raises:
-        LocalServerError: another process still held it after ``wait``.
-        OSError: the file cannot be opened.
+    The lock ends with the process, however it ends. An error of the system, also one of the block,
+    says that the folder cannot be used.
     """
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=wait.total_seconds())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path).acquire(timeout=wait.total_seconds()):
+            yield
     except Timeout:
         raise LocalServerError(
             f"Another process has held {path} for {wait.total_seconds():g} seconds. "
             "Wait for its start or stop to end, or end it, and try again."
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    except OSError as error:
+        raise LocalServerError(f"{path.parent} cannot be used: {error}") from error

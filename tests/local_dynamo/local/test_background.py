@@ -16,8 +16,8 @@ import pytest
 
 from quill_models.errors import LocalServerError
 from quill_models.local import LocalServer, ServerState, ServerStatus, find_java
+from quill_models.local.launch import Launch
 from quill_models.local.probe import probe
-from quill_models.local.process import command_line
 from tests.local_dynamo.local.servers import (
     eventually,
     free_port,
@@ -69,7 +69,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not answer, or end, is given up on sooner than in earnest."""
     monkeypatch.setattr("quill_models.local.server.probe", partial(probe, timeout=0.5))
     monkeypatch.setattr("quill_models.local.server._SECOND_LOOK_SECONDS", 0.5)
-    monkeypatch.setattr("quill_models.local.server._STOP_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr("quill_models.local.process.END_PATIENCE", timedelta(seconds=1))
 
 
 class TestBackground:
@@ -256,8 +256,9 @@ def test_every_java_of_this_machine_will_do(
     local_home: Path, java_home: Path | None, tmp_path: Path
 ) -> None:
     """Unknown options would end it at once."""
+    launch = Launch(local_home, find_java(java_home), folder=tmp_path)
     done = subprocess.run(
-        [*command_line(find_java(java_home), port=1, data_dir=None, temporary=tmp_path), "-help"],
+        [*launch.command(port=1), "-help"],
         cwd=local_home,
         capture_output=True,
         text=True,

@@ -141,7 +141,7 @@ class TestEmbedded:
     ) -> None:
         # Chance cannot be arranged: the first port offered is one that another server has.
         ports = iter([first.port, free_port()])
-        monkeypatch.setattr("quill_models.local.embedded_server._free_port", lambda: next(ports))
+        monkeypatch.setattr("quill_models.local.launch._free_port", lambda: next(ports))
         with embedded(local_home=local_home, java_home=java_home) as second:
             assert second.port != first.port
             put(second.endpoint, "x")
