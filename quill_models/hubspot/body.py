@@ -54,10 +54,8 @@ def parse(body: bytes | str, received_at: datetime | None = None) -> list[Webhoo
             f"body must be the raw body of the request, bytes or text, not {type(body).__name__}"
         )
     received_at = _received_at(received_at)
-    events = _load(body, _BODY)
-    if not isinstance(events, list):
-        raise InvalidPayload(f"{shown(events)}; expected a JSON array of events")
-    return list(_events(events, received_at, _BODY))
+    value = _load(body, _BODY)
+    return list(_events(value, received_at, _BODY, "a JSON array of events"))
 
 
 def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator[WebhookEvent]:
@@ -91,15 +89,11 @@ def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator
 def _read(file: Iterable[bytes], received_at: datetime | None) -> Iterator[WebhookEvent]:
     for start, text in _texts(file):
         value = _load(text, start)
-        if isinstance(value, list):
-            yield from _events(value, _received_at(received_at), start)
-        elif isinstance(value, dict):
-            yield _event(value, _received_at(received_at), start.position)
+        came = _received_at(received_at)
+        if isinstance(value, dict):
+            yield _event(value, came, start.position)
         else:
-            raise InvalidPayload(
-                f"{shown(value)}; expected an array of events or one event",
-                position=start.position,
-            )
+            yield from _events(value, came, start, "an array of events or one event")
 
 
 @dataclass(frozen=True)
@@ -243,7 +237,11 @@ def _position_of(holder: dict[str, Any], value: Any, start: _TextStart) -> str |
     return start.position
 
 
-def _events(events: list[Any], received_at: datetime, start: _TextStart) -> Iterator[WebhookEvent]:
+def _events(
+    events: Any, received_at: datetime, start: _TextStart, expected: str
+) -> Iterator[WebhookEvent]:
+    if not isinstance(events, list):
+        raise InvalidPayload(f"{shown(events)}; expected {expected}", position=start.position)
     for number, event in enumerate(events):
         yield _event(event, received_at, start.event(number))
 

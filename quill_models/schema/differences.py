@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from quill_models.schema.declared import Declared, encryption, hash_first, tag_list
-from quill_models.schema.live import Live
+from quill_models.schema.live import Live, is_local
 
 __all__ = ["Change", "Difference", "differences", "no_table"]
 
@@ -211,7 +211,7 @@ def _recovery(declared: Declared, live: Live) -> Iterator[Difference]:
 
 def _encryption(declared: Declared, live: Live) -> Iterator[Difference]:
     key = declared.kms_key
-    if key is None or not live.encrypts:
+    if key is None or is_local(live.table):
         return
     wanted = encryption(key)
     found = live.table.get("SSEDescription", {})

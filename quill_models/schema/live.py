@@ -30,7 +30,6 @@ class Live:
         point_in_time_recovery: whether it is on; ``None`` where it does not matter, or the server
             has none.
         tags: ``None`` where they do not matter, or the server has none.
-        encrypts: whether the server knows keys at all.
         missing: what is wanted and the server does not have, in words.
     """
 
@@ -38,7 +37,6 @@ class Live:
     ttl: Mapping[str, Any]
     point_in_time_recovery: bool | None = None
     tags: Mapping[str, str] | None = None
-    encrypts: bool = True
     missing: tuple[str, ...] = ()
 
 
@@ -80,15 +78,13 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
     if declared.ttl is not None:
         ttl = table.request("describe_time_to_live")["TimeToLiveDescription"]
     # DynamoDB Local takes an encryption, and forgets it.
-    encrypts = not is_local(live)
-    if declared.kms_key is not None and not encrypts:
+    if declared.kms_key is not None and is_local(live):
         missing.append("encryption by a KMS key")
     return Live(
         table=live,
         ttl=ttl,
         point_in_time_recovery=recovery,
         tags=tags,
-        encrypts=encrypts,
         missing=tuple(missing),
     )
 
