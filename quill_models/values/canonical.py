@@ -34,10 +34,6 @@ def _text(digest: bytes) -> str:
 def canonical_json(document: Any, what: str = "document") -> str:
     """The document as JSON text, with sorted names, no spaces, and numbers as they are written.
 
-    Args:
-        document: mappings, lists, text, numbers, booleans and ``None``.
-        what: the name of the value, for the message.
-
     Raises:
         InvalidValue: NaN, an infinity, a name that is no text, or a type JSON does not have.
     """

@@ -35,11 +35,7 @@ def system_clock() -> datetime:
 
 
 def aware_utc(value: datetime, what: str = "time") -> datetime:
-    """The same instant in UTC; naive times are refused.
-
-    Args:
-        value: any aware `datetime`.
-        what: the name of the value, for the message.
+    """The same instant in UTC; naive times are refused, by an error that says ``what`` it is.
 
     Raises:
         InvalidValue: the value is no `datetime`, or has no time zone.

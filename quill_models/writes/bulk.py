@@ -100,7 +100,7 @@ def _flown(source: _Inputs[In, R]) -> Iterator[R]:
                 pool = pools.enter_context(Threads(IN_FLIGHT, "quill-bulk"))
             flight.go(pool)
             flights.append(flight)
-            while flights and (source.ended or flights[0].is_over):
+            while flights and (source.ended or flights[0].sent.done()):
                 look_first, results = _land(flights, source.held)
                 landed += 1
                 yield from results
@@ -172,34 +172,29 @@ class _Inputs(Generic[In, R]):
 
 
 class _Flight(Generic[In, R]):
-    """A driver in flight, with the inputs it was made of."""
+    """A driver in flight, with the inputs it was made of; ``sent`` is done when it has landed."""
 
     def __init__(self, taken: Sequence[In], driver: Driver[R]) -> None:
         self.taken = taken
         self.driver = driver
-        self._sent: Future[None] = Future()
+        self.sent: Future[None] = Future()
 
     def go(self, pool: Threads | None) -> None:
         """Send it: in a thread of the pool, else here and now."""
         if pool is not None:
-            self._sent = pool.submit(self.driver.run)
+            self.sent = pool.submit(self.driver.run)
             return
         try:
             self.driver.run()
         except QuillError as error:
-            self._sent.set_exception(error)
+            self.sent.set_exception(error)
         else:
-            self._sent.set_result(None)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has landed, or failed to."""
-        return self._sent.done()
+            self.sent.set_result(None)
 
     def failure(self) -> QuillError | None:
         """Wait for it to land, and return why it did not."""
         try:
-            self._sent.result()
+            self.sent.result()
         except QuillError as error:
             return error
         return None
@@ -223,11 +218,9 @@ def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool,
     flights.clear()
     for other in lost:
         other.failure()
-    raise _partial(
-        error,
-        [result for flight in lost for result in flight.results()],
-        [*(one for flight in lost for one in flight.pending()), *not_sent],
-    ) from error
+    results = [result for flight in lost for result in flight.results()]
+    pending = [one for flight in lost for one in flight.pending()]
+    raise _partial(error, results, [*pending, *not_sent]) from error
 
 
 def _partial(
