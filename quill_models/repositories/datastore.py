@@ -226,9 +226,7 @@ def _check_key(key: Key) -> None:
     for name, text, limit in ((PK, key.pk, PARTITION_KEY_BYTES), (SK, key.sk, SORT_KEY_BYTES)):
         if not isinstance(text, str) or not text:
             raise InvalidValue(f"{name} must be text of at least one character, not {text!r}")
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise InvalidValue(f"{name} is no valid Unicode text: {text[:60]!r}") from None
+        # Only valid Unicode text has a form in DynamoDB.
+        size = len(to_attribute_value(text, name)["S"].encode())
         if size > limit:
             raise InvalidValue(f"{name} has {size} bytes; DynamoDB allows {limit}")
