@@ -15,7 +15,7 @@ from quill_models.migrations import State
 from quill_models.models import INDEXES
 from quill_models.quill import Quill, connect
 from quill_models.schema import SchemaDiff
-from quill_models.schema.apply import Report
+from quill_models.schema.apply import StepReport
 from quill_models.schema.infrastructure import FORMATS, ROLES, export_schema
 from quill_models.values.errors import QuillError
 
@@ -195,7 +195,7 @@ def _confirm(quill: Quill, delete_indexes: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _waiting() -> Iterator[Report]:
+def _waiting() -> Iterator[StepReport]:
     """What is waited for, on standard error: one line that changes on a terminal, else lines."""
     out = error_console()
     with out.status("") as status:

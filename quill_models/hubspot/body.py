@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import simplejson
@@ -53,11 +54,8 @@ def parse(body: bytes | str, received_at: datetime | None = None) -> list[Webhoo
             f"body must be the raw body of the request, bytes or text, not {type(body).__name__}"
         )
     received_at = _received_at(received_at)
-    place = _Place()
-    events = _load(body, place)
-    if not isinstance(events, list):
-        raise InvalidPayload(f"{shown(events)}; expected a JSON array of events")
-    return list(_events(events, received_at, place))
+    value = _load(body, _BODY)
+    return list(_events(value, received_at, _BODY, "a JSON array of events"))
 
 
 def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator[WebhookEvent]:
@@ -89,72 +87,23 @@ def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator
 
 
 def _read(file: Iterable[bytes], received_at: datetime | None) -> Iterator[WebhookEvent]:
-    for line, text in _texts(file):
-        place = _Place(line)
-        value = _load(text, place)
-        if isinstance(value, list):
-            yield from _events(value, _received_at(received_at), place)
-        elif isinstance(value, dict):
-            yield _event(value, _received_at(received_at), place.text())
+    for start, text in _texts(file):
+        value = _load(text, start)
+        came = _received_at(received_at)
+        if isinstance(value, dict):
+            yield _event(value, came, start.position)
         else:
-            raise InvalidPayload(
-                f"{shown(value)}; expected an array of events or one event",
-                position=place.text(),
-            )
-
-
-def _texts(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The JSON texts of a file, each with the number of its first line, from 1.
-
-    A text ends with the line that closes its last bracket, or in which it is beyond hope.
-    """
-    held: list[bytes] = []
-    first = depth = size = 0
-    look_at = _FIRST_LOOK
-    for number, line in enumerate(lines, 1):
-        if not held:
-            if line.strip(_BLANKS.encode()) in (b"", codecs.BOM_UTF8):
-                continue
-            first, depth, size, look_at = number, 0, 0, _FIRST_LOOK
-        held.append(line)
-        size += len(line)
-        bare = _STRING.sub(b"", line)
-        depth += bare.count(b"[") + bare.count(b"{") - bare.count(b"]") - bare.count(b"}")
-        # No string goes on in the next line: one that is left open never closes.
-        over = depth <= 0 or b'"' in bare
-        if not over and size >= look_at:
-            over = not _may_go_on(b"".join(held))
-            look_at = 2 * size
-        if over:
-            yield first, b"".join(held)
-            held = []
-    if held:
-        yield first, b"".join(held)
-
-
-def _may_go_on(text: bytes) -> bool:
-    """Whether a JSON text is well as far as it goes, and wants more."""
-    decoded = text.decode("utf-8-sig", "replace")
-    try:
-        simplejson.loads(decoded, use_decimal=True, allow_nan=False)
-    except simplejson.JSONDecodeError as error:
-        return _ends_early(decoded, error)
-    except (ValueError, ArithmeticError, RecursionError):
-        return False
-    return False
-
-
-def _ends_early(text: str, error: simplejson.JSONDecodeError) -> bool:
-    return bool(error.pos >= len(text.rstrip(_BLANKS)))
+            yield from _events(value, came, start, "an array of events or one event")
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where in a file a JSON text begins; without a line, the text is a whole body."""
+class _TextStart:
+    """The line of a file in which a JSON text begins; ``None`` for the body of a request."""
 
-    line: int | None = None
+    line: int | None
 
-    def text(self) -> str | None:
+    @property
+    def position(self) -> str | None:
         return None if self.line is None else f"line {self.line}"
 
     def event(self, number: int) -> str:
@@ -164,11 +113,58 @@ class _Place:
         return f"line {line + (self.line or 1) - 1}, column {column}"
 
 
-def _load(text: bytes | str, place: _Place) -> Any:
+_BODY = _TextStart(None)
+
+
+def _texts(file: Iterable[bytes]) -> Iterator[tuple[_TextStart, bytes]]:
+    lines = enumerate(file, 1)
+    for number, line in lines:
+        if line.strip(_BLANKS.encode()) not in (b"", codecs.BOM_UTF8):
+            yield _TextStart(number), _text(line, lines)
+
+
+def _text(first: bytes, more: Iterable[tuple[int, bytes]]) -> bytes:
+    """The JSON text that begins with a line.
+
+    It ends with the line that closes its last bracket, or in which it is beyond hope.
+    """
+    held: list[bytes] = []
+    depth = size = 0
+    look_at = _FIRST_LOOK
+    for line in chain([first], (line for _, line in more)):
+        held.append(line)
+        size += len(line)
+        bare = _STRING.sub(b"", line)
+        depth += bare.count(b"[") + bare.count(b"{") - bare.count(b"]") - bare.count(b"}")
+        # No string goes on in the next line: one that is left open never closes.
+        if depth <= 0 or b'"' in bare:
+            break
+        if size >= look_at:
+            if not _may_go_on(b"".join(held)):
+                break
+            look_at = 2 * size
+    return b"".join(held)
+
+
+def _may_go_on(text: bytes) -> bool:
+    """Whether a JSON text is well as far as it goes, and wants more."""
+    decoded = text.decode("utf-8-sig", "replace")
+    try:
+        simplejson.loads(decoded, use_decimal=True, allow_nan=False)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        return isinstance(error, simplejson.JSONDecodeError) and _ends_early(decoded, error)
+    return False
+
+
+def _ends_early(text: str, error: simplejson.JSONDecodeError) -> bool:
+    return bool(error.pos >= len(text.rstrip(_BLANKS)))
+
+
+def _load(text: bytes | str, start: _TextStart) -> Any:
     """The JSON value of a text."""
-    decoded = _decoded(text, place)
+    decoded = _decoded(text, start)
     if not decoded.strip(_BLANKS):
-        raise InvalidPayload("empty; expected a JSON array of events", position=place.text())
+        raise InvalidPayload("empty; expected a JSON array of events", position=start.position)
     repeated: list[tuple[dict[str, Any], str]] = []
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,40 +179,37 @@ def _load(text: bytes | str, place: _Place) -> Any:
             decoded, use_decimal=True, allow_nan=False, object_pairs_hook=members
         )
     except simplejson.JSONDecodeError as error:
-        raise _no_json(decoded, error, place) from None
+        raise _no_json(decoded, error, start) from None
     except RecursionError:
-        raise InvalidPayload("nested too deeply to be read", position=place.text()) from None
+        raise InvalidPayload("nested too deeply to be read", position=start.position) from None
     except (ValueError, ArithmeticError):
         # Python's limit on the digits of an integer, and decimal's on an exponent.
-        raise InvalidPayload("a number is too large to be read", position=place.text()) from None
+        raise InvalidPayload("a number is too large to be read", position=start.position) from None
     if repeated:
         holder, name = repeated[0]
         raise InvalidPayload(
             f"the name {name[:60]!r} occurs more than once in one object",
-            position=_position_of(holder, value, place),
+            position=_position_of(holder, value, start),
         )
     return value
 
 
-def _decoded(text: bytes | str, place: _Place) -> str:
+def _decoded(text: bytes | str, start: _TextStart) -> str:
     try:
         if isinstance(text, str):
             text.encode()
             return text.removeprefix(_BOM)
         return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidPayload(
-            f"not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}",
-            position=place.text(),
-        ) from None
-    except UnicodeEncodeError as error:
-        raise InvalidPayload(
-            f"not valid Unicode text: character {error.start} is an unpaired surrogate",
-            position=place.text(),
-        ) from None
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        wrong = error.object[error.start]
+        if isinstance(wrong, int):
+            reason = f"not UTF-8: byte {error.start} is 0x{wrong:02x}"
+        else:
+            reason = f"not valid Unicode text: character {error.start} is an unpaired surrogate"
+        raise InvalidPayload(reason, position=start.position) from None
 
 
-def _no_json(text: str, error: simplejson.JSONDecodeError, place: _Place) -> InvalidPayload:
+def _no_json(text: str, error: simplejson.JSONDecodeError, start: _TextStart) -> InvalidPayload:
     if error.msg.startswith("Invalid control character"):
         reason = "a control character, or the end of the line, inside a string"
     elif constant := next((name for name in _CONSTANTS if text.startswith(name, error.pos)), None):
@@ -225,30 +218,32 @@ def _no_json(text: str, error: simplejson.JSONDecodeError, place: _Place) -> Inv
         reason = f"the JSON text ends too early: {error.msg}"
     else:
         reason = f"not JSON: {error.msg.removesuffix(' starting at')}"
-    if place.line is not None and error.lineno > 1:
-        reason += f" (in the JSON text that begins in line {place.line})"
-    return InvalidPayload(reason, position=place.character(error.lineno, error.colno))
+    if start.line is not None and error.lineno > 1:
+        reason += f" (in the JSON text that begins in line {start.line})"
+    return InvalidPayload(reason, position=start.character(error.lineno, error.colno))
 
 
-def _position_of(holder: dict[str, Any], value: Any, place: _Place) -> str | None:
-    """Where the object stands, as the index of the event it is in."""
+def _position_of(holder: dict[str, Any], value: Any, start: _TextStart) -> str | None:
+    """Where the object is, as the index of the event it is in."""
     if isinstance(value, list):
         for number, event in enumerate(value):
-            waiting = [event]
-            while waiting:
-                part = waiting.pop()
+            parts = [event]
+            # It grows as it is read.
+            for part in parts:
                 if part is holder:
-                    return place.event(number)
-                if isinstance(part, dict):
-                    waiting.extend(part.values())
-                elif isinstance(part, list):
-                    waiting.extend(part)
-    return place.text()
+                    return start.event(number)
+                if isinstance(part, dict | list):
+                    parts.extend(part.values() if isinstance(part, dict) else part)
+    return start.position
 
 
-def _events(events: list[Any], received_at: datetime, place: _Place) -> Iterator[WebhookEvent]:
+def _events(
+    events: Any, received_at: datetime, start: _TextStart, expected: str
+) -> Iterator[WebhookEvent]:
+    if not isinstance(events, list):
+        raise InvalidPayload(f"{shown(events)}; expected {expected}", position=start.position)
     for number, event in enumerate(events):
-        yield _event(event, received_at, place.event(number))
+        yield _event(event, received_at, start.event(number))
 
 
 def _event(event: Any, received_at: datetime, position: str | None) -> WebhookEvent:

@@ -15,6 +15,7 @@ import simplejson
 
 from quill_models.models import WebhookEvent
 from quill_models.values.canonical import content_digest, identity_digest
+from quill_models.values.clock import EPOCH
 from quill_models.values.errors import InvalidPayload, InvalidValue
 
 __all__ = ["SOURCE", "shown", "webhook_event"]
@@ -24,8 +25,7 @@ SOURCE = "hubspot"
 
 # One text for equal JSON values, all ASCII. Numbers stay as they were written: 1.0 is not 1.
 _CANONICAL = simplejson.JSONEncoder(use_decimal=True, sort_keys=True, separators=(",", ":"))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100})+")
 # Stands in the key as it is, so that a person finds an event by the number HubSpot shows.
@@ -36,11 +36,7 @@ _Identifying = str | int | bool | list[str]
 
 
 def webhook_event(event: Any, received_at: datetime) -> WebhookEvent:
-    """The model of one event of a delivery.
-
-    Args:
-        event: what stands in the delivery, as JSON values.
-        received_at: when it came in, aware.
+    """The model of one event of a delivery, which is given as JSON values.
 
     Raises:
         InvalidPayload: the event is no object, or a field is missing or absurd. Without position.
@@ -67,11 +63,11 @@ def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
     for name, read in _OTHER_IDENTIFYING.items():
         if event.get(name) is not None:
             identity[name] = read(name, event[name])
-    content = {
-        name: value
-        for name, value in event.items()
-        if name not in _NOT_CONTENT and name != type_field
-    }
+    object_type = event_type.partition(".")[0]
+    if object_type == "object":
+        object_type = _first(identity, "objectTypeId", "fromObjectTypeId") or object_type
+    left_out = _NOT_CONTENT | {type_field}
+    content = {name: value for name, value in event.items() if name not in left_out}
     # Pairs of name and value: an absent field is no pair, and nothing runs into its neighbour.
     identity_text = _CANONICAL.encode(sorted(identity.items()))
     content_text = _CANONICAL.encode(content)
@@ -79,9 +75,9 @@ def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
         "source": SOURCE,
         "event_key": f"{event_id}.{identity_digest(identity_text)}",
         "event_type": event_type,
-        "object_type": _object_type(event_type, identity),
-        "object_id": _first(identity, _OBJECT_IDS),
-        "occurred_at": _EPOCH + timedelta(milliseconds=occurred_at),
+        "object_type": object_type,
+        "object_id": _first(identity, "objectId", "newObjectId", "primaryObjectId", "fromObjectId"),
+        "occurred_at": EPOCH + timedelta(milliseconds=occurred_at),
         "received_at": received_at,
         "payload": event,
         "digest": content_digest(f"[{identity_text},{content_text}]"),
@@ -90,7 +86,7 @@ def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
 
 def _event_id(event: dict[str, Any]) -> str:
     found = _required(event, "eventId")
-    event_id = str(found) if type(found) is int else found
+    event_id = _as_text(found)
     if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
         raise _absurd("eventId", found, "a number, or up to 64 letters, digits, '-' and '_'")
     return event_id
@@ -112,23 +108,28 @@ def _event_type(event: dict[str, Any]) -> tuple[str, str]:
 
 def _occurred_at(event: dict[str, Any]) -> int:
     found = _required(event, "occurredAt")
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _LAST_MILLISECOND:
-        raise _absurd(
-            "occurredAt",
-            found,
-            f"a whole number of milliseconds since 1970, from 0 to {_LAST_MILLISECOND}",
-        )
+    if type(found) is not int or not 0 <= found <= _LAST_MILLISECOND:
+        expected = f"a whole number of milliseconds since 1970, from 0 to {_LAST_MILLISECOND}"
+        raise _absurd("occurredAt", found, expected)
     return found
 
 
+def _required(event: dict[str, Any], name: str) -> Any:
+    if event.get(name) is None:
+        raise InvalidPayload(f"{name} is {'null' if name in event else 'missing'}")
+    return event[name]
+
+
+def _as_text(found: Any) -> Any:
+    """An id that is a number as text: 123 and "123" are the same id."""
+    return str(found) if type(found) is int else found
+
+
 def _id(name: str, found: Any) -> str:
-    """An id as text: 123 and "123" are the same id."""
-    if type(found) is int:
-        found = str(found)
+    found = _as_text(found)
     if not isinstance(found, str) or len(found) > _LONGEST_ID or not found.isprintable():
-        raise _absurd(
-            name, found, f"a whole number, or text of up to {_LONGEST_ID} printable characters"
-        )
+        expected = f"a whole number, or text of up to {_LONGEST_ID} printable characters"
+        raise _absurd(name, found, expected)
     return found
 
 
@@ -185,25 +186,9 @@ _NOT_CONTENT = frozenset({"attemptNumber", "eventId", "subscriptionType", "occur
     _OTHER_IDENTIFYING
 )
 
-_OBJECT_IDS = ("objectId", "newObjectId", "primaryObjectId", "fromObjectId")
-_OBJECT_TYPE_IDS = ("objectTypeId", "fromObjectTypeId")
 
-
-def _object_type(event_type: str, identity: dict[str, _Identifying]) -> str:
-    object_type = event_type.partition(".")[0]
-    if object_type == "object":
-        return _first(identity, _OBJECT_TYPE_IDS) or object_type
-    return object_type
-
-
-def _first(identity: dict[str, _Identifying], names: tuple[str, ...]) -> str | None:
+def _first(identity: dict[str, _Identifying], *names: str) -> str | None:
     return next((str(identity[name]) for name in names if identity.get(name)), None)
-
-
-def _required(event: dict[str, Any], name: str) -> Any:
-    if event.get(name) is None:
-        raise InvalidPayload(f"{name} is {'null' if name in event else 'missing'}")
-    return event[name]
 
 
 def _absurd(name: str, found: Any, expected: str) -> InvalidPayload:

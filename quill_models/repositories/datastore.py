@@ -22,7 +22,7 @@ from quill_models.dynamodb.items import (
 from quill_models.dynamodb.table import Table
 from quill_models.models import INDEXES
 from quill_models.telemetry.operations import begun, followed, operation
-from quill_models.values.clock import epoch_seconds, expiry
+from quill_models.values.clock import epoch_text, expiry
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, Key
 from quill_models.writes.driver import send
@@ -201,15 +201,12 @@ class DynamoDataStore:
         _check_key(key)
         if not isinstance(item, Mapping):
             raise InvalidValue(f"an item must be a mapping, not {type(item).__name__}")
-        taken = _RESERVED.intersection(item)
-        if taken:
+        if taken := _RESERVED.intersection(item):
             raise InvalidValue(f"an item may not have the attributes {sorted(taken)}")
-        stored: RawItem = dict(to_attribute_value(item, "item")["M"])
-        stored.update(raw_key(key))
+        attributes: RawItem = to_attribute_value(item, "item")["M"]
+        stored = {**attributes, **raw_key(key), WRITE_TOKEN: {"S": new_token()}}
         if ttl is not None:
-            seconds = epoch_seconds(expiry(ttl, self._table.clock()))
-            stored[TTL] = {"N": str(seconds)}
-        stored[WRITE_TOKEN] = {"S": new_token()}
+            stored[TTL] = {"N": epoch_text(expiry(ttl, self._table.clock()))}
         check_size(stored)
         return stored
 
@@ -217,11 +214,7 @@ class DynamoDataStore:
 def _read(item: RawItem) -> StoredItem:
     expires_at = item.get(TTL, {}).get("N")
     return StoredItem(
-        {
-            name: from_attribute_value(value)
-            for name, value in item.items()
-            if name not in _RESERVED
-        },
+        {name: from_attribute_value(item[name]) for name in item if name not in _RESERVED},
         key_of(item),
         None if expires_at is None else int(expires_at),
     )
@@ -230,14 +223,10 @@ def _read(item: RawItem) -> StoredItem:
 def _check_key(key: Key) -> None:
     if not isinstance(key, Key):
         raise InvalidValue(f"a key must be a Key(pk, sk), not {type(key).__name__}: {key!r}")
-    for name, text, limit in zip(
-        ("pk", "sk"), key, (PARTITION_KEY_BYTES, SORT_KEY_BYTES), strict=True
-    ):
+    for name, text, limit in ((PK, key.pk, PARTITION_KEY_BYTES), (SK, key.sk, SORT_KEY_BYTES)):
         if not isinstance(text, str) or not text:
             raise InvalidValue(f"{name} must be text of at least one character, not {text!r}")
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise InvalidValue(f"{name} is no valid Unicode text: {text[:60]!r}") from None
+        # Only valid Unicode text has a form in DynamoDB.
+        size = len(to_attribute_value(text, name)["S"].encode())
         if size > limit:
             raise InvalidValue(f"{name} has {size} bytes; DynamoDB allows {limit}")

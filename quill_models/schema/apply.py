@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from quill_models.dynamodb.table import Table
 from quill_models.schema.declared import Declared
-from quill_models.schema.differences import Change, Difference, differences
-from quill_models.schema.live import Live, described, is_local, read_live
+from quill_models.schema.differences import Change, differences
+from quill_models.schema.live import described, is_local, read_live
 from quill_models.values.errors import (
     LocalServerError,
     RequestRejected,
@@ -22,17 +23,13 @@ from quill_models.values.errors import (
 
 _log = logging.getLogger("quill_models.schema")
 
-__all__ = ["Application", "Report", "until_gone"]
+__all__ = ["Application", "StepReport", "until_gone"]
 
-Report = Callable[[str], None]
+StepReport = Callable[[str], None]
 
-# Between two looks at a table that is being changed: longer each time, as an index of a large
-# table takes hours.
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
-# A change that is refused may be on its way by another process: look again, so many times.
+# A change that is refused may be in progress by another process: so often it is tried.
 _TRIES = 5
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 # In a log, so that one sees that it still waits.
 _TELL_AGAIN_SECONDS = 30.0
 # DynamoDB Local begins with an index within a second or two, or never: it has ten threads for such
@@ -40,67 +37,40 @@ _TELL_AGAIN_SECONDS = 30.0
 _STUCK_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
 class Application:
-    """One run of ``quill schema apply``.
+    """One run of ``quill schema apply``, which reports what it has done and what it waits for."""
 
-    Attributes:
-        done: what was done so far, in words.
-        created: whether this run created the table.
-    """
+    table: Table
+    declared: Declared
+    done: StepReport
+    progress: StepReport
 
-    def __init__(self, table: Table, declared: Declared, done: Report, progress: Report) -> None:
-        self._table = table
-        self._declared = declared
-        self._report = done
-        self._progress = progress
-        self.done: list[str] = []
-        self.created = False
-
-    def run(self, delete_indexes: Collection[str]) -> None:
+    def run(self, delete_indexes: Collection[str]) -> bool:
         """Make the table, or change one thing after the other until nothing is left to do.
+
+        Returns:
+            Whether this run created the table.
 
         Raises:
             SchemaMismatch: something cannot be mended, or not without deleting an index.
             LocalServerError: DynamoDB Local has no thread left for an index.
         """
-        live = described(self._table)
+        live = described(self.table)
         self._refuse_unknown(delete_indexes, live)
-        if live is None:
-            self._create()
+        created = live is None and self._create()
         refused: Counter[str] = Counter()
         while (change := self._next(delete_indexes)) is not None:
             try:
-                self._table.client.request(change.operation, **change.parameters)
+                self.table.client.request(change.operation, **change.parameters)
             except (RequestRejected, Throttled):
                 refused[change.step] += 1
                 if refused[change.step] == _TRIES:
                     raise
-                time.sleep(_AGAIN_SECONDS)
+                time.sleep(_RETRY_SECONDS)
                 continue
-            self._settled()
-            self._did(change.step)
-
-    def _did(self, step: str) -> None:
-        self.done.append(step)
-        _log.info("Table %r: %s", self._table.name, step, extra={"quill_table": self._table.name})
-        self._report(step)
-
-    def _create(self) -> None:
-        parameters = self._declared.create_parameters()
-        try:
-            self._table.request("create_table", **parameters)
-        except RequestRejected as rejected:
-            # Another process is creating it.
-            if rejected.code != "ResourceInUseException":
-                raise
-            return
-        self.created = True
-        indexes = len(parameters["GlobalSecondaryIndexes"])
-        stream = "its" if self._declared.stream else "no"
-        self._settled()
-        self._did(
-            f"created the table {self._table.name!r} with {indexes} indexes and {stream} stream"
-        )
+            self._settle(change.step)
+        return created
 
     def _refuse_unknown(
         self, delete_indexes: Collection[str], live: Mapping[str, Any] | None
@@ -108,40 +78,66 @@ class Application:
         """A name that is mistyped must not pass for done; one that is as it shall be is done."""
         known = {
             each["IndexName"]
-            for table in (self._declared.table, live or {})
+            for table in (self.declared.table, live or {})
             for each in table.get("GlobalSecondaryIndexes", [])
         }
         if wrong := sorted(set(delete_indexes) - known):
             raise SchemaMismatch(
-                f"The table {self._table.name!r} has no index {', '.join(map(repr, wrong))}, and "
+                f"The table {self.table.name!r} has no index {', '.join(map(repr, wrong))}, and "
                 "the models declare none of that name. Nothing was changed."
             )
 
+    def _create(self) -> bool:
+        parameters = self.declared.create_parameters()
+        try:
+            self.table.request("create_table", **parameters)
+        except RequestRejected as rejected:
+            # Another process is creating it.
+            if rejected.code != "ResourceInUseException":
+                raise
+            return False
+        indexes = len(parameters["GlobalSecondaryIndexes"])
+        stream = "its" if self.declared.stream else "no"
+        self._settle(
+            f"created the table {self.table.name!r} with {indexes} indexes and {stream} stream"
+        )
+        return True
+
+    def _settle(self, step: str) -> None:
+        self._settled()
+        _log.info("Table %r: %s", self.table.name, step, extra={"quill_table": self.table.name})
+        self.done(step)
+
     def _next(self, delete_indexes: Collection[str]) -> Change | None:
-        found = differences(self._declared, self._live())
-        may_be = [
+        live = read_live(self.table, self._settled(), self.declared)
+        found = differences(self.declared, live)
+        allowed = [
             each.change
             for each in found
             if each.change is not None
             and (each.change.deletes is None or each.change.deletes in delete_indexes)
         ]
         # Before anything is changed: it may be another's table.
-        if harmful := [each for each in found if each.harmful and each.change not in may_be]:
-            raise _mismatch(self._table.name, harmful)
-        return may_be[0] if may_be else None
-
-    def _live(self) -> Live:
-        return read_live(self._table, self._settled(), self._declared)
+        if harmful := [each for each in found if each.harmful and each.change not in allowed]:
+            lines = (
+                f"\n  {each.what} is {each.live}; it shall be {each.declared}. {each.remedy}"
+                for each in harmful
+            )
+            raise SchemaMismatch(
+                f"The table {self.table.name!r} is not what the models declare:{''.join(lines)}"
+            )
+        return allowed[0] if allowed else None
 
     def _settled(self) -> dict[str, Any]:
         """The table, once nothing about it is being changed."""
-        pause, last = _FIRST_PAUSE_SECONDS, ""
+        last = ""
         begun = told = time.monotonic()
+        pauses = _pauses()
         while True:
-            live = described(self._table)
+            live = described(self.table)
             if live is None:
                 raise TableNotFound(
-                    f"The table {self._table.name!r} was deleted while it was being changed. Run "
+                    f"The table {self.table.name!r} was deleted while it was being changed. Run "
                     "quill schema apply again."
                 )
             waiting_for = _unsettled(live)
@@ -149,7 +145,7 @@ class Application:
                 return live
             now = time.monotonic()
             if waiting_for != last:
-                self._progress(waiting_for)
+                self.progress(waiting_for)
                 last, told = waiting_for, now
             elif now - begun > _STUCK_SECONDS and _is_stuck(live):
                 raise LocalServerError(
@@ -158,32 +154,35 @@ class Application:
                     "it where it is in memory, and run quill schema apply again."
                 )
             elif now - told >= _TELL_AGAIN_SECONDS:
-                self._progress(f"{waiting_for}, for {now - begun:.0f} s now")
+                self.progress(f"{waiting_for}, for {now - begun:.0f} s now")
                 told = now
-            time.sleep(pause)
-            pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
+            time.sleep(next(pauses))
 
 
 def until_gone(table: Table) -> None:
     """Wait until a table that is being deleted no longer is there."""
-    pause = _FIRST_PAUSE_SECONDS
+    pauses = _pauses()
     while described(table) is not None:
-        time.sleep(pause)
-        pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.5)
+        time.sleep(next(pauses))
+
+
+def _pauses() -> Iterator[float]:
+    """The seconds between two looks: longer each time, as an index may take hours."""
+    pause = 0.2
+    while True:
+        yield pause
+        pause = min(5.0, pause * 1.5)
 
 
 def _unsettled(live: Mapping[str, Any]) -> str | None:
     """What of a table is being changed, in words."""
     for index in live.get("GlobalSecondaryIndexes", []):
-        status = index["IndexStatus"]
-        if status != "ACTIVE":
-            filled = ""
-            if index.get("Backfilling"):
-                filled = (
-                    f": {index.get('ItemCount', 0):,} items so far, the table has about "
-                    f"{live.get('ItemCount', 0):,}"
-                )
-            return f"index {index['IndexName']!r} is {status.lower()}{filled}"
+        if (status := index["IndexStatus"]) != "ACTIVE":
+            words = f"index {index['IndexName']!r} is {status.lower()}"
+            if not index.get("Backfilling"):
+                return words
+            count, of = index.get("ItemCount", 0), live.get("ItemCount", 0)
+            return f"{words}: {count:,} items so far, the table has about {of:,}"
     status = live["TableStatus"]
     return None if status == "ACTIVE" else f"the table is {status.lower()}"
 
@@ -192,14 +191,4 @@ def _is_stuck(live: Mapping[str, Any]) -> bool:
     return is_local(live) and any(
         index["IndexStatus"] in {"CREATING", "DELETING"} and not index.get("Backfilling")
         for index in live.get("GlobalSecondaryIndexes", [])
-    )
-
-
-def _mismatch(name: str, found: list[Difference]) -> SchemaMismatch:
-    lines = (
-        f"  {each.what} is {each.live}; it shall be {each.declared}. {each.remedy}"
-        for each in found
-    )
-    return SchemaMismatch(
-        "\n".join([f"The table {name!r} is not what the models declare:", *lines])
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from quill_models.dynamodb.items import TTL
 from quill_models.models import QuillModel
 from quill_models.settings import Settings
 
-__all__ = ["Declared", "declared_table", "hash_first"]
+__all__ = ["Declared", "declared_table", "encryption", "hash_first", "tag_list"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,18 @@ class Declared:
             parameters["Tags"] = tag_list(self.tags)
         return parameters
 
+    def later_calls(self) -> dict[str, dict[str, Any]]:
+        """What ``CreateTable`` does not take: the further calls, by name, in order.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
+        """
+        ttl = {"Enabled": True, "AttributeName": self.ttl}
+        calls: dict[str, dict[str, Any]] = {"UpdateTimeToLive": {"TimeToLiveSpecification": ttl}}
+        if self.protected:
+            recovery = {"PointInTimeRecoveryEnabled": True}
+            calls["UpdateContinuousBackups"] = {"PointInTimeRecoverySpecification": recovery}
+        return calls
+
 
 def declared_table() -> dict[str, Any]:
     """What the models declare, as ``CreateTable`` takes it, without the table's name."""
@@ -66,32 +79,25 @@ def declared_table() -> dict[str, Any]:
     meta = QuillModel.Meta
     return {
         "AttributeDefinitions": sorted(
-            (dict(attribute) for attribute in schema["attribute_definitions"]),
-            key=lambda attribute: str(attribute["AttributeName"]),
+            map(dict, schema["attribute_definitions"]), key=itemgetter("AttributeName")
         ),
         "KeySchema": hash_first(schema["key_schema"]),
-        "GlobalSecondaryIndexes": sorted(
-            (
-                {
-                    "IndexName": index["index_name"],
-                    "KeySchema": hash_first(index["key_schema"]),
-                    "Projection": dict(index["projection"]),
-                }
-                for index in schema["global_secondary_indexes"]
-            ),
-            key=lambda index: str(index["IndexName"]),
-        ),
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": index["index_name"],
+                "KeySchema": hash_first(index["key_schema"]),
+                "Projection": dict(index["projection"]),
+            }
+            for index in sorted(schema["global_secondary_indexes"], key=itemgetter("index_name"))
+        ],
         "BillingMode": meta.billing_mode,
-        "StreamSpecification": {
-            "StreamEnabled": True,
-            "StreamViewType": meta.stream_view_type,
-        },
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": meta.stream_view_type},
     }
 
 
 def hash_first(key_schema: Any) -> list[dict[str, str]]:
     """A key schema in the order that AWS wants: the partition key first."""
-    return sorted((dict(key) for key in key_schema), key=lambda key: key["KeyType"])
+    return sorted(map(dict, key_schema), key=itemgetter("KeyType"))
 
 
 def encryption(kms_key: str) -> dict[str, Any]:

@@ -1,17 +1,16 @@
 """In what the live table is not what it shall be, and the request that mends each.
 
-No request is made here: this compares, and names the change. Who may make it, and when, is the
-business of `quill_models.schema.apply`.
+No request is made here; `quill_models.schema.apply` decides who may make it, and when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from quill_models.schema.declared import Declared, encryption, hash_first, tag_list
-from quill_models.schema.live import Live, billing_mode_of, indexes_of
+from quill_models.schema.live import Live, is_local
 
 __all__ = ["Change", "Difference", "differences", "no_table"]
 
@@ -51,230 +50,181 @@ class Difference:
     live: str
     remedy: str
     change: Change | None = None
-    harmful: bool = field(default=True)
+    harmful: bool = True
 
 
 _APPLY = "Run quill schema apply"
+_NO_SUCH = "does not exist"
 
 
 def no_table() -> Difference:
     """The difference of a table that does not exist; what makes it is more than one request."""
-    return Difference(what="table", declared="exists", live="does not exist", remedy=_APPLY)
+    return Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
 
 
 def differences(declared: Declared, live: Live) -> list[Difference]:
     """All of them, in the order in which they are to be mended; none where the two are equal."""
-    name = live.table["TableName"]
     return [
         *_key_schema(declared, live),
-        *_billing(declared, live, name),
-        *_deletion_protection(declared, live, name),
-        *_indexes(declared, live, name),
-        *_stream(declared, live, name),
-        *_ttl(declared, live, name),
-        *_recovery(declared, live, name),
-        *_encryption(declared, live, name),
+        *_billing(declared, live),
+        *_deletion_protection(declared, live),
+        *_indexes(declared, live),
+        *_stream(declared, live),
+        *_ttl(declared, live),
+        *_recovery(declared, live),
+        *_encryption(declared, live),
         *_tags(declared, live),
     ]
 
 
-def _update(step: str, name: str, *, deletes: str | None = None, **parameters: Any) -> Change:
-    return Change(
-        step=step,
-        operation="update_table",
-        parameters={"TableName": name, **parameters},
-        deletes=deletes,
+def _harmless(
+    what: str, declared: str, live: str, change: Change, remedy: str = _APPLY
+) -> Difference:
+    return Difference(
+        what=what, declared=declared, live=live, remedy=remedy, change=change, harmful=False
     )
 
 
+def _change(live: Live, step: str, operation: str = "update_table", **parameters: Any) -> Change:
+    parameters = {"TableName": live.table["TableName"], **parameters}
+    return Change(step=step, operation=operation, parameters=parameters)
+
+
 def _key_schema(declared: Declared, live: Live) -> Iterator[Difference]:
-    wanted = _typed(declared.table, declared.table["KeySchema"])
-    found = _typed(live.table, live.table["KeySchema"])
+    wanted = _key_words(declared.table, declared.table["KeySchema"])
+    found = _key_words(live.table, live.table["KeySchema"])
     if found != wanted:
         yield Difference(
             what="key schema",
-            declared=_words(wanted),
-            live=_words(found),
+            declared=wanted,
+            live=found,
             remedy="A key schema cannot be changed. Set QUILL_TABLE to another name, run quill "
             "schema apply, and load the data anew; the old table stays as it is.",
         )
 
 
-def _billing(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
-    wanted, found = declared.table["BillingMode"], billing_mode_of(live.table)
+def _billing(declared: Declared, live: Live) -> Iterator[Difference]:
+    wanted = declared.table["BillingMode"]
+    # A table that was never on demand says nothing of it.
+    found = live.table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
     if found != wanted:
-        yield Difference(
-            what="billing mode",
-            declared=wanted,
-            live=found,
-            remedy=_APPLY,
-            change=_update(f"changed the billing mode to {wanted}", name, BillingMode=wanted),
-            harmful=False,
-        )
+        change = _change(live, f"changed the billing mode to {wanted}", BillingMode=wanted)
+        yield _harmless("billing mode", wanted, found, change)
 
 
-def _deletion_protection(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
+def _deletion_protection(declared: Declared, live: Live) -> Iterator[Difference]:
     if declared.protected and not live.table.get("DeletionProtectionEnabled", False):
-        yield Difference(
-            what="deletion protection",
-            declared="on",
-            live="off",
-            remedy=_APPLY,
-            change=_update("turned on deletion protection", name, DeletionProtectionEnabled=True),
-            harmful=False,
-        )
+        change = _change(live, "turned on deletion protection", DeletionProtectionEnabled=True)
+        yield _harmless("deletion protection", "on", "off", change)
 
 
-def _indexes(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
+def _indexes(declared: Declared, live: Live) -> Iterator[Difference]:
     wanted = {index["IndexName"]: index for index in declared.table["GlobalSecondaryIndexes"]}
-    found = {index["IndexName"]: index for index in indexes_of(live.table)}
-    for index, specification in wanted.items():
-        shall_be = _index_words(declared.table, specification)
-        if index not in found:
-            yield Difference(
-                what=f"index {index!r}",
-                declared=shall_be,
-                live="does not exist",
-                remedy=f"{_APPLY}, which creates and fills it",
-                change=_create_index(declared, specification, name),
-            )
-        elif (is_now := _index_words(live.table, found[index])) != shall_be:
-            yield Difference(
-                what=f"index {index!r}",
-                declared=shall_be,
-                live=is_now,
-                remedy=f"{_APPLY} --delete-index {index}, which deletes it and creates it anew. "
-                "Reads that use it fail until it is filled.",
-                change=_delete_index(index, name),
-            )
-    for index in found.keys() - wanted.keys():
+    found = {index["IndexName"]: index for index in live.table.get("GlobalSecondaryIndexes", [])}
+    for name in [*wanted, *sorted(found.keys() - wanted.keys())]:
+        shall_be = _index_words(declared.table, wanted.get(name))
+        is_now = _index_words(live.table, found.get(name))
+        if is_now == shall_be:
+            continue
+        change = _delete_index(live, name)
+        if name not in found:
+            change = _create_index(declared, live, wanted[name])
+            remedy = f"{_APPLY}, which creates and fills it"
+        elif name in wanted:
+            remedy = f"{_APPLY} --delete-index {name}, which deletes it and creates it anew. "
+            remedy += "Reads that use it fail until it is filled."
+        else:
+            remedy = "Nothing of this package uses it. To delete it, run quill schema apply "
+            remedy += f"--delete-index {name}"
         yield Difference(
-            what=f"index {index!r}",
-            declared="does not exist",
-            live=_index_words(live.table, found[index]),
-            remedy=f"Nothing of this package uses it. To delete it, run quill schema apply "
-            f"--delete-index {index}",
-            change=_delete_index(index, name),
-            harmful=False,
+            what=f"index {name!r}",
+            declared=shall_be,
+            live=is_now,
+            remedy=remedy,
+            change=change,
+            harmful=name in wanted,
         )
 
 
-def _create_index(declared: Declared, index: Mapping[str, Any], name: str) -> Change:
+def _create_index(declared: Declared, live: Live, index: Mapping[str, Any]) -> Change:
     keys = [*declared.table["KeySchema"], *index["KeySchema"]]
     used = {key["AttributeName"] for key in keys}
-    return _update(
+    attributes = declared.table["AttributeDefinitions"]
+    return _change(
+        live,
         f"created the index {index['IndexName']!r}",
-        name,
-        AttributeDefinitions=[
-            attribute
-            for attribute in declared.table["AttributeDefinitions"]
-            if attribute["AttributeName"] in used
-        ],
+        AttributeDefinitions=[each for each in attributes if each["AttributeName"] in used],
         GlobalSecondaryIndexUpdates=[{"Create": index}],
     )
 
 
-def _delete_index(index: str, name: str) -> Change:
-    return _update(
-        f"deleted the index {index!r}",
-        name,
-        deletes=index,
-        GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": index}}],
-    )
+def _delete_index(live: Live, name: str) -> Change:
+    update = {"Delete": {"IndexName": name}}
+    change = _change(live, f"deleted the index {name!r}", GlobalSecondaryIndexUpdates=[update])
+    return replace(change, deletes=name)
 
 
-def _stream(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
-    if not declared.stream:
+def _stream(declared: Declared, live: Live) -> Iterator[Difference]:
+    specification = declared.table["StreamSpecification"]
+    wanted = specification["StreamViewType"]
+    stream = live.table.get("StreamSpecification", {})
+    found = stream["StreamViewType"] if stream.get("StreamEnabled") else "off"
+    if not declared.stream or found == wanted:
         return
-    wanted = declared.table["StreamSpecification"]
-    found = live.table.get("StreamSpecification", {})
-    if not found.get("StreamEnabled"):
-        step, specification = "turned on the stream", wanted
-    elif found["StreamViewType"] != wanted["StreamViewType"]:
+    step = "turned on the stream"
+    if found != "off":
         # It cannot be changed; a consumer has to go over to the new stream's ARN.
-        step, specification = (
-            f"turned off the stream of {found['StreamViewType']}, to make one of another view type",
-            {"StreamEnabled": False},
-        )
-    else:
-        return
-    yield Difference(
-        what="stream",
-        declared=wanted["StreamViewType"],
-        live=found["StreamViewType"] if found.get("StreamEnabled") else "off",
-        remedy=f"{_APPLY}, which makes a new stream; consumers have to follow its ARN",
-        change=_update(step, name, StreamSpecification=specification),
-        harmful=False,
-    )
+        step = f"turned off the stream of {found}, to make one of another view type"
+        specification = {"StreamEnabled": False}
+    change = _change(live, step, StreamSpecification=specification)
+    remedy = f"{_APPLY}, which makes a new stream; consumers have to follow its ARN"
+    yield _harmless("stream", wanted, found, change, remedy)
 
 
-def _ttl(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
+def _ttl(declared: Declared, live: Live) -> Iterator[Difference]:
     if declared.ttl is None:
         return
     on = live.ttl["TimeToLiveStatus"] in {"ENABLED", "ENABLING"}
-    attribute = live.ttl.get("AttributeName")
-    if on and attribute == declared.ttl:
+    found = live.ttl.get("AttributeName")
+    if on and found == declared.ttl:
         return
-    if on:
-        step = f"turned off TTL on the attribute {attribute!r}"
-        specification = {"Enabled": False, "AttributeName": attribute}
-    else:
-        step = f"turned on TTL on the attribute {declared.ttl!r}"
-        specification = {"Enabled": True, "AttributeName": declared.ttl}
-    yield Difference(
-        what="TTL",
-        declared=f"on the attribute {declared.ttl!r}",
-        live=f"on the attribute {attribute!r}" if on else "off",
+    # Another attribute's has to be turned off first.
+    attribute = found if on else declared.ttl
+    step = f"turned {'off' if on else 'on'} TTL on the attribute {attribute!r}"
+    specification = {"Enabled": not on, "AttributeName": attribute}
+    yield _harmless(
+        "TTL",
+        f"on the attribute {declared.ttl!r}",
+        f"on the attribute {found!r}" if on else "off",
+        _change(live, step, "update_time_to_live", TimeToLiveSpecification=specification),
         remedy=f"{_APPLY}. AWS takes one change of it an hour.",
-        change=Change(
-            step=step,
-            operation="update_time_to_live",
-            parameters={"TableName": name, "TimeToLiveSpecification": specification},
-        ),
-        harmful=False,
     )
 
 
-def _recovery(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
+def _recovery(declared: Declared, live: Live) -> Iterator[Difference]:
     if declared.protected and live.point_in_time_recovery is False:
-        yield Difference(
-            what="point-in-time recovery",
-            declared="on",
-            live="off",
-            remedy=_APPLY,
-            change=Change(
-                step="turned on point-in-time recovery",
-                operation="update_continuous_backups",
-                parameters={
-                    "TableName": name,
-                    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-                },
-            ),
-            harmful=False,
-        )
+        parameters = declared.later_calls()["UpdateContinuousBackups"]
+        step = "turned on point-in-time recovery"
+        change = _change(live, step, "update_continuous_backups", **parameters)
+        yield _harmless("point-in-time recovery", "on", "off", change)
 
 
-def _encryption(declared: Declared, live: Live, name: str) -> Iterator[Difference]:
+def _encryption(declared: Declared, live: Live) -> Iterator[Difference]:
     key = declared.kms_key
-    if key is None or not live.encrypts:
+    if key is None or is_local(live.table):
         return
+    wanted = encryption(key)
     found = live.table.get("SSEDescription", {})
     on = found.get("Status") in {"ENABLED", "ENABLING", "UPDATING"}
-    arn = str(found.get("KMSMasterKeyArn", "")) if on else ""
+    arn = str(found.get("KMSMasterKeyArn", ""))
     # AWS's own managed key cannot be told from another one by its ARN.
-    if on and ("KMSMasterKeyId" not in encryption(key) or arn.endswith(key)):
+    if on and ("KMSMasterKeyId" not in wanted or arn.endswith(key)):
         return
-    yield Difference(
-        what="encryption",
-        declared=f"by the KMS key {key!r}",
-        live=f"by the KMS key {arn!r}" if on else "by a key that DynamoDB owns",
-        remedy=_APPLY,
-        change=_update(
-            f"changed the encryption to the KMS key {key!r}",
-            name,
-            SSESpecification=encryption(key),
-        ),
-        harmful=False,
+    yield _harmless(
+        "encryption",
+        f"by the KMS key {key!r}",
+        f"by the KMS key {arn!r}" if on else "by a key that DynamoDB owns",
+        _change(live, f"changed the encryption to the KMS key {key!r}", SSESpecification=wanted),
     )
 
 
@@ -283,40 +233,32 @@ def _tags(declared: Declared, live: Live) -> Iterator[Difference]:
         return
     lacking = {key: value for key, value in declared.tags.items() if live.tags.get(key) != value}
     if lacking:
-        yield Difference(
-            what="tags",
-            declared=_tag_words(lacking),
-            live=_tag_words({key: live.tags[key] for key in lacking if key in live.tags}) or "none",
-            remedy=_APPLY,
-            change=Change(
-                step=f"set the tags {_tag_words(lacking)}",
-                operation="tag_resource",
-                parameters={"ResourceArn": live.table["TableArn"], "Tags": tag_list(lacking)},
-            ),
-            harmful=False,
+        found = {key: live.tags[key] for key in lacking if key in live.tags}
+        change = Change(
+            step=f"set the tags {_tag_words(lacking)}",
+            operation="tag_resource",
+            parameters={"ResourceArn": live.table["TableArn"], "Tags": tag_list(lacking)},
         )
+        yield _harmless("tags", _tag_words(lacking), _tag_words(found) or "none", change)
 
 
 def _tag_words(tags: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
 
 
-def _typed(table: Mapping[str, Any], key_schema: Any) -> list[tuple[str, str, str]]:
-    """Keys as (name, type of the attribute, HASH or RANGE)."""
+def _key_words(table: Mapping[str, Any], key_schema: Any) -> str:
     types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-    return [
-        (key["AttributeName"], types[key["AttributeName"]], key["KeyType"])
+    return ", ".join(
+        f"{key['AttributeName']} ({types[key['AttributeName']]}, {key['KeyType']})"
         for key in hash_first(key_schema)
-    ]
+    )
 
 
-def _words(keys: list[tuple[str, str, str]]) -> str:
-    return ", ".join(f"{name} ({kind}, {role})" for name, kind, role in keys)
-
-
-def _index_words(table: Mapping[str, Any], index: Mapping[str, Any]) -> str:
+def _index_words(table: Mapping[str, Any], index: Mapping[str, Any] | None) -> str:
+    if index is None:
+        return _NO_SUCH
     projection = index["Projection"]
     shown = projection["ProjectionType"]
     if names := sorted(projection.get("NonKeyAttributes", [])):
         shown = f"{shown} {', '.join(names)}"
-    return f"{_words(_typed(table, index['KeySchema']))}; projects {shown}"
+    return f"{_key_words(table, index['KeySchema'])}; projects {shown}"

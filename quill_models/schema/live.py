@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from quill_models.dynamodb.table import Table
-from quill_models.schema.declared import Declared, hash_first
+from quill_models.schema.declared import Declared
 from quill_models.values.errors import RequestRejected, TableNotFound
 
 __all__ = ["Live", "described", "is_local", "read_live"]
@@ -30,7 +30,6 @@ class Live:
         point_in_time_recovery: whether it is on; ``None`` where it does not matter, or the server
             has none.
         tags: ``None`` where they do not matter, or the server has none.
-        encrypts: whether the server knows keys at all.
         missing: what is wanted and the server does not have, in words.
     """
 
@@ -38,17 +37,15 @@ class Live:
     ttl: Mapping[str, Any]
     point_in_time_recovery: bool | None = None
     tags: Mapping[str, str] | None = None
-    encrypts: bool = True
     missing: tuple[str, ...] = ()
 
 
 def described(table: Table) -> dict[str, Any] | None:
     """``DescribeTable``; ``None`` where there is no table. One request."""
     try:
-        found: dict[str, Any] = table.request("describe_table")["Table"]
+        return dict(table.request("describe_table")["Table"])
     except TableNotFound:
         return None
-    return found
 
 
 def is_local(live: Mapping[str, Any]) -> bool:
@@ -77,43 +74,19 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
         recovery = if_known("point-in-time recovery", lambda: _recovery(table))
     if declared.tags:
         tags = if_known("tags", lambda: _tags(table, live["TableArn"]))
+    ttl: Mapping[str, Any] = {}
+    if declared.ttl is not None:
+        ttl = table.request("describe_time_to_live")["TimeToLiveDescription"]
     # DynamoDB Local takes an encryption, and forgets it.
-    encrypts = not is_local(live)
-    if declared.kms_key is not None and not encrypts:
+    if declared.kms_key is not None and is_local(live):
         missing.append("encryption by a KMS key")
     return Live(
-        encrypts=encrypts,
         table=live,
-        ttl=_ttl(table) if declared.ttl is not None else {},
+        ttl=ttl,
         point_in_time_recovery=recovery,
         tags=tags,
         missing=tuple(missing),
     )
-
-
-def indexes_of(live: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The indexes of a described table, in the form of `declared_table`."""
-    return sorted(
-        (
-            {
-                "IndexName": index["IndexName"],
-                "KeySchema": hash_first(index["KeySchema"]),
-                "Projection": index["Projection"],
-            }
-            for index in live.get("GlobalSecondaryIndexes", [])
-        ),
-        key=lambda index: str(index["IndexName"]),
-    )
-
-
-def billing_mode_of(live: Mapping[str, Any]) -> str:
-    """A table that was never on demand says nothing of it."""
-    return str(live.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"))
-
-
-def _ttl(table: Table) -> dict[str, Any]:
-    found: dict[str, Any] = table.request("describe_time_to_live")["TimeToLiveDescription"]
-    return found
 
 
 def _recovery(table: Table) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from quill_models.dynamodb.client import Client
 from quill_models.dynamodb.shards import DEFAULT_SHARDS
 from quill_models.dynamodb.table import Table
-from quill_models.schema.apply import Application, Report, until_gone
+from quill_models.schema.apply import Application, StepReport, until_gone
 from quill_models.schema.declared import Declared
 from quill_models.schema.differences import Difference, differences, no_table
 from quill_models.schema.live import described, read_live
@@ -61,12 +61,12 @@ class Schema:
     @operation
     def apply(
         self,
-        report: Report | None = None,
+        report: StepReport | None = None,
         *,
         stream: bool = True,
         ttl: bool = True,
         delete_indexes: Collection[str] = (),
-        progress: Report | None = None,
+        progress: StepReport | None = None,
     ) -> list[str]:
         """Create the table, or bring a live one to what the models declare.
 
@@ -97,20 +97,21 @@ class Schema:
             SchemaMismatch: the live table has another key schema, which nothing can mend, or an
                 index that has to be deleted first and was not named.
         """
-        application = Application(
-            self._table,
-            Declared.of(self._table.settings, stream=stream, ttl=ttl),
-            done=report or _silent,
-            progress=progress or _silent,
-        )
-        application.run(delete_indexes)
+        done: list[str] = []
+
+        def did(step: str) -> None:
+            done.append(step)
+            if report is not None:
+                report(step)
+
+        declared = Declared.of(self._table.settings, stream=stream, ttl=ttl)
+        application = Application(self._table, declared, did, progress or (lambda _text: None))
+        created = application.run(delete_indexes)
         if settle_shards(self._table):
-            step = f"stored the number of shards, {DEFAULT_SHARDS}"
-            application.done.append(step)
-            (report or _silent)(step)
-        if application.created:
+            did(f"stored the number of shards, {DEFAULT_SHARDS}")
+        if created:
             self._created()
-        return application.done
+        return done
 
     @operation
     def diff(self) -> SchemaDiff:
@@ -154,7 +155,3 @@ class Schema:
         except TableNotFound:
             return
         until_gone(self._table)
-
-
-def _silent(_text: str) -> None:
-    """For a caller who did not ask."""

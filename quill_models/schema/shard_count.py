@@ -48,14 +48,8 @@ class _Grow(Write[ShardCount]):
 
     def _grow(self, stored: RawItem | None) -> None:
         self._count = ShardCount.from_attributes(stored).grown(self._shards, self._table.clock())
-        condition = (
-            Condition.absent(self._table.clock())
-            if stored is None
-            else Condition.unchanged_since(token_of(stored))
-        )
-        self.actions = [
-            Put({**_settings_item(self._count), WRITE_TOKEN: {"S": self.token}}, condition)
-        ]
+        item = {**_settings_item(self._count), WRITE_TOKEN: {"S": self.token}}
+        self.actions = [Put(item, Condition.unchanged_since(token_of(stored)))]
 
     def done(self, stored: RawItem | None = None) -> ShardCount:
         return self._count if stored is None else ShardCount.from_attributes(stored)

@@ -34,10 +34,6 @@ def _text(digest: bytes) -> str:
 def canonical_json(document: Any, what: str = "document") -> str:
     """The document as JSON text, with sorted names, no spaces, and numbers as they are written.
 
-    Args:
-        document: mappings, lists, text, numbers, booleans and ``None``.
-        what: the name of the value, for the message.
-
     Raises:
         InvalidValue: NaN, an infinity, a name that is no text, or a type JSON does not have.
     """
@@ -61,23 +57,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def _encoder(*, ascii_only: bool) -> simplejson.JSONEncoder:
-    return simplejson.JSONEncoder(
-        use_decimal=True,
-        allow_nan=False,
-        # Bytes are no text.
-        encoding=None,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        default=_plain,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=ascii_only,
-    )
-
-
+_FORM: dict[str, Any] = {
+    "use_decimal": True,
+    "allow_nan": False,
+    "encoding": None,  # Bytes are no text.
+    "default": _plain,
+    "sort_keys": True,
+    "separators": (",", ":"),
+}
 # Made once: making one takes longer than writing a usual document.
-_ENCODER, _ASCII_ENCODER = _encoder(ascii_only=False), _encoder(ascii_only=True)
-
-
+_ENCODER = simplejson.JSONEncoder(**_FORM, ensure_ascii=False)
+_ASCII_ENCODER = simplejson.JSONEncoder(**_FORM, ensure_ascii=True)
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 

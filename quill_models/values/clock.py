@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from quill_models.values.errors import InvalidValue
 
 __all__ = [
+    "EPOCH",
     "Clock",
     "aware_utc",
     "epoch_seconds",
@@ -23,7 +24,7 @@ __all__ = [
     "whole_seconds",
 ]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Clock = Callable[[], datetime]
 
@@ -34,11 +35,7 @@ def system_clock() -> datetime:
 
 
 def aware_utc(value: datetime, what: str = "time") -> datetime:
-    """The same instant in UTC; naive times are refused.
-
-    Args:
-        value: any aware `datetime`.
-        what: the name of the value, for the message.
+    """The same instant in UTC; naive times are refused, by an error that says ``what`` it is.
 
     Raises:
         InvalidValue: the value is no `datetime`, or has no time zone.
@@ -75,7 +72,7 @@ def epoch_seconds(value: datetime) -> int:
     Rounded up so that nothing expires before its time; compared with a time rounded down, an
     item is absent from the first whole second at or after its expiry.
     """
-    return -((_EPOCH - value) // timedelta(seconds=1))
+    return -((EPOCH - value) // timedelta(seconds=1))
 
 
 def whole_seconds(value: datetime, what: str) -> datetime:

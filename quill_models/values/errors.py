@@ -9,30 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "AccessDenied",
-    "AnswerLost",
-    "ConfigurationError",
-    "ExportFailed",
-    "InvalidCursor",
-    "InvalidExport",
-    "InvalidMigrations",
-    "InvalidPayload",
-    "InvalidSignature",
-    "InvalidValue",
-    "LeaseLost",
-    "LocalServerError",
-    "MigrationFailed",
-    "MigrationMismatch",
-    "QuillError",
-    "RequestRejected",
-    "SchemaMismatch",
-    "ServerUnreachable",
-    "TableNotFound",
-    "Throttled",
-    "message_of",
-]
-
 
 class QuillError(Exception):
     """The root of all errors of this package."""
@@ -165,11 +141,8 @@ class LeaseLost(QuillError):
     """The lease ended and another process took over; nothing was written."""
 
 
-# What an error says, whoever wrote it.
-
-
 def message_of(error: BaseException) -> str:
-    """Its message. An error of a job's own may be unable to tell one; that must stop nothing."""
+    """What an error says. One of a job's own may be unable to; that must stop nothing."""
     try:
         return str(error)
     except Exception as also:  # noqa: BLE001
@@ -177,6 +150,5 @@ def message_of(error: BaseException) -> str:
 
 
 # Users know them from there, and so do tracebacks and pickles.
-for _name in __all__:
-    if _name != "message_of":
-        globals()[_name].__module__ = "quill_models.errors"
+for _public in (QuillError, *QuillError.__subclasses__()):
+    _public.__module__ = "quill_models.errors"

@@ -32,14 +32,12 @@ __all__ = [
     "compose",
     "compose_order",
     "escape",
-    "parse",
     "parse_time",
     "prefix",
     "prefix_end",
     "sequence_text",
     "shard_of",
     "time_text",
-    "unescape",
 ]
 
 DELIMITER = "#"
@@ -48,7 +46,6 @@ PARTITION_KEY_BYTES = 2048
 SORT_KEY_BYTES = 1024
 
 _ESCAPED = re.compile(r"[\x00-%]")
-_ESCAPE_SEQUENCE = re.compile(r"%([0-9A-F]{2})")
 _SEQUENCE_DIGITS = 10
 _TIME_CHARACTERS = 27
 # The highest character of so many bytes in UTF-8.
@@ -63,7 +60,7 @@ class Key(NamedTuple):
 
 
 def escape(component: str) -> str:
-    """One component as it stands in a key. Order-preserving, and undone by `unescape`."""
+    """One component as it stands in a key. Order-preserving; ``unquote`` of urllib undoes it."""
     if not isinstance(component, str):
         raise InvalidValue(f"a key is made of text, not of {type(component).__name__}")
     if not component.isascii():
@@ -76,19 +73,9 @@ def escape(component: str) -> str:
     return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", component)
 
 
-def unescape(text: str) -> str:
-    """The component that `escape` made this text of."""
-    return _ESCAPE_SEQUENCE.sub(lambda match: chr(int(match[1], 16)), text)
-
-
 def compose(*components: str) -> str:
     """The components, escaped and joined."""
     return DELIMITER.join(map(escape, components))
-
-
-def parse(key: str) -> tuple[str, ...]:
-    """The components of a composed key."""
-    return tuple(map(unescape, key.split(DELIMITER)))
 
 
 def prefix(*components: str) -> str:

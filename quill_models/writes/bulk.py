@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from typing import Any, Generic, TypeGuard, TypeVar
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 from quill_models.dynamodb.table import Table
 from quill_models.telemetry.operations import Threads
@@ -38,15 +39,15 @@ def list_many(
     Raises:
         PartialWriteError: ``results`` and ``pending`` cover all the input.
     """
-    given = _Given(inputs)
+    source = _Inputs(table, write_of, inputs, prefer)
     results: list[R] = []
     try:
-        results.extend(iter_many(table, write_of, given, prefer))
+        results.extend(_flown(source))
     except PartialWriteError as error:
-        if error is given.error:
+        if error is source.error and not source.held:
             # Of another bulk write, whose results are the inputs here.
             raise
-        pending = [*error.pending, *_rest(given, error)]
+        pending = [*error.pending, *source.rest(error)]
         known: list[Any] = [*results, *error.results]
         raise PartialWriteError(
             f"{error} The outcome of {len(known)} is known (.results); {len(pending)} are "
@@ -76,8 +77,6 @@ def iter_many(
         InvalidValue, InvalidPayload: An input that cannot be stored; all before it are.
         Exception: The iterable's own; all that came before it is stored.
     """
-    if not isinstance(prefer, Prefer):
-        prefer = choice(Prefer, prefer, "prefer")
     return _flown(_Inputs(table, write_of, inputs, prefer))
 
 
@@ -101,13 +100,10 @@ def _flown(source: _Inputs[In, R]) -> Iterator[R]:
                 pool = pools.enter_context(Threads(IN_FLIGHT, "quill-bulk"))
             flight.go(pool)
             flights.append(flight)
-            while flights and flights[0].is_over:
+            while flights and (source.ended or flights[0].sent.done()):
                 look_first, results = _land(flights, source.held)
                 landed += 1
                 yield from results
-        while flights:
-            _, results = _land(flights, source.held)
-            yield from results
         # What came before the error is written; now the error may be raised.
         if source.error is not None:
             raise source.error
@@ -119,16 +115,17 @@ class _Inputs(Generic[In, R]):
     Attributes:
         ended: Whether there is nothing more to come.
         error: Why it ended before its time.
-        held: What was taken from the iterable and is in no flight yet.
+        held: The input taken from the iterable that is in no flight yet. After an error of the
+            iterable itself there is none.
     """
 
     def __init__(
-        self, table: Table, write_of: WriteOf[In, R], inputs: Iterable[In], prefer: Prefer
+        self, table: Table, write_of: WriteOf[In, R], inputs: Iterable[In], prefer: Prefer | str
     ) -> None:
         self._table = table
         self._write_of = write_of
         self._inputs = iter(inputs)
-        self._prefer = prefer
+        self._prefer = prefer if isinstance(prefer, Prefer) else choice(Prefer, prefer, "prefer")
         self.ended = False
         self.error: Exception | None = None
         self.held: list[In] = []
@@ -138,71 +135,66 @@ class _Inputs(Generic[In, R]):
         taken: list[In] = []
         writes: list[Write[R]] = []
         plan = TransactionPlan()
-        while len(writes) < TRANSACTION_ACTIONS:
-            try:
+        try:
+            while len(writes) < TRANSACTION_ACTIONS:
                 if not self.held:
-                    self.held.append(next(self._inputs))
-            except StopIteration:
-                self.ended = True
-                break
-            except Exception as error:  # noqa: BLE001 -- raised, once what it gave is written
-                self.ended, self.error = True, error
-                break
-            try:
-                write = self._prepared(self.held[0])
-            except Exception as error:  # noqa: BLE001 -- raised, once what came before is written
-                self.ended, self.error = True, error
-                if _is_the_tables(error):
-                    self.error = _partial(error, [], self.held)
-                    self.error.__cause__ = error
-                break
-            if not plan.takes(len(writes), write.actions):
-                break
-            taken.append(self.held.pop())
-            writes.append(write)
+                    self.held.extend(islice(self._inputs, 1))
+                if not self.held:
+                    self.ended = True
+                    break
+                write = self._write_of(self._table, self.held[0])
+                for action in write.actions:
+                    check_action(action)
+                if not plan.takes(len(writes), write.actions):
+                    break
+                taken.append(self.held.pop())
+                writes.append(write)
+        except Exception as error:  # noqa: BLE001 -- raised, once what came before is written
+            self.ended, self.error = True, error
+            if (
+                self.held
+                and isinstance(error, QuillError)
+                and not isinstance(error, InvalidValue | InvalidPayload)
+            ):
+                # Not the input is at fault, but the table, which its write has asked.
+                self.error = _partial(error, [], self.held)
+                self.error.__cause__ = error
         return _Flight(taken, Driver(self._table, writes, self._prefer, look_first=look_first))
 
-    def _prepared(self, one: In) -> Write[R]:
-        write = self._write_of(self._table, one)
-        for action in write.actions:
-            check_action(action)
-        return write
-
-
-def _is_the_tables(error: Exception) -> TypeGuard[QuillError]:
-    """Whether it is not the input that is at fault."""
-    return isinstance(error, QuillError) and not isinstance(error, InvalidValue | InvalidPayload)
+    def rest(self, error: PartialWriteError) -> list[In]:
+        """The inputs that were not taken; an error of the iterable becomes a note on another."""
+        rest: list[In] = []
+        try:
+            rest.extend(self._inputs)
+        except Exception as also:  # noqa: BLE001 -- what is known must not be lost over it
+            error.add_note(f"The input ended with an error of its own: {also!r}")
+        return rest
 
 
 class _Flight(Generic[In, R]):
-    """A driver in flight, with the inputs it was made of."""
+    """A driver in flight, with the inputs it was made of; ``sent`` is done when it has landed."""
 
     def __init__(self, taken: Sequence[In], driver: Driver[R]) -> None:
         self.taken = taken
         self.driver = driver
-        self._sent: Future[None] = Future()
+        self.sent: Future[None] = Future()
 
     def go(self, pool: Threads | None) -> None:
         """Send it: in a thread of the pool, else here and now."""
         if pool is not None:
-            self._sent = pool.submit(self.driver.run)
+            self.sent = pool.submit(self.driver.run)
             return
         try:
             self.driver.run()
         except QuillError as error:
-            self._sent.set_exception(error)
+            self.sent.set_exception(error)
         else:
-            self._sent.set_result(None)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has landed, or failed to."""
-        return self._sent.done()
+            self.sent.set_result(None)
 
     def failure(self) -> QuillError | None:
         """Wait for it to land, and return why it did not."""
         try:
-            self._sent.result()
+            self.sent.result()
         except QuillError as error:
             return error
         return None
@@ -226,11 +218,9 @@ def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool,
     flights.clear()
     for other in lost:
         other.failure()
-    raise _partial(
-        error,
-        [result for flight in lost for result in flight.results()],
-        [*(one for flight in lost for one in flight.pending()), *not_sent],
-    ) from error
+    results = [result for flight in lost for result in flight.results()]
+    pending = [one for flight in lost for one in flight.pending()]
+    raise _partial(error, results, [*pending, *not_sent]) from error
 
 
 def _partial(
@@ -242,29 +232,3 @@ def _partial(
         results=results,
         pending=list(pending),
     )
-
-
-class _Given(Iterator[In]):
-    """The inputs, and the error that they end with."""
-
-    def __init__(self, inputs: Iterable[In]) -> None:
-        self._inputs = iter(inputs)
-        self.error: Exception | None = None
-
-    def __next__(self) -> In:
-        try:
-            return next(self._inputs)
-        except StopIteration:
-            raise
-        except Exception as error:
-            self.error = error
-            raise
-
-
-def _rest(given: Iterator[In], error: PartialWriteError) -> list[In]:
-    rest: list[In] = []
-    try:
-        rest.extend(given)
-    except Exception as also:  # noqa: BLE001 -- what is known must not be lost over it
-        error.add_note(f"The input ended with an error of its own: {also!r}")
-    return rest

@@ -16,7 +16,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.values.errors import RequestRejected
 from quill_models.writes.actions import PASSING, NotDone, Put, Refusal, do_one
 
-__all__ = ["insert_each"]
+__all__ = ["fits", "insert_each"]
 
 BATCH_STATEMENTS = 25
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementRequest.html
@@ -36,8 +36,8 @@ def insert_each(table: Table, puts: Sequence[Put]) -> NotDone:
     not_done = NotDone([None] * len(puts), [False] * len(puts))
     met: list[int] = []
     for start in range(0, len(puts), BATCH_STATEMENTS):
-        batch = range(start, min(start + BATCH_STATEMENTS, len(puts)))
-        for at, code in zip(batch, _insert(table, [puts[at] for at in batch]), strict=True):
+        batch = puts[start : start + BATCH_STATEMENTS]
+        for at, code in zip(range(start, start + len(batch)), _insert(table, batch), strict=True):
             if code == _EXISTS:
                 met.append(at)
             elif code in PASSING:
@@ -59,25 +59,17 @@ def insert_each(table: Table, puts: Sequence[Put]) -> NotDone:
 
 def _insert(table: Table, puts: Sequence[Put]) -> list[str | None]:
     """For each put DynamoDB's error code, ``None`` where it was done."""
-    answer = table.client.request(
-        "batch_execute_statement", Statements=[_statement(table, put) for put in puts]
-    )
-    return [
-        response["Error"]["Code"] if "Error" in response else None
-        for response in answer["Responses"]
-    ]
+    statements = [_statement(table, put) for put in puts]
+    answer = table.client.request("batch_execute_statement", Statements=statements)
+    return [each["Error"]["Code"] if "Error" in each else None for each in answer["Responses"]]
 
 
 def _statement(table: Table, put: Put) -> dict[str, Any]:
-    names = ", ".join(f"{_quoted(name)}: ?" for name in put.item)
+    names = ", ".join("'{}': ?".format(name.replace("'", "''")) for name in put.item)
     return {
         "Statement": f'INSERT INTO "{table.name}" VALUE {{{names}}}',
         "Parameters": list(put.item.values()),
     }
-
-
-def _quoted(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
 
 
 def fits(put: Put) -> bool:

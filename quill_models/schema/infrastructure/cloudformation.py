@@ -24,10 +24,9 @@ def cloudformation(declared: Declared, settings: Settings) -> dict[str, Any]:
     properties |= {
         "TableName": {"Ref": "TableName"},
         "StreamSpecification": {"StreamViewType": stream["StreamViewType"]},
-        "TimeToLiveSpecification": {"Enabled": True, "AttributeName": declared.ttl},
     }
-    if declared.protected:
-        properties["PointInTimeRecoverySpecification"] = {"PointInTimeRecoveryEnabled": True}
+    for parameters in declared.later_calls().values():
+        properties |= parameters
     if encryption is not None:
         encryption["SSEEnabled"] = encryption.pop("Enabled")
         properties["SSESpecification"] = encryption

@@ -12,12 +12,7 @@ from quill_models.settings import Settings
 
 __all__ = ["ROLES", "policy"]
 
-_LOOK = (
-    "DescribeContinuousBackups",
-    "DescribeTable",
-    "DescribeTimeToLive",
-    "ListTagsOfResource",
-)
+_LOOK = ("DescribeContinuousBackups", "DescribeTable", "DescribeTimeToLive", "ListTagsOfResource")
 # An export of all items, and a backfill, walk the table.
 _READ = ("BatchGetItem", "GetItem", "Query", "Scan")
 _WRITE = ("ConditionCheckItem", "DeleteItem", "PartiQLInsert", "PutItem", "UpdateItem")
@@ -37,14 +32,7 @@ ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
-_WITH_KEY = (
-    "kms:CreateGrant",
-    "kms:Decrypt",
-    "kms:DescribeKey",
-    "kms:Encrypt",
-    "kms:GenerateDataKey*",
-    "kms:ReEncrypt*",
-)
+_WITH_KEY = ("CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey*", "ReEncrypt*")
 
 
 def policy(settings: Settings, role: str) -> dict[str, Any]:
@@ -52,30 +40,21 @@ def policy(settings: Settings, role: str) -> dict[str, Any]:
     items, table = ROLES[role]
     region = settings.region or "*"
     arn = f"arn:aws:dynamodb:{region}:*:table/{settings.table}"
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": "Items",
-            "Effect": "Allow",
-            "Action": [f"dynamodb:{action}" for action in sorted(items)],
-            "Resource": [arn, f"{arn}/index/*"],
-        },
-        {
-            "Sid": "Table",
-            "Effect": "Allow",
-            "Action": [f"dynamodb:{action}" for action in sorted(table)],
-            "Resource": [arn],
-        },
+    statements = [
+        _allow("Items", "dynamodb", items, arn, f"{arn}/index/*"),
+        _allow("Table", "dynamodb", table, arn),
     ]
     if settings.kms_key is not None and settings.kms_key.startswith("arn:"):
-        statements.append(
-            {
-                "Sid": "Key",
-                "Effect": "Allow",
-                "Action": list(_WITH_KEY),
-                "Resource": [settings.kms_key],
-                "Condition": {
-                    "StringEquals": {"kms:ViaService": f"dynamodb.{region}.amazonaws.com"}
-                },
-            }
-        )
+        by_table = {"StringEquals": {"kms:ViaService": f"dynamodb.{region}.amazonaws.com"}}
+        key = _allow("Key", "kms", _WITH_KEY, settings.kms_key)
+        statements.append({**key, "Condition": by_table})
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allow(sid: str, service: str, actions: tuple[str, ...], *resources: str) -> dict[str, Any]:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": [f"{service}:{action}" for action in sorted(actions)],
+        "Resource": list(resources),
+    }

@@ -31,28 +31,20 @@ def terraform(declared: Declared, settings: Settings) -> str:
     ]
     if declared.tags:
         block.append(("tags", dict(declared.tags)))
-    block += [
-        ("attribute", [("name", each["AttributeName"]), ("type", each["AttributeType"])])
-        for each in table["AttributeDefinitions"]
-    ]
-    block += [
-        (
-            "global_secondary_index",
-            [
-                ("name", index["IndexName"]),
-                *_keys(index["KeySchema"]),
-                ("projection_type", index["Projection"]["ProjectionType"]),
-            ],
-        )
-        for index in table["GlobalSecondaryIndexes"]
-    ]
+    for each in table["AttributeDefinitions"]:
+        attribute = [("name", each["AttributeName"]), ("type", each["AttributeType"])]
+        block.append(("attribute", attribute))
+    for each in table["GlobalSecondaryIndexes"]:
+        projection = ("projection_type", each["Projection"]["ProjectionType"])
+        index = [("name", each["IndexName"]), *_keys(each["KeySchema"]), projection]
+        block.append(("global_secondary_index", index))
     block.append(("ttl", [("attribute_name", declared.ttl), ("enabled", True)]))
     block.append(("point_in_time_recovery", [("enabled", declared.protected)]))
-    if declared.kms_key is not None:
-        encryption: _Block = [("enabled", True)]
-        if declared.kms_key != Settings.AWS_MANAGED_KEY:
-            encryption.append(("kms_key_arn", declared.kms_key))
-        block.append(("server_side_encryption", encryption))
+    if encryption := table.get("SSESpecification"):
+        inner: _Block = [("enabled", True)]
+        if "KMSMasterKeyId" in encryption:
+            inner.append(("kms_key_arn", encryption["KMSMasterKeyId"]))
+        block.append(("server_side_encryption", inner))
     # A plan that would replace the table must not delete the data.
     block.append(("lifecycle", [("prevent_destroy", True)]))
     return "\n".join(['resource "aws_dynamodb_table" "quill" {', *_lines(block, 1), "}", ""])

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -17,7 +18,7 @@ from quill_models.dynamodb.shards import TABLE_SETTINGS
 from quill_models.models import QuillModel
 from quill_models.repositories.external_ids import from_claim
 from quill_models.testing import FrozenClock
-from quill_models.values.keys import parse
+from quill_models.values.keys import DELIMITER
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.stateful.calls import MODELS, row_of
 from tests.local_dynamo.stateful.plain import Rows, increment_identity
@@ -182,7 +183,7 @@ def _decoded(item: dict[str, Any]) -> tuple[str, tuple[Any, ...], dict[str, Any]
     kind = item["kind"]["S"]
     if kind.endswith(_CLAIM):
         name, model_type = _MODELS[kind.removesuffix(_CLAIM)]
-        _, *claim = parse(item["pk"]["S"])
+        _, *claim = map(unquote, item["pk"]["S"].split(DELIMITER))
         return f"{name} by external id", tuple(claim), row_of(from_claim(model_type, item))
     if kind == _INCREMENT:
         increment = Increment.from_item(item)

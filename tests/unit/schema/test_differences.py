@@ -138,8 +138,9 @@ def test_what_does_not_matter_or_cannot_be_had_is_no_difference() -> None:
     )
     assert differences(Declared.of(Settings()), bare) == []
     # What the server does not have is neither on nor off.
-    known = {**equal_table(), "SSEDescription": {}}
-    assert differences(DECLARED, Live(table=known, ttl=equal().ttl, encrypts=False)) == []
+    local = "arn:aws:dynamodb:ddblocal:000000000000:table/quill"
+    known = {**equal_table(), "SSEDescription": {}, "TableArn": local}
+    assert differences(DECLARED, Live(table=known, ttl=equal().ttl)) == []
 
 
 def test_aws_own_key_cannot_be_told_from_another() -> None:
