@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ResponseStreamingError
+from botocore.exceptions import BotoCoreError
+from botocore.model import OperationModel
 
 from quill_models.dynamodb.backoff import Backoff
 from quill_models.dynamodb.connection import Connection
-from quill_models.dynamodb.service_errors import error_code, no_dynamodb, refused, translated
-from quill_models.dynamodb.transport import Response, Transport
+from quill_models.dynamodb.service_errors import no_dynamodb, refused, translated
+from quill_models.dynamodb.transport import Response, send
 from quill_models.settings import Backend, Settings
 from quill_models.telemetry.operations import Request, Telemetry, is_watched
 from quill_models.telemetry.records import REQUESTS_WITH_CAPACITY
+from quill_models.values.clock import system_clock
 from quill_models.values.errors import (
     AnswerLost,
     QuillError,
@@ -32,7 +35,7 @@ __all__ = ["Client"]
 _TRIES_WITHOUT_SERVER = 3
 # The same transaction is still in progress: its response was lost, and it was retried too early.
 _IN_PROGRESS = "TransactionInProgressException"
-# The key under which botocore keeps when a request of PynamoDB began, and its body.
+# The key under which botocore keeps a request of PynamoDB, and when it began.
 _BEGUN = "begun_for_quill"
 
 # What DynamoDB's responses have in any case.
@@ -56,8 +59,9 @@ class Client:
         self._settings = settings
         self.telemetry = telemetry
         self._connection = Connection(settings, self._watch)
-        self._transport = Transport(self._connection)
         self._has_answered = False
+        # The server's time in the last response, and when that arrived.
+        self._server_time: tuple[str, datetime] | None = None
         self.credentials_source = self._connection.credentials_source
         self.close = self._connection.close
 
@@ -73,7 +77,18 @@ class Client:
         By the last response, which has the server's time in whole seconds; None if there was none,
         or it had no time. No request.
         """
-        return self._transport.clock_skew
+        if self._server_time is None:
+            return None
+        text, arrived = self._server_time
+        try:
+            # On average it is half a second past what the header says.
+            return arrived - (parsedate_to_datetime(text) + timedelta(milliseconds=500))
+        except (TypeError, ValueError):
+            return None
+
+    def _take_time(self, response: Response) -> None:
+        if "Date" in response.headers:
+            self._server_time = response.headers["Date"], system_clock()
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request of the DynamoDB API, such as ``put_item``.
@@ -109,26 +124,22 @@ class Client:
         """Send a request once, and take in the response."""
         began = time.perf_counter()
         response: Response | None = None
-        answer: dict[str, Any] | None = None
         failure: BotoCoreError | None = None
         try:
-            response = self._transport.send(request.api_name, request.body)
-            if response.is_cut:
-                failure = _cut_off()
-            else:
-                answer = _document(response.body)
+            response = send(self.botocore, request.api_name, request.body)
+            failure = response.failure
         except BotoCoreError as error:
             failure = error
         if is_watched(self.telemetry):
-            code = None if response is None else error_code(response.status, answer)
-            request.tried(began, response, answer or {}, failure or code)
+            _tell(request, began, response, failure)
         if response is None or failure is not None:
             raise translated(failure, request.name, self._settings) from failure
+        self._take_time(response)
         if response.status >= 300:
             self._has_answered = True
-            raise refused(response.status, response.body, answer, request.name, self._settings)
+            raise refused(response, request.name, self._settings)
+        answer, content_type = response.answer, response.headers.get("Content-Type", "")
         # A captive portal's page has status 200, too.
-        content_type = response.headers.get("Content-Type", "")
         if answer is None or "json" not in content_type or not _is_dynamodbs(request.name, answer):
             raise no_dynamodb(content_type, request.name, self._settings)
         self._has_answered = True
@@ -152,46 +163,43 @@ class Client:
         client.meta.events.register("before-call.dynamodb", self._before_call)
         client.meta.events.register("response-received.dynamodb", self._received)
 
-    def _before_call(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _before_call(
+        self, model: OperationModel, params: dict[str, Any], context: dict[str, Any], **_: Any
+    ) -> None:
         if is_watched(self.telemetry):
-            context[_BEGUN] = time.perf_counter(), params["body"]
+            request = Request(model.name, json.loads(params["body"]), self.telemetry, None)
+            request.body = params["body"]
+            context[_BEGUN] = request, time.perf_counter()
 
     def _received(
         self,
         response_dict: dict[str, Any] | None,
+        exception: Exception | None,
         context: dict[str, Any],
-        event_name: str,
-        **event: Any,
+        **_: Any,
     ) -> None:
         response: Response | None = None
         if (given := response_dict) is not None:
             response = Response(given["status_code"], given["headers"], given["body"])
         # botocore takes a part of a response for a complete one without content.
-        cut_off = _cut_off() if response is not None and response.is_cut else None
+        failure = None if response is None else response.failure
         if _BEGUN in context:
-            began, body = context[_BEGUN]
-            request = Request(event_name.rpartition(".")[2], json.loads(body), self.telemetry, None)
-            request.body = body
-            answer = event["parsed_response"] or {}
-            failure = cut_off or event["exception"] or answer.get("Error", {}).get("Code")
-            request.tried(began, response, answer, failure)
-        if cut_off is not None:
-            raise cut_off
+            request, began = context[_BEGUN]
+            _tell(request, began, response, failure or exception)
+        if failure is not None:
+            raise failure
         if response is not None:
-            self._transport.take_time(response)
+            self._take_time(response)
 
 
-def _document(body: bytes) -> dict[str, Any] | None:
-    """The JSON object of a response, if it is one. Binary values stay in base64."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _cut_off() -> ResponseStreamingError:
-    return ResponseStreamingError(error="the answer was cut off")
+def _tell(
+    request: Request, began: float, response: Response | None, failure: Exception | None
+) -> None:
+    if response is None:
+        request.tried(began, None, {}, {}, failure)
+    else:
+        answer = (response.answer if failure is None else None) or {}
+        request.tried(began, response.status, response.headers, answer, failure or response.code)
 
 
 def _is_dynamodbs(operation: str, answer: Any) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from http.client import responses
-from typing import Any
 
 import botocore.exceptions
 
 from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.transport import Response
 from quill_models.settings import Backend, Settings
 from quill_models.values.errors import (
     AccessDenied,
@@ -24,7 +24,6 @@ from quill_models.values.errors import (
 __all__ = [
     "ConditionFailed",
     "TransactionCanceled",
-    "error_code",
     "no_dynamodb",
     "other_schema",
     "refused",
@@ -209,29 +208,10 @@ def _unreachable(where: str, error: Exception, settings: Settings) -> str:
     )
 
 
-def error_code(status: int, answer: dict[str, Any] | None) -> str | None:
-    """DynamoDB's code in a response, or the HTTP status if it has none; None for a success."""
-    if status < 300:
-        return None
-    kind = str((answer or {}).get("__type", status))
-    return kind.partition(":")[0].rpartition("#")[2]
-
-
-def _message(status: int, body: bytes, answer: dict[str, Any] | None) -> str:
-    if answer is not None:
-        return str(answer.get("message") or answer.get("Message") or "")
-    text = body.decode(errors="replace").strip()
-    is_page = not text or text.startswith("<html>")
-    return responses.get(status, "") if status >= 500 and is_page else text
-
-
-def refused(
-    status: int, body: bytes, answer: dict[str, Any] | None, operation: str, settings: Settings
-) -> QuillError:
-    """The error of ours for a response with an error status; ``answer`` is its JSON object."""
-    code = error_code(status, answer) or ""
-    message = _message(status, body, answer) or code
-    answer = answer or {}
+def refused(response: Response, operation: str, settings: Settings) -> QuillError:
+    """The error of ours for a response with an error status."""
+    status, code, answer = response.status, response.code or "", response.answer or {}
+    message = _message(response) or code
     check = ""
     if "<html" in message.lower():
         where = settings.endpoint or "AWS"
@@ -270,6 +250,14 @@ def refused(
     return RequestRejected(
         f"DynamoDB refused {operation} on {table!r}: {code}: {_said(message)}{check}", code=code
     )
+
+
+def _message(response: Response) -> str:
+    if (answer := response.answer) is not None:
+        return str(answer.get("message") or answer.get("Message") or "")
+    text = response.body.decode(errors="replace").strip()
+    is_page = not text or text.startswith("<html>")
+    return responses.get(response.status, "") if response.status >= 500 and is_page else text
 
 
 def other_schema(why: str, settings: Settings) -> SchemaMismatch:

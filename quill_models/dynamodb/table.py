@@ -47,6 +47,7 @@ class Table:
         self.settings = settings
         self.name = settings.table
         self.clock = clock
+        self.telemetry = telemetry
         self.client = Client(settings, telemetry)
         self._shards = Shards(lambda: self.get(TABLE_SETTINGS), clock)
 
