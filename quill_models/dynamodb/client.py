@@ -46,6 +46,10 @@ _ALWAYS = {
     "query": ("Count",),
     "scan": ("Count",),
 }
+# Bytes are the only type of the wire format that JSON does not have.
+_as_json = json.JSONEncoder(
+    default=lambda value: base64.b64encode(value).decode(), separators=(",", ":")
+).encode
 
 
 class Client:
@@ -108,7 +112,7 @@ class Client:
         if request.api_name in REQUESTS_WITH_CAPACITY and is_watched(self.telemetry):
             # Free of charge: a few more bytes in the response.
             parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
-        request.body = json.dumps(parameters, default=_binary, separators=(",", ":")).encode()
+        request.body = _as_json(parameters).encode()
         started, backoff = time.monotonic(), None
         with request:
             while True:
@@ -209,8 +213,3 @@ def _is_dynamodbs(operation: str, answer: Any) -> bool:
             return False
         answer = answer[name]
     return True
-
-
-def _binary(value: Any) -> str:
-    """The only type of the wire format that JSON does not have."""
-    return base64.b64encode(value).decode()

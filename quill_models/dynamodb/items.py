@@ -158,11 +158,7 @@ class Condition:
     @classmethod
     def absent(cls, now: datetime) -> Condition:
         """There is no such item, or it has expired."""
-        return cls(
-            _ABSENT,
-            {"#pk": PK, "#ttl": TTL},
-            {":now": {"N": str(int(now.timestamp()))}},
-        )
+        return cls(_ABSENT, {"#pk": PK, "#ttl": TTL}, {":now": {"N": str(int(now.timestamp()))}})
 
     @classmethod
     def unchanged_since(cls, token: str | None) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http.client import responses
 
-import botocore.exceptions
+from botocore import exceptions as boto
 
 from quill_models.dynamodb.items import RawItem
 from quill_models.dynamodb.transport import Response
@@ -46,29 +46,6 @@ _DENIED = {
     "MissingAuthenticationTokenException",
     "UnrecognizedClientException",
 }
-_NO_CREDENTIALS = (
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.TokenRetrievalError,
-    botocore.exceptions.SSOError,
-)
-_UNREACHABLE = (
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.ProxyConnectionError,
-)
-_AWS_FILES = (
-    botocore.exceptions.ConfigParseError,
-    botocore.exceptions.InvalidConfigError,
-)
-_NO_ANSWER = (
-    botocore.exceptions.ConnectionClosedError,
-    botocore.exceptions.ReadTimeoutError,
-    botocore.exceptions.ResponseStreamingError,
-    # What is left of this family once the request is on its way.
-    botocore.exceptions.HTTPClientError,
-)
 
 # What DynamoDB and DynamoDB Local say where a table has other keys or other indexes than those that
 # a request is made for. No value in a request of ours brings any of them about.
@@ -120,58 +97,62 @@ class TransactionCanceled(QuillError):
 
 def translated(error: Exception | None, operation: str, settings: Settings) -> QuillError:
     """The error of ours for one of botocore's."""
-    return _of_configuration(error) or _of_connection(error, operation, settings)
-
-
-def _of_configuration(error: Exception | None) -> QuillError | None:
-    if isinstance(error, botocore.exceptions.NoRegionError):
-        return ConfigurationError(
-            "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
-            "the AWS profile."
-        )
-    if isinstance(error, botocore.exceptions.InvalidRegionError):
-        # What AWS_REGION says has been looked at by the settings.
-        return ConfigurationError(
-            f"The region of the AWS profile cannot be one: {_said(error)} Set AWS_REGION, or mend "
-            "the profile."
-        )
-    if isinstance(error, botocore.exceptions.ProfileNotFound):
-        return AccessDenied(
-            f"The AWS profile {error.kwargs['profile']!r} (AWS_PROFILE) is in none of the AWS "
-            "configuration files. Set AWS_PROFILE to one that is, as aws configure list-profiles "
-            "shows them, or unset it."
-        )
-    if isinstance(error, _AWS_FILES):
-        return ConfigurationError(
-            f"The AWS configuration is wrong: {_said(error)} Mend the file, or name another one "
-            "by AWS_CONFIG_FILE or AWS_PROFILE."
-        )
-    if isinstance(error, _NO_CREDENTIALS):
-        return AccessDenied(
-            f"No usable AWS credentials were found: {_said(error)} The standard AWS chain is "
-            "asked (environment, profile, container or instance role); "
-            "DATA_BACKEND=dynamodb-local needs none."
-        )
-    return None
-
-
-def _of_connection(error: Exception | None, operation: str, settings: Settings) -> QuillError:
+    said = _said(error)
     where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
-    if isinstance(error, botocore.exceptions.SSLError):
-        return ServerUnreachable(_no_tls(where, error, settings))
-    if isinstance(error, _UNREACHABLE):
-        return ServerUnreachable(_unreachable(where, error, settings))
-    if isinstance(error, _NO_ANSWER):
-        never = (
-            " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
-            if settings.endpoint
-            else ""
-        )
-        return AnswerLost(
-            f"{where} took the request {operation} but its answer did not arrive: {_said(error)} "
-            f"Whether it was done is not known; sending it again is safe.{never}"
-        )
-    return RequestRejected(f"{operation} at {where} failed: {_said(error)}", code="ClientError")
+    match error:
+        case boto.SSLError():
+            return ServerUnreachable(_no_tls(where, said, settings))
+        case boto.ConnectionError():
+            return ServerUnreachable(_unreachable(where, said, settings))
+        case boto.HTTPClientError():
+            never = " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
+            return AnswerLost(
+                f"{where} took the request {operation} but its answer did not arrive: {said} "
+                "Whether it was done is not known; sending it again is safe."
+                f"{never if settings.endpoint else ''}"
+            )
+    return _of_set_up(error, said) or RequestRejected(
+        f"{operation} at {where} failed: {said}", code="ClientError"
+    )
+
+
+def _of_set_up(error: Exception | None, said: str) -> QuillError | None:
+    match error:
+        case boto.NoRegionError():
+            return ConfigurationError(
+                "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
+                "the AWS profile."
+            )
+        case boto.InvalidRegionError():
+            # What AWS_REGION says has been looked at by the settings.
+            return ConfigurationError(
+                f"The region of the AWS profile cannot be one: {said} Set AWS_REGION, or mend the "
+                "profile."
+            )
+        case boto.ProfileNotFound(kwargs={"profile": profile}):
+            return AccessDenied(
+                f"The AWS profile {profile!r} (AWS_PROFILE) is in none of the AWS configuration "
+                "files. Set AWS_PROFILE to one that is, as aws configure list-profiles shows them, "
+                "or unset it."
+            )
+        case boto.ConfigParseError() | boto.InvalidConfigError():
+            return ConfigurationError(
+                f"The AWS configuration is wrong: {said} Mend the file, or name another one by "
+                "AWS_CONFIG_FILE or AWS_PROFILE."
+            )
+        case (
+            boto.NoCredentialsError()
+            | boto.PartialCredentialsError()
+            | boto.CredentialRetrievalError()
+            | boto.TokenRetrievalError()
+            | boto.SSOError()
+        ):
+            return AccessDenied(
+                f"No usable AWS credentials were found: {said} The standard AWS chain is asked "
+                "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
+                "needs none."
+            )
+    return None
 
 
 def _said(error: object) -> str:
@@ -180,26 +161,24 @@ def _said(error: object) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _no_tls(where: str, error: Exception, settings: Settings) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+def _no_tls(where: str, said: str, settings: Settings) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in said:
         return (
-            f"The certificate of {where} is not trusted: {_said(error)} Set AWS_CA_BUNDLE to a "
-            "file with the certificate of its authority."
+            f"The certificate of {where} is not trusted: {said} Set AWS_CA_BUNDLE to a file with "
+            "the certificate of its authority."
         )
     if settings.endpoint is None:
-        return _unreachable(where, error, settings)
+        return _unreachable(where, said, settings)
     return (
-        f"What answers at {where} speaks no TLS: {_said(error)} If it speaks plain HTTP, as "
-        "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
+        f"What answers at {where} speaks no TLS: {said} If it speaks plain HTTP, as DynamoDB Local "
+        "does, begin DYNAMODB_ENDPOINT with http:// and not https://."
     )
 
 
-def _unreachable(where: str, error: Exception, settings: Settings) -> str:
+def _unreachable(where: str, said: str, settings: Settings) -> str:
     if settings.backend is Backend.AWS:
-        return (
-            f"No answer from {where}: {_said(error)} Check the region, the network and the VPC"
-            f"{' and DYNAMODB_ENDPOINT' if settings.endpoint else ''}."
-        )
+        also = " and DYNAMODB_ENDPOINT" if settings.endpoint else ""
+        return f"No answer from {where}: {said} Check the region, the network and the VPC{also}."
     return (
         f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
         "  docker compose up -d      with Docker\n"
@@ -210,46 +189,40 @@ def _unreachable(where: str, error: Exception, settings: Settings) -> str:
 
 def refused(response: Response, operation: str, settings: Settings) -> QuillError:
     """The error of ours for a response with an error status."""
-    status, code, answer = response.status, response.code or "", response.answer or {}
-    message = _message(response) or code
-    check = ""
+    code, answer = response.code or "", response.answer or {}
+    what, where = f"{operation} on {settings.table!r}", settings.endpoint or "AWS"
+    message, check = _message(response) or code, ""
     if "<html" in message.lower():
-        where = settings.endpoint or "AWS"
-        message = f"a web page with status {status}."
+        message = f"a web page with status {response.status}."
         check = f" Is it DynamoDB that answers at {where}?"
-    table = settings.table
+    said = _said(message)
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(answer.get("Item"))
     if code == "TransactionCanceledException":
+        reasons = [
+            (each["Code"], each.get("Item")) for each in answer.get("CancellationReasons", [])
+        ]
         return TransactionCanceled(
-            [
-                (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
-                for reason in answer.get("CancellationReasons", [])
-            ]
+            [(None if code == "None" else code, item) for code, item in reasons]
         )
     if code == "ResourceNotFoundException":
         return TableNotFound(
-            f"The table {table!r} does not exist at "
-            f"{settings.endpoint or 'AWS'}. Create it with: quill schema apply"
+            f"The table {settings.table!r} does not exist at {where}. Create it with: quill schema "
+            "apply"
         )
     if code in _THROTTLED:
-        return Throttled(
-            f"{operation} on {table!r} was throttled until its deadline: {_said(message)}{check}"
-        )
+        return Throttled(f"{what} was throttled until its deadline: {said}{check}")
     if code in _DENIED:
-        return AccessDenied(f"{operation} on {table!r} is not allowed: {_said(message)}{check}")
-    if status >= 500 or (code.isdigit() and message.startswith("{")):
+        return AccessDenied(f"{what} is not allowed: {said}{check}")
+    if response.status >= 500 or (code.isdigit() and message.startswith("{")):
         # The latter is DynamoDB's refusal, cut off on its way.
         return AnswerLost(
-            f"{operation} on {table!r} failed in the server: {_said(message)} "
-            f"Whether it was done is not known; sending it again is safe."
-            f"{check}{_SLOW if _WAITED in message else ''}"
+            f"{what} failed in the server: {said} Whether it was done is not known; sending it "
+            f"again is safe.{check}{_SLOW if _WAITED in message else ''}"
         )
     if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
-        return other_schema(f"{operation} was refused: {_said(message)}", settings)
-    return RequestRejected(
-        f"DynamoDB refused {operation} on {table!r}: {code}: {_said(message)}{check}", code=code
-    )
+        return other_schema(f"{operation} was refused: {said}", settings)
+    return RequestRejected(f"DynamoDB refused {what}: {code}: {said}{check}", code=code)
 
 
 def _message(response: Response) -> str:

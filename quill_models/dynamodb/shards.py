@@ -14,9 +14,7 @@ from datetime import UTC, datetime, timedelta
 from quill_models.dynamodb.items import RawItem
 from quill_models.values.clock import Clock
 from quill_models.values.errors import InvalidValue
-from quill_models.values.keys import (
-    Key,
-)
+from quill_models.values.keys import Key
 
 __all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "TABLE_SETTINGS", "ShardCount", "Shards"]
 
