@@ -47,6 +47,8 @@ class Table:
         self.telemetry = telemetry
         self.client = Client(settings, telemetry)
         self._shards = Shards(lambda: self.get(TABLE_SETTINGS), clock)
+        self.forget_shards = self._shards.forget
+        self.close = self.client.close
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request that names this table; errors as `Client.request`."""
@@ -198,14 +200,6 @@ class Table:
     def shards_to_read(self) -> range:
         """The shards that readers of a sharded list ask. A request once a minute."""
         return range(self._shards.current().to_read())
-
-    def forget_shards(self) -> None:
-        """Read the number of shards again at the next use."""
-        self._shards.forget()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.close()
 
 
 def _page(answer: dict[str, Any]) -> RawPage:

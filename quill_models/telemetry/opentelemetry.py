@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextvars import Token
 from functools import partial
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import context as otel_context
@@ -41,13 +41,6 @@ _TOTALS = ("requests", "retries", "read_units", "write_units")
 _PORTS = {"http": 80, "https": 443}
 
 
-class _Begun(NamedTuple):
-    """A span, and when it began by the monotonic clock."""
-
-    span: Span
-    at: float
-
-
 class OpenTelemetry:
     """Spans and metrics of each operation and each request, for ``connect(telemetry=…)``.
 
@@ -69,13 +62,16 @@ class OpenTelemetry:
         duration = partial(
             meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS
         )
-        self._request_duration = duration(
-            "db.client.operation.duration", description="Duration of database client operations."
+        requests, calls = (
+            "database client operations",
+            "calls of quill_models, with all their requests",
         )
-        self._operation_duration = duration(
-            "quill.operation.duration",
-            description="Duration of calls of quill_models, with all their requests.",
-        )
+        self._durations = {
+            Request: duration(
+                "db.client.operation.duration", description=f"Duration of {requests}."
+            ),
+            Operation: duration("quill.operation.duration", description=f"Duration of {calls}."),
+        }
         counter = meter.create_counter
         self._requests = counter("quill.requests", "{request}", "Requests on the wire, each try.")
         self._retries = counter("quill.retries", "{retry}", "What was tried again, and why.")
@@ -85,28 +81,24 @@ class OpenTelemetry:
         outcomes = "What writes did: created, duplicate, …"
         self._outcomes = counter("quill.outcomes", "{item}", outcomes)
 
-    def begin(self, doing: Operation | Request) -> _Begun:
+    def begin(self, doing: Operation | Request) -> Span:
         """See `Telemetry.begin`."""
+        attributes = _attributes(doing)
         if isinstance(doing, Operation):
-            name, kind, attributes = doing.name, SpanKind.INTERNAL, _of_operation(doing)
-        else:
-            name, kind, attributes = (
-                f"DynamoDB.{doing.api_name}",
-                SpanKind.CLIENT,
-                _of_request(doing),
-            )
-            attributes |= _known(
-                {
-                    "aws.dynamodb.index_name": doing.parameters.get("IndexName"),
-                    "quill.operation": None if doing.operation is None else doing.operation.name,
-                }
-            )
-        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
-        return _Begun(span, time.perf_counter())
+            return self._tracer.start_span(doing.name, attributes=attributes)
+        more = {
+            "aws.dynamodb.index_name": doing.parameters.get("IndexName"),
+            "quill.operation": None if doing.operation is None else doing.operation.name,
+        }
+        return self._tracer.start_span(
+            f"DynamoDB.{doing.api_name}",
+            kind=SpanKind.CLIENT,
+            attributes={**attributes, **_known(more)},
+        )
 
     def enter(self, doing: Operation | Request) -> Token[Context]:
         """See `Telemetry.enter`."""
-        return otel_context.attach(trace.set_span_in_context(doing.span.span))
+        return otel_context.attach(trace.set_span_in_context(doing.span))
 
     def leave(self, entered: Token[Context]) -> None:
         """See `Telemetry.leave`."""
@@ -114,27 +106,26 @@ class OpenTelemetry:
 
     def end(self, doing: Operation | Request, error: BaseException | None) -> None:
         """See `Telemetry.end`."""
-        span, seconds = doing.span.span, time.perf_counter() - doing.span.at
+        seconds, attributes = time.perf_counter() - doing.began, _attributes(doing)
         failed: AttributeValue | None = None if error is None else type(error).__name__
+        found: _Attributes = {}
         if isinstance(doing, Operation):
-            duration, attributes = self._operation_duration, _of_operation(doing)
-            found: _Attributes = {f"quill.{total}": getattr(doing, total) for total in _TOTALS}
+            found = {f"quill.{total}": getattr(doing, total) for total in _TOTALS}
             for outcome, number in doing.outcomes.items():
                 found[f"quill.outcomes.{outcome}"] = number
                 self._outcomes.add(number, {**attributes, "quill.outcome": outcome})
-        else:
-            duration, attributes = self._request_duration, _of_request(doing)
-            found = {} if doing.last is None else _of_response(doing.last, doing.consumed)
-            if doing.last is not None and doing.last.error is not None:
+        elif doing.last is not None:
+            found = _of_response(doing.last, doing.consumed)
+            if doing.last.error is not None:
                 attributes |= _of_error(doing.last)
                 failed = attributes.get("error.type")
         if failed is not None:
             # Without the error's message, which may hold any data of the user's own code.
             attributes["error.type"] = failed
-            span.set_status(Status(StatusCode.ERROR))
-        duration.record(seconds, attributes)
-        span.set_attributes({**attributes, **found})
-        span.end()
+            doing.span.set_status(Status(StatusCode.ERROR))
+        self._durations[type(doing)].record(seconds, attributes)
+        doing.span.set_attributes({**attributes, **found})
+        doing.span.end()
 
     def tried(self, request: RequestTry) -> None:
         """See `Telemetry.tried`."""
@@ -148,7 +139,7 @@ class OpenTelemetry:
     def retry(self, retry: Retry, of: Operation | Request) -> None:
         """See `Telemetry.retry`."""
         reason: _Attributes = {"quill.retry.reason": retry.reason}
-        of.span.span.add_event("quill.retry", {**reason, "quill.retry.wait": retry.wait_ms / 1000})
+        of.span.add_event("quill.retry", {**reason, "quill.retry.wait": retry.wait_ms / 1000})
         self._retries.add(1, {**reason, **_of_place(retry)})
 
 
@@ -166,19 +157,17 @@ def _of_place(place: RequestTry | Retry) -> _Attributes:
     )
 
 
-def _of_operation(operation: Operation) -> _Attributes:
-    return {"quill.operation": operation.name, "db.collection.name": operation.table}
-
-
-def _of_request(request: Request) -> _Attributes:
-    """What is known of a request before it is sent."""
-    address = urlsplit(request.url or "")
+def _attributes(doing: Operation | Request) -> _Attributes:
+    """What is known of an operation or a request before it is done."""
+    if isinstance(doing, Operation):
+        return {"quill.operation": doing.name, "db.collection.name": doing.table}
+    address = urlsplit(doing.url or "")
     is_usual = address.port == _PORTS.get(address.scheme)
     return _known(
         {
             "db.system.name": "aws.dynamodb",
-            "db.operation.name": request.api_name,
-            "db.collection.name": request.table,
+            "db.operation.name": doing.api_name,
+            "db.collection.name": doing.table,
             "server.address": address.hostname,
             "server.port": None if is_usual else address.port,
         }

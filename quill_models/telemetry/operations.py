@@ -56,14 +56,10 @@ class Telemetry(Protocol):
         """Begin an operation or a request. What this returns is kept as ``doing.span``."""
 
     def enter(self, doing: Operation | Request) -> Any:
-        """Take in that this thread works for an operation or a request from now on.
-
-        Returns:
-            Anything; it is passed to `leave`.
-        """
+        """Take in that this thread now works for it. What this returns is passed to `leave`."""
 
     def leave(self, entered: Any) -> None:
-        """Take in that this thread no longer works for it; ``entered`` is from `enter`."""
+        """Take in that this thread no longer works for what `enter` returned ``entered`` for."""
 
     def tried(self, request: RequestTry) -> None:
         """Take in one try of a request, answered or not."""
@@ -98,6 +94,7 @@ class Operation:
         table: The table's name.
         telemetry: The telemetry that follows the operation, if any; without one nothing is counted.
         span: What `Telemetry.begin` returned.
+        began: When that was, by `time.perf_counter`.
         within: The operation that made this one, if any: a migration reads and starts a job run.
         requests, retries, read_units, write_units: Totals, operations within this one included.
         outcomes: The number of writes by outcome.
@@ -105,6 +102,7 @@ class Operation:
     """
 
     span: Any = None
+    began = 0.0
 
     def __init__(self, name: str, table: _Table) -> None:
         self.name, self.table, self.telemetry = name, table.name, table.telemetry
@@ -116,7 +114,7 @@ class Operation:
 
     def __enter__(self) -> Self:
         if self.telemetry is not None:
-            self.span = self.telemetry.begin(self)
+            self.began, self.span = time.perf_counter(), self.telemetry.begin(self)
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -158,6 +156,7 @@ class Request:
         body: The parameters as they are sent.
         telemetry: The telemetry that follows the request, if any.
         span: What `Telemetry.begin` returned.
+        began: When that was, by `time.perf_counter`.
         url: The URL of the endpoint, if there is a telemetry.
         number: The number of the current try, from 1.
         operation: The operation that the request is made for, if any.
@@ -166,6 +165,7 @@ class Request:
     """
 
     span: Any = None
+    began = 0.0
 
     def __init__(
         self, name: str, parameters: dict[str, Any], telemetry: Telemetry | None, url: str | None
@@ -185,7 +185,7 @@ class Request:
 
     def __enter__(self) -> Self:
         if self.telemetry is not None:
-            self.span = self.telemetry.begin(self)
+            self.began, self.span = time.perf_counter(), self.telemetry.begin(self)
             self._entered = self.telemetry.enter(self)
         return self
 
@@ -204,12 +204,8 @@ class Request:
     ) -> None:
         """Log one try, count it for the operation, and pass it to the telemetry.
 
-        Args:
-            began: When it was sent, by `time.perf_counter`.
-            status: The HTTP status of the response; None if none arrived.
-            headers: The headers of the response.
-            answer: The content of the response.
-            error: DynamoDB's code, or the error of the exchange.
+        It was sent at ``began`` by `time.perf_counter`. ``error`` is DynamoDB's code, or the error
+        of the exchange.
         """
         length, consumed = headers.get("Content-Length", ""), capacity_in(answer)
         reads, writes = units_in(self.api_name, consumed)
