@@ -40,11 +40,7 @@ class Backoff:
         self.tries = 1
 
     def wait(self, reason: str) -> bool:
-        """Wait before another try. Returns False at once if there is to be none.
-
-        Args:
-            reason: Why the last try failed, in a word; see `Retry`.
-        """
+        """Wait before another try, for the reason of a `Retry`; False at once if there is none."""
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. Nothing secret about it.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/

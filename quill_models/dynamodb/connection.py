@@ -19,7 +19,7 @@ from quill_models.settings import Backend, Settings
 __all__ = ["Connection"]
 
 # DynamoDB Local requires credentials and accepts any, of letters and digits only.
-_LOCAL_KEYS = {"aws_access_key_id": "fakeMyKeyId", "aws_secret_access_key": "fakeSecretAccessKey"}
+_LOCAL_KEYS = "fakeMyKeyId", "fakeSecretAccessKey"
 # On dynamodb-local, the machine's AWS configuration does not count: a profile that is named in the
 # environment and missing in the files would otherwise stop everything.
 _WITHOUT_AWS_FILES = {
@@ -32,9 +32,7 @@ _WITHOUT_AWS_FILES = {
 class Connection:
     """One botocore client for each process. Makes none before the first use; thread-safe.
 
-    Args:
-        settings: The endpoint.
-        made: Called with each new client.
+    ``made`` is called with each new client.
     """
 
     def __init__(self, settings: Settings, made: Callable[[BaseClient], object]) -> None:
@@ -97,6 +95,7 @@ _service_descriptions = cache(create_loader)
 
 def _connect(settings: Settings) -> BaseClient:
     is_local = settings.backend is Backend.LOCAL
+    access_key, secret_key = _LOCAL_KEYS if is_local else (None, None)
     config = Config(
         # The server checks the parameters of PynamoDB's requests anyway.
         parameter_validation=False,
@@ -115,7 +114,8 @@ def _connect(settings: Settings) -> BaseClient:
         region_name=settings.region,
         endpoint_url=settings.endpoint,
         config=config,
-        **(_LOCAL_KEYS if is_local else {}),
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
     )
 
 

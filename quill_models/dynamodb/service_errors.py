@@ -70,10 +70,9 @@ _SLOW = (
 
 
 class ConditionFailed(QuillError):
-    """A condition kept a single write out. Repositories turn it into an outcome.
+    """A condition kept a single write out: of ``item``, as it is stored, if there is one.
 
-    Attributes:
-        item: the item as it is stored, ``None`` where there is none.
+    Repositories turn it into an outcome.
     """
 
     def __init__(self, item: RawItem | None) -> None:
@@ -85,8 +84,8 @@ class TransactionCanceled(QuillError):
     """A transaction was not done. Repositories turn it into outcomes.
 
     Attributes:
-        reasons: for each action its code (``None`` for one that was not at fault) and the item
-            as it is stored, where a condition failed and there is one.
+        reasons: The code of each action (None if it was not at fault), and the item as it is
+            stored, if a condition on it failed.
     """
 
     def __init__(self, reasons: list[tuple[str | None, RawItem | None]]) -> None:
@@ -100,10 +99,28 @@ def translated(error: Exception | None, operation: str, settings: Settings) -> Q
     said = _said(error)
     where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
     match error:
-        case boto.SSLError():
-            return ServerUnreachable(_no_tls(where, said, settings))
+        case boto.SSLError() if "CERTIFICATE_VERIFY_FAILED" in said:
+            return ServerUnreachable(
+                f"The certificate of {where} is not trusted: {said} Set AWS_CA_BUNDLE to a file "
+                "with the certificate of its authority."
+            )
+        case boto.SSLError() if settings.endpoint:
+            return ServerUnreachable(
+                f"What answers at {where} speaks no TLS: {said} If it speaks plain HTTP, as "
+                "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
+            )
+        case boto.ConnectionError() if settings.backend is Backend.AWS:
+            also = " and DYNAMODB_ENDPOINT" if settings.endpoint else ""
+            return ServerUnreachable(
+                f"No answer from {where}: {said} Check the region, the network and the VPC{also}."
+            )
         case boto.ConnectionError():
-            return ServerUnreachable(_unreachable(where, said, settings))
+            return ServerUnreachable(
+                f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
+                "  docker compose up -d      with Docker\n"
+                "  quill local start         without Docker\n"
+                "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
+            )
         case boto.HTTPClientError():
             never = " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
             return AnswerLost(
@@ -161,32 +178,6 @@ def _said(error: object) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _no_tls(where: str, said: str, settings: Settings) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return (
-            f"The certificate of {where} is not trusted: {said} Set AWS_CA_BUNDLE to a file with "
-            "the certificate of its authority."
-        )
-    if settings.endpoint is None:
-        return _unreachable(where, said, settings)
-    return (
-        f"What answers at {where} speaks no TLS: {said} If it speaks plain HTTP, as DynamoDB Local "
-        "does, begin DYNAMODB_ENDPOINT with http:// and not https://."
-    )
-
-
-def _unreachable(where: str, said: str, settings: Settings) -> str:
-    if settings.backend is Backend.AWS:
-        also = " and DYNAMODB_ENDPOINT" if settings.endpoint else ""
-        return f"No answer from {where}: {said} Check the region, the network and the VPC{also}."
-    return (
-        f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
-        "  docker compose up -d      with Docker\n"
-        "  quill local start         without Docker\n"
-        "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
-    )
-
-
 def refused(response: Response, operation: str, settings: Settings) -> QuillError:
     """The error of ours for a response with an error status."""
     code, answer = response.code or "", response.answer or {}
@@ -199,11 +190,11 @@ def refused(response: Response, operation: str, settings: Settings) -> QuillErro
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(answer.get("Item"))
     if code == "TransactionCanceledException":
-        reasons = [
-            (each["Code"], each.get("Item")) for each in answer.get("CancellationReasons", [])
-        ]
         return TransactionCanceled(
-            [(None if code == "None" else code, item) for code, item in reasons]
+            [
+                (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
+                for reason in answer.get("CancellationReasons", [])
+            ]
         )
     if code == "ResourceNotFoundException":
         return TableNotFound(

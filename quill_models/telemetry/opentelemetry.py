@@ -28,7 +28,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from opentelemetry.util.types import AttributeValue
 
 from quill_models.telemetry.operations import Operation, Request
-from quill_models.telemetry.records import REFUSALS, RequestTry, Retry
+from quill_models.telemetry.records import REFUSALS, WRITES, RequestTry, Retry
 
 __all__ = ["OpenTelemetry"]
 
@@ -62,39 +62,29 @@ class OpenTelemetry:
         duration = partial(
             meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS
         )
-        requests, calls = (
-            "database client operations",
-            "calls of quill_models, with all their requests",
-        )
-        self._durations = {
-            Request: duration(
-                "db.client.operation.duration", description=f"Duration of {requests}."
-            ),
-            Operation: duration("quill.operation.duration", description=f"Duration of {calls}."),
-        }
+        what = "Duration of database client operations."
+        self._of_requests = duration("db.client.operation.duration", description=what)
+        what = "Duration of calls of quill_models, with all their requests."
+        self._of_operations = duration("quill.operation.duration", description=what)
         counter = meter.create_counter
         self._requests = counter("quill.requests", "{request}", "Requests on the wire, each try.")
         self._retries = counter("quill.retries", "{retry}", "What was tried again, and why.")
-        of_units = "units that DynamoDB counted."
-        self._read_units = counter("quill.read_units", "{unit}", f"Read {of_units}")
-        self._write_units = counter("quill.write_units", "{unit}", f"Write {of_units}")
-        outcomes = "What writes did: created, duplicate, …"
-        self._outcomes = counter("quill.outcomes", "{item}", outcomes)
+        what = "units that DynamoDB counted."
+        self._read_units = counter("quill.read_units", "{unit}", f"Read {what}")
+        self._write_units = counter("quill.write_units", "{unit}", f"Write {what}")
+        what = "What writes did: created, duplicate, …"
+        self._outcomes = counter("quill.outcomes", "{item}", what)
 
     def begin(self, doing: Operation | Request) -> Span:
         """See `Telemetry.begin`."""
         attributes = _attributes(doing)
         if isinstance(doing, Operation):
             return self._tracer.start_span(doing.name, attributes=attributes)
-        more = {
-            "aws.dynamodb.index_name": doing.parameters.get("IndexName"),
-            "quill.operation": None if doing.operation is None else doing.operation.name,
-        }
-        return self._tracer.start_span(
-            f"DynamoDB.{doing.api_name}",
-            kind=SpanKind.CLIENT,
-            attributes={**attributes, **_known(more)},
-        )
+        operation = None if doing.operation is None else doing.operation.name
+        index = doing.parameters.get("IndexName")
+        attributes |= _known({"aws.dynamodb.index_name": index, "quill.operation": operation})
+        name = f"DynamoDB.{doing.api_name}"
+        return self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def enter(self, doing: Operation | Request) -> Token[Context]:
         """See `Telemetry.enter`."""
@@ -108,8 +98,9 @@ class OpenTelemetry:
         """See `Telemetry.end`."""
         seconds, attributes = time.perf_counter() - doing.began, _attributes(doing)
         failed: AttributeValue | None = None if error is None else type(error).__name__
-        found: _Attributes = {}
+        duration, found = self._of_requests, _Attributes()
         if isinstance(doing, Operation):
+            duration = self._of_operations
             found = {f"quill.{total}": getattr(doing, total) for total in _TOTALS}
             for outcome, number in doing.outcomes.items():
                 found[f"quill.outcomes.{outcome}"] = number
@@ -123,7 +114,7 @@ class OpenTelemetry:
             # Without the error's message, which may hold any data of the user's own code.
             attributes["error.type"] = failed
             doing.span.set_status(Status(StatusCode.ERROR))
-        self._durations[type(doing)].record(seconds, attributes)
+        duration.record(seconds, attributes)
         doing.span.set_attributes({**attributes, **found})
         doing.span.end()
 
@@ -186,14 +177,15 @@ def _of_error(request: RequestTry) -> _Attributes:
 
 def _of_response(last: RequestTry, consumed: list[dict[str, Any]]) -> _Attributes:
     """What the last response to a request says."""
-    is_batch = last.is_write and (last.items or 0) > 1
+    is_write = last.request in WRITES
+    is_batch = is_write and (last.items or 0) > 1
     return _known(
         {
             "aws.dynamodb.table_names": None if last.table is None else [last.table],
             "aws.dynamodb.consumed_capacity": [json.dumps(each) for each in consumed] or None,
             "aws.request_id": last.request_id,
             "db.operation.batch.size": last.items if is_batch else None,
-            "db.response.returned_rows": None if last.is_write else last.items,
+            "db.response.returned_rows": None if is_write else last.items,
             "quill.tries": last.try_number if last.try_number > 1 else None,
         }
     )

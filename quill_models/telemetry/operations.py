@@ -150,8 +150,7 @@ class Request:
     """One request of DynamoDB's API, with all its tries. A context manager around them.
 
     Attributes:
-        name: The method of botocore's client, such as ``put_item``.
-        api_name: DynamoDB's name for it, such as ``PutItem``.
+        name, api_name: Such as ``put_item``, and DynamoDB's name for it, ``PutItem``.
         parameters: The user's data: only names of tables and indexes, and counts, may be shown.
         body: The parameters as they are sent.
         telemetry: The telemetry that follows the request, if any.

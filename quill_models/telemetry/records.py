@@ -17,6 +17,7 @@ __all__ = [
     "REFUSALS",
     "REQUESTS_WITH_CAPACITY",
     "REQUEST_LOG",
+    "WRITES",
     "RequestTry",
     "Retry",
     "capacity_in",
@@ -33,9 +34,9 @@ REQUEST_LOG = logging.getLogger("quill_models.requests")
 _RETRY_LOG = logging.getLogger("quill_models.retries")
 
 _WRITES_OF_MANY = frozenset({"BatchExecuteStatement", "BatchWriteItem", "TransactWriteItems"})
-_WRITES = _WRITES_OF_MANY | {"DeleteItem", "ExecuteStatement", "PutItem", "UpdateItem"}
+WRITES = _WRITES_OF_MANY | {"DeleteItem", "ExecuteStatement", "PutItem", "UpdateItem"}
 # Their responses hold the consumed capacity if the request asks for it.
-REQUESTS_WITH_CAPACITY = _WRITES | {"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"}
+REQUESTS_WITH_CAPACITY = WRITES | {"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"}
 # As this package writes it. Statements of others may hold anything.
 _INSERT = re.compile(r'INSERT INTO "([\w.-]+)" VALUE ')
 # A refused condition is how a repeated write is found out: an outcome, not an error.
@@ -75,11 +76,6 @@ class RequestTry:
     read_units: float | None
     write_units: float | None
     request_id: str | None
-
-    @property
-    def is_write(self) -> bool:
-        """Whether it writes."""
-        return self.request in _WRITES
 
     def text(self) -> str:
         """One short line."""
@@ -188,7 +184,7 @@ def items_in(
         case (("Query" | "Scan"), {"Count": int(count)}):
             return count
         case _:
-            return 1 if request in _WRITES else None
+            return 1 if request in WRITES else None
 
 
 def capacity_in(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -205,4 +201,4 @@ def units_in(request: str, consumed: list[dict[str, Any]]) -> tuple[float | None
     reads, writes = (sum((each.get(kind, 0) for each in consumed), 0.0) for kind in kinds)
     # Without a kind, units are of the kind of the request.
     plain = sum(each.get("CapacityUnits", 0) for each in consumed if not each.keys() & set(kinds))
-    return (reads, writes + plain) if request in _WRITES else (reads + plain, writes)
+    return (reads, writes + plain) if request in WRITES else (reads + plain, writes)
