@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError
-from botocore.model import OperationModel
 
 from quill_models.dynamodb.backoff import Backoff
 from quill_models.dynamodb.connection import Connection
 from quill_models.dynamodb.service_errors import no_dynamodb, refused, translated
-from quill_models.dynamodb.transport import Response, send
+from quill_models.dynamodb.transport import Response, send, signed
 from quill_models.settings import Backend, Settings
 from quill_models.telemetry.operations import Request, Telemetry, is_watched
 from quill_models.telemetry.records import REQUESTS_WITH_CAPACITY
@@ -35,9 +36,6 @@ __all__ = ["Client"]
 _TRIES_WITHOUT_SERVER = 3
 # The same transaction is still in progress: its response was lost, and it was retried too early.
 _IN_PROGRESS = "TransactionInProgressException"
-# The key under which botocore keeps a request of PynamoDB, and when it began.
-_BEGUN = "begun_for_quill"
-
 # What DynamoDB's responses have in any case.
 _ALWAYS = {
     "batch_get_item": ("Responses",),
@@ -90,10 +88,6 @@ class Client:
         except (TypeError, ValueError):
             return None
 
-    def _take_time(self, response: Response) -> None:
-        if "Date" in response.headers:
-            self._server_time = response.headers["Date"], system_clock()
-
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request of the DynamoDB API, such as ``put_item``.
 
@@ -126,19 +120,12 @@ class Client:
 
     def _once(self, request: Request) -> dict[str, Any]:
         """Send a request once, and take in the response."""
-        began = time.perf_counter()
-        response: Response | None = None
-        failure: BotoCoreError | None = None
         try:
-            response = send(self.botocore, request.api_name, request.body)
-            failure = response.failure
+            response = self._exchange(
+                request, lambda: signed(self.botocore, request.api_name, request.body)
+            )
         except BotoCoreError as error:
-            failure = error
-        if is_watched(self.telemetry):
-            _tell(request, began, response, failure)
-        if response is None or failure is not None:
-            raise translated(failure, request.name, self._settings) from failure
-        self._take_time(response)
+            raise translated(error, request.name, self._settings) from error
         if response.status >= 300:
             self._has_answered = True
             raise refused(response, request.name, self._settings)
@@ -148,6 +135,26 @@ class Client:
             raise no_dynamodb(content_type, request.name, self._settings)
         self._has_answered = True
         return answer
+
+    def _exchange(self, request: Request, prepare: Callable[[], AWSPreparedRequest]) -> Response:
+        """Send a request once and read the response; log and count them."""
+        began = time.perf_counter()
+        try:
+            response = send(self.botocore, prepare())
+        except BotoCoreError as error:
+            if is_watched(self.telemetry):
+                request.tried(began, None, {}, {}, error)
+            raise
+        failure = response.failure
+        if is_watched(self.telemetry):
+            answer = {} if failure else response.answer or {}
+            error_or_code = failure or response.code
+            request.tried(began, response.status, response.headers, answer, error_or_code)
+        if failure is not None:
+            raise failure
+        if "Date" in response.headers:
+            self._server_time = response.headers["Date"], system_clock()
+        return response
 
     def _passes(self, error: QuillError, backoff: Backoff) -> bool:
         """Whether a retry may help."""
@@ -161,49 +168,19 @@ class Client:
             return is_running or not backoff.is_over
         return isinstance(error, Throttled)
 
-    # Requests of PynamoDB and of users, over botocore.
+    def _watch(self, client: Any) -> None:
+        client.meta.events.register("before-send.dynamodb", self._before_send)
 
-    def _watch(self, client: BaseClient) -> None:
-        client.meta.events.register("before-call.dynamodb", self._before_call)
-        client.meta.events.register("response-received.dynamodb", self._received)
+    def _before_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        """Send a request of PynamoDB or of a user in place of botocore.
 
-    def _before_call(
-        self, model: OperationModel, params: dict[str, Any], context: dict[str, Any], **_: Any
-    ) -> None:
-        if is_watched(self.telemetry):
-            request = Request(model.name, json.loads(params["body"]), self.telemetry, None)
-            request.body = params["body"]
-            context[_BEGUN] = request, time.perf_counter()
-
-    def _received(
-        self,
-        response_dict: dict[str, Any] | None,
-        exception: Exception | None,
-        context: dict[str, Any],
-        **_: Any,
-    ) -> None:
-        response: Response | None = None
-        if (given := response_dict) is not None:
-            response = Response(given["status_code"], given["headers"], given["body"])
-        # botocore takes a part of a response for a complete one without content.
-        failure = None if response is None else response.failure
-        if _BEGUN in context:
-            request, began = context[_BEGUN]
-            _tell(request, began, response, failure or exception)
-        if failure is not None:
-            raise failure
-        if response is not None:
-            self._take_time(response)
-
-
-def _tell(
-    request: Request, began: float, response: Response | None, failure: Exception | None
-) -> None:
-    if response is None:
-        request.tried(began, None, {}, {}, failure)
-    else:
-        answer = (response.answer if failure is None else None) or {}
-        request.tried(began, response.status, response.headers, answer, failure or response.code)
+        Botocore takes a part of a response for a complete one without content.
+        """
+        body: Any = request.body
+        parameters = json.loads(body) if is_watched(self.telemetry) else {}
+        ours = Request(event_name.rpartition(".")[2], parameters, self.telemetry, None)
+        ours.body = body
+        return self._exchange(ours, lambda: request).received
 
 
 def _is_dynamodbs(operation: str, answer: Any) -> bool:

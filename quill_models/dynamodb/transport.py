@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.exceptions import ResponseStreamingError
 
-__all__ = ["Response", "send"]
+__all__ = ["Response", "send", "signed"]
 
 _TARGET = "DynamoDB_20120810"
 _CONTENT_TYPE = "application/x-amz-json-1.0"
 
 
-@dataclass
 class Response:
     """A response of the server.
 
     Attributes:
+        received: The same as botocore's.
         status: The HTTP status.
         headers: The headers; case does not matter.
         body: The body.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    def __init__(self, received: AWSResponse) -> None:
+        self.received = received
+        self.status: int = received.status_code
+        self.headers: Mapping[str, str] = received.headers
+        self.body: bytes = received.content
 
     @property
     def failure(self) -> ResponseStreamingError | None:
@@ -57,20 +58,12 @@ class Response:
         return kind.partition(":")[0].rpartition("#")[2]
 
 
-def send(client: Any, api_name: str, body: bytes) -> Response:
-    """Send one request, once, and read the response.
+# Signer and HTTP session have no public names. They are shared, so that credentials are looked up
+# once, and proxies, certificates and open connections are those of PynamoDB.
 
-    Args:
-        client: Botocore's client, over whose connections and with whose credentials it is sent.
-        api_name: DynamoDB's name of the request, such as ``PutItem``.
-        body: The request as JSON.
 
-    Raises:
-        BotoCoreError: There are no credentials, or no response arrived.
-    """
-    # Signer and HTTP session have no public names. They are shared, so that credentials are
-    # looked up once, and proxies, certificates and open connections are those of PynamoDB.
-    signer, session = client._request_signer, client._endpoint.http_session  # noqa: SLF001
+def signed(client: Any, api_name: str, body: bytes) -> AWSPreparedRequest:
+    """A request such as ``PutItem``, with the credentials of botocore's client."""
     request = AWSRequest(
         "POST",
         f"{client.meta.endpoint_url.rstrip('/')}/",
@@ -81,6 +74,11 @@ def send(client: Any, api_name: str, body: bytes) -> Response:
         },
         body,
     )
+    signer = client._request_signer  # noqa: SLF001
     signer.get_auth_instance(signer.signing_name, signer.region_name).add_auth(request)
-    received = session.send(request.prepare())
-    return Response(received.status_code, received.headers, received.content)
+    return request.prepare()
+
+
+def send(client: Any, request: AWSPreparedRequest) -> Response:
+    """Send a request, once, over a connection of botocore's client, and read the response."""
+    return Response(client._endpoint.http_session.send(request))  # noqa: SLF001
