@@ -23,19 +23,14 @@ _DEEPEST = 32
 
 
 def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
-    """One value in DynamoDB's wire format.
+    """One value in DynamoDB's wire format. ``what`` names it, such as ``item['a'][0]``.
 
     Text, bytes, booleans, ``None``, numbers (exact, see `exact_decimal`), mappings with text
     names, lists, tuples, and non-empty sets of text, of numbers or of bytes. An aware `datetime`
     is stored as its sortable text.
 
-    Args:
-        value: the value.
-        what: where it stands, such as ``item['a'][0]``, for the message.
-        depth: how many mappings and lists it stands in.
-
     Raises:
-        InvalidValue: a value that DynamoDB cannot store without loss.
+        InvalidValue: DynamoDB cannot store the value without loss.
     """
     if depth > _DEEPEST:
         raise InvalidValue(f"{what[:200]}… is nested more than {_DEEPEST} levels deep")
@@ -69,12 +64,8 @@ def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:
             }
         }
     if isinstance(value, (list, tuple)):
-        return {
-            "L": [
-                to_attribute_value(inner, f"{what}[{at}]", depth + 1)
-                for at, inner in enumerate(value)
-            ]
-        }
+        members = enumerate(value)
+        return {"L": [to_attribute_value(each, f"{what}[{at}]", depth + 1) for at, each in members]}
     if isinstance(value, Set):
         return _to_set(value, what)
     raise InvalidValue(f"{what} is a {type(value).__name__}, which DynamoDB cannot store")
@@ -101,12 +92,12 @@ def from_attribute_value(stored: Mapping[str, Any]) -> Any:
     if kind == "NULL":
         return None
     if kind == "NS":
-        return {Decimal(number) for number in value}
+        return set(map(Decimal, value))
     if kind == "SS":
         return set(value)
-    if kind in {"B", "BS"}:
-        return {_bytes(member) for member in value} if kind == "BS" else _bytes(value)
-    return value
+    if kind == "B":
+        return _bytes(value)
+    return set(map(_bytes, value)) if kind == "BS" else value
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from datetime import timedelta
 
 from quill_models.telemetry.operations import Request, current_operation
-from quill_models.telemetry.records import Retry, log_retry
+from quill_models.telemetry.records import Retry, log
 
 __all__ = ["Backoff"]
 
@@ -39,11 +40,7 @@ class Backoff:
         self.tries = 1
 
     def wait(self, reason: str) -> bool:
-        """Wait before another try. Returns False at once if there is to be none.
-
-        Args:
-            reason: Why the last try failed, in a word; see `Retry`.
-        """
+        """Wait before another try, for the reason of a `Retry`; False at once if there is none."""
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. Nothing secret about it.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -54,13 +51,13 @@ class Backoff:
         # Once in a call, so that a bad hour is a few lines in the log and not thousands.
         turns_late = not self._is_late and (self.spent + pause) * 2 >= self._deadline
         self._is_late |= turns_late
-        self._tell(reason, pause, is_late=turns_late)
+        self._tell(reason, pause, logging.WARNING if turns_late else logging.INFO)
         time.sleep(pause)
         self._slept += pause
         self.tries += 1
         return True
 
-    def _tell(self, reason: str, pause: float, *, is_late: bool) -> None:
+    def _tell(self, reason: str, pause: float, level: int) -> None:
         request, operation = self._request, current_operation()
         doing = request or operation
         retry = Retry(
@@ -73,7 +70,7 @@ class Backoff:
             spent_ms=round(self.spent * 1000, 3),
             deadline_ms=self._deadline * 1000,
         )
-        log_retry(retry, is_late=is_late)
+        log(retry, level)
         if doing is not None and doing.telemetry is not None:
             if operation is not None:
                 operation.count(retry)

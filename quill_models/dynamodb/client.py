@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ResponseStreamingError
+from botocore.exceptions import BotoCoreError
 
 from quill_models.dynamodb.backoff import Backoff
 from quill_models.dynamodb.connection import Connection
-from quill_models.dynamodb.service_errors import error_code, no_dynamodb, refused, translated
-from quill_models.dynamodb.transport import Response, Transport
+from quill_models.dynamodb.service_errors import no_dynamodb, refused, translated
+from quill_models.dynamodb.transport import Response, send, signed
 from quill_models.settings import Backend, Settings
 from quill_models.telemetry.operations import Request, Telemetry, is_watched
 from quill_models.telemetry.records import REQUESTS_WITH_CAPACITY
+from quill_models.values.clock import system_clock
 from quill_models.values.errors import (
     AnswerLost,
     QuillError,
@@ -32,9 +36,6 @@ __all__ = ["Client"]
 _TRIES_WITHOUT_SERVER = 3
 # The same transaction is still in progress: its response was lost, and it was retried too early.
 _IN_PROGRESS = "TransactionInProgressException"
-# The key under which botocore keeps when a request of PynamoDB began, and its body.
-_BEGUN = "begun_for_quill"
-
 # What DynamoDB's responses have in any case.
 _ALWAYS = {
     "batch_get_item": ("Responses",),
@@ -43,6 +44,10 @@ _ALWAYS = {
     "query": ("Count",),
     "scan": ("Count",),
 }
+# Bytes are the only type of the wire format that JSON does not have.
+_as_json = json.JSONEncoder(
+    default=lambda value: base64.b64encode(value).decode(), separators=(",", ":")
+).encode
 
 
 class Client:
@@ -56,8 +61,9 @@ class Client:
         self._settings = settings
         self.telemetry = telemetry
         self._connection = Connection(settings, self._watch)
-        self._transport = Transport(self._connection)
         self._has_answered = False
+        # The server's time in the last response, and when that arrived.
+        self._server_time: tuple[str, datetime] | None = None
         self.credentials_source = self._connection.credentials_source
         self.close = self._connection.close
 
@@ -73,7 +79,14 @@ class Client:
         By the last response, which has the server's time in whole seconds; None if there was none,
         or it had no time. No request.
         """
-        return self._transport.clock_skew
+        if self._server_time is None:
+            return None
+        text, arrived = self._server_time
+        try:
+            # On average it is half a second past what the header says.
+            return arrived - (parsedate_to_datetime(text) + timedelta(milliseconds=500))
+        except (TypeError, ValueError):
+            return None
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request of the DynamoDB API, such as ``put_item``.
@@ -93,7 +106,7 @@ class Client:
         if request.api_name in REQUESTS_WITH_CAPACITY and is_watched(self.telemetry):
             # Free of charge: a few more bytes in the response.
             parameters.setdefault("ReturnConsumedCapacity", "TOTAL")
-        request.body = json.dumps(parameters, default=_binary, separators=(",", ":")).encode()
+        request.body = _as_json(parameters).encode()
         started, backoff = time.monotonic(), None
         with request:
             while True:
@@ -107,32 +120,41 @@ class Client:
 
     def _once(self, request: Request) -> dict[str, Any]:
         """Send a request once, and take in the response."""
-        began = time.perf_counter()
-        response: Response | None = None
-        answer: dict[str, Any] | None = None
-        failure: BotoCoreError | None = None
         try:
-            response = self._transport.send(request.api_name, request.body)
-            if response.is_cut:
-                failure = _cut_off()
-            else:
-                answer = _document(response.body)
+            response = self._exchange(
+                request, lambda: signed(self.botocore, request.api_name, request.body)
+            )
         except BotoCoreError as error:
-            failure = error
-        if is_watched(self.telemetry):
-            code = None if response is None else error_code(response.status, answer)
-            request.tried(began, response, answer or {}, failure or code)
-        if response is None or failure is not None:
-            raise translated(failure, request.name, self._settings) from failure
+            raise translated(error, request.name, self._settings) from error
         if response.status >= 300:
             self._has_answered = True
-            raise refused(response.status, response.body, answer, request.name, self._settings)
+            raise refused(response, request.name, self._settings)
+        answer, content_type = response.answer, response.headers.get("Content-Type", "")
         # A captive portal's page has status 200, too.
-        content_type = response.headers.get("Content-Type", "")
         if answer is None or "json" not in content_type or not _is_dynamodbs(request.name, answer):
             raise no_dynamodb(content_type, request.name, self._settings)
         self._has_answered = True
         return answer
+
+    def _exchange(self, request: Request, prepare: Callable[[], AWSPreparedRequest]) -> Response:
+        """Send a request once and read the response; log and count them."""
+        began = time.perf_counter()
+        try:
+            response = send(self.botocore, prepare())
+        except BotoCoreError as error:
+            if is_watched(self.telemetry):
+                request.tried(began, None, {}, {}, error)
+            raise
+        failure = response.failure
+        if is_watched(self.telemetry):
+            answer = {} if failure else response.answer or {}
+            error_or_code = failure or response.code
+            request.tried(began, response.status, response.headers, answer, error_or_code)
+        if failure is not None:
+            raise failure
+        if "Date" in response.headers:
+            self._server_time = response.headers["Date"], system_clock()
+        return response
 
     def _passes(self, error: QuillError, backoff: Backoff) -> bool:
         """Whether a retry may help."""
@@ -146,52 +168,19 @@ class Client:
             return is_running or not backoff.is_over
         return isinstance(error, Throttled)
 
-    # Requests of PynamoDB and of users, over botocore.
+    def _watch(self, client: Any) -> None:
+        client.meta.events.register("before-send.dynamodb", self._before_send)
 
-    def _watch(self, client: BaseClient) -> None:
-        client.meta.events.register("before-call.dynamodb", self._before_call)
-        client.meta.events.register("response-received.dynamodb", self._received)
+    def _before_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
+        """Send a request of PynamoDB or of a user in place of botocore.
 
-    def _before_call(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        if is_watched(self.telemetry):
-            context[_BEGUN] = time.perf_counter(), params["body"]
-
-    def _received(
-        self,
-        response_dict: dict[str, Any] | None,
-        context: dict[str, Any],
-        event_name: str,
-        **event: Any,
-    ) -> None:
-        response: Response | None = None
-        if (given := response_dict) is not None:
-            response = Response(given["status_code"], given["headers"], given["body"])
-        # botocore takes a part of a response for a complete one without content.
-        cut_off = _cut_off() if response is not None and response.is_cut else None
-        if _BEGUN in context:
-            began, body = context[_BEGUN]
-            request = Request(event_name.rpartition(".")[2], json.loads(body), self.telemetry, None)
-            request.body = body
-            answer = event["parsed_response"] or {}
-            failure = cut_off or event["exception"] or answer.get("Error", {}).get("Code")
-            request.tried(began, response, answer, failure)
-        if cut_off is not None:
-            raise cut_off
-        if response is not None:
-            self._transport.take_time(response)
-
-
-def _document(body: bytes) -> dict[str, Any] | None:
-    """The JSON object of a response, if it is one. Binary values stay in base64."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _cut_off() -> ResponseStreamingError:
-    return ResponseStreamingError(error="the answer was cut off")
+        Botocore takes a part of a response for a complete one without content.
+        """
+        body: Any = request.body
+        parameters = json.loads(body) if is_watched(self.telemetry) else {}
+        ours = Request(event_name.rpartition(".")[2], parameters, self.telemetry, None)
+        ours.body = body
+        return self._exchange(ours, lambda: request).received
 
 
 def _is_dynamodbs(operation: str, answer: Any) -> bool:
@@ -201,8 +190,3 @@ def _is_dynamodbs(operation: str, answer: Any) -> bool:
             return False
         answer = answer[name]
     return True
-
-
-def _binary(value: Any) -> str:
-    """The only type of the wire format that JSON does not have."""
-    return base64.b64encode(value).decode()

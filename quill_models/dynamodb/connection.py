@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import cache
 from threading import Lock
 
-import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from botocore.loaders import Loader, create_loader
+from botocore.loaders import create_loader
+from botocore.session import Session
 
 from quill_models.dynamodb.service_errors import translated
 from quill_models.settings import Backend, Settings
@@ -19,9 +19,7 @@ from quill_models.settings import Backend, Settings
 __all__ = ["Connection"]
 
 # DynamoDB Local requires credentials and accepts any, of letters and digits only.
-_LOCAL_ACCESS_KEY = "fakeMyKeyId"
-_LOCAL_SECRET_KEY = "fakeSecretAccessKey"  # noqa: S105
-
+_LOCAL_KEYS = "fakeMyKeyId", "fakeSecretAccessKey"
 # On dynamodb-local, the machine's AWS configuration does not count: a profile that is named in the
 # environment and missing in the files would otherwise stop everything.
 _WITHOUT_AWS_FILES = {
@@ -34,9 +32,7 @@ _WITHOUT_AWS_FILES = {
 class Connection:
     """One botocore client for each process. Makes none before the first use; thread-safe.
 
-    Args:
-        settings: The endpoint.
-        made: Called with each new client.
+    ``made`` is called with each new client.
     """
 
     def __init__(self, settings: Settings, made: Callable[[BaseClient], object]) -> None:
@@ -70,10 +66,9 @@ class Connection:
             return self._botocore
 
     def credentials_source(self) -> str | None:
-        """Where the credentials come from, such as ``env`` or ``iam-role``; never what they are.
+        """Where the credentials come from, such as ``env`` or ``iam-role``; None if there are none.
 
-        None if there are none. Asks the standard AWS chain, which may read files and send requests
-        to the instance's metadata service.
+        Asks the standard AWS chain, which may send requests to the instance's metadata service.
 
         Raises:
             AccessDenied: The named profile does not exist, or cannot be used.
@@ -94,14 +89,13 @@ class Connection:
                 self._botocore = None
 
 
-@cache
-def _service_descriptions() -> Loader:
-    """Botocore's descriptions of AWS's services: read once, as that is most of making a client."""
-    return create_loader()
+# Botocore's descriptions of AWS's services: read once, as that is most of making a client.
+_service_descriptions = cache(create_loader)
 
 
 def _connect(settings: Settings) -> BaseClient:
-    local = settings.backend is Backend.LOCAL
+    is_local = settings.backend is Backend.LOCAL
+    access_key, secret_key = _LOCAL_KEYS if is_local else (None, None)
     config = Config(
         # The server checks the parameters of PynamoDB's requests anyway.
         parameter_validation=False,
@@ -111,22 +105,22 @@ def _connect(settings: Settings) -> BaseClient:
         # We retry ourselves: botocore has no deadline, and does not retry all that passes.
         retries={"mode": "standard", "total_max_attempts": 1},
         # A corporate proxy in the environment must not be asked for localhost.
-        proxies={} if local else None,
+        proxies={} if is_local else None,
         # DYNAMODB_ENDPOINT alone sets the endpoint, not AWS_ENDPOINT_URL of another tool.
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     )
-    session = _session(settings)
-    session.register_component("data_loader", _service_descriptions())
-    return session.create_client(
+    return _session(settings).create_client(
         "dynamodb",
         region_name=settings.region,
         endpoint_url=settings.endpoint,
         config=config,
-        aws_access_key_id=_LOCAL_ACCESS_KEY if local else None,
-        aws_secret_access_key=_LOCAL_SECRET_KEY if local else None,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
     )
 
 
-def _session(settings: Settings) -> botocore.session.Session:
-    local = settings.backend is Backend.LOCAL
-    return botocore.session.Session(session_vars=_WITHOUT_AWS_FILES if local else None)
+def _session(settings: Settings) -> Session:
+    is_local = settings.backend is Backend.LOCAL
+    session = Session(session_vars=_WITHOUT_AWS_FILES if is_local else None)
+    session.register_component("data_loader", _service_descriptions())
+    return session

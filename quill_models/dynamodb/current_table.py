@@ -7,8 +7,6 @@ elsewhere and none here, nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 
@@ -16,7 +14,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.settings import Settings
 from quill_models.values.errors import QuillError
 
-__all__ = ["current_table", "enter", "entered", "known_shards", "leave"]
+__all__ = ["current_table", "enter", "known_shards", "leave"]
 
 # The tables whose blocks were entered here, the innermost last; those left meanwhile, too.
 _here: ContextVar[tuple[Table, ...]] = ContextVar("quill_tables", default=())
@@ -47,25 +45,25 @@ def leave(table: Table) -> bool:
         return table not in _open
 
 
-@contextmanager
-def entered(table: Table) -> Iterator[None]:
-    """Make a table the current one for the block."""
-    enter(table)
-    try:
-        yield
-    finally:
-        leave(table)
-
-
 def current_table() -> Table:
     """The table that PynamoDB's own calls go to.
 
     Raises:
-        QuillError: several are open in other threads, and none in this one.
+        QuillError: Several are open in other threads, and none in this one.
     """
-    table = _open_table()
-    if table is not None:
-        return table
+    with _lock:
+        for table in reversed(_here.get()):
+            if table in _open:
+                return table
+        tables = set(_open)
+    if len(tables) > 1:
+        raise QuillError(
+            f"{len(tables)} Quill connections are open and none of them in this thread, so that "
+            "a PynamoDB call cannot tell which table is meant. Use 'with connect(...)' in this "
+            "thread, or the repositories of one Quill."
+        )
+    if tables:
+        return tables.pop()
     # Read each time, so that a changed environment is a changed table; one connection for each.
     settings = Settings.load()
     with _lock:
@@ -75,18 +73,3 @@ def current_table() -> Table:
 def known_shards() -> int:
     """The current table's number of shards, as far as it is known without a request."""
     return current_table().known_shards
-
-
-def _open_table() -> Table | None:
-    with _lock:
-        for table in reversed(_here.get()):
-            if table in _open:
-                return table
-        tables = {id(table): table for table in _open}
-    if len(tables) > 1:
-        raise QuillError(
-            f"{len(tables)} Quill connections are open and none of them in this thread, so that "
-            "a PynamoDB call cannot tell which table is meant. Use 'with connect(...)' in this "
-            "thread, or the repositories of one Quill."
-        )
-    return next(iter(tables.values()), None)

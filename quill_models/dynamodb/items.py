@@ -35,10 +35,7 @@ __all__ = [
 
 RawItem = dict[str, dict[str, Any]]
 
-
 PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
-
-
 # Only in items that were rewritten: in others it is the write token.
 CREATED_TOKEN = "created_token"  # noqa: S105
 
@@ -77,7 +74,6 @@ def is_live(item: RawItem, now: datetime) -> bool:
 
 
 # How large an item is, as DynamoDB counts it.
-
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 ITEM_BYTES = 400 * 1024
@@ -131,8 +127,7 @@ def _value_bytes(stored: dict[str, Any]) -> int:
     if kind == "M":
         return _CONTAINER_BYTES + size_of(value) + _MEMBER_BYTES * len(value)
     if kind == "L":
-        members = sum(map(_value_bytes, value)) + _MEMBER_BYTES * len(value)
-        return _CONTAINER_BYTES + members
+        return _CONTAINER_BYTES + sum(map(_value_bytes, value)) + _MEMBER_BYTES * len(value)
     if kind in {"SS", "NS", "BS"}:
         return sum(_value_bytes({kind[0]: member}) for member in value)
     return 1
@@ -141,8 +136,6 @@ def _value_bytes(stored: dict[str, Any]) -> int:
 # Conditions.
 
 _ABSENT = "attribute_not_exists(#pk) OR #ttl <= :now"
-
-
 # "Not expired" rather than "expires later": false for a missing or textual ttl.
 NOT_EXPIRED = "NOT #ttl <= :now"
 
@@ -158,11 +151,7 @@ class Condition:
     @classmethod
     def absent(cls, now: datetime) -> Condition:
         """There is no such item, or it has expired."""
-        return cls(
-            _ABSENT,
-            {"#pk": PK, "#ttl": TTL},
-            {":now": {"N": str(int(now.timestamp()))}},
-        )
+        return cls(_ABSENT, {"#pk": PK, "#ttl": TTL}, {":now": {"N": str(int(now.timestamp()))}})
 
     @classmethod
     def unchanged_since(cls, token: str | None) -> Condition:
@@ -185,12 +174,9 @@ class Condition:
         """The parameters of a write with this condition, the stored item asked for on failure."""
         if not self.expression:
             return {}
-        parameters: dict[str, Any] = {
+        return {
             "ConditionExpression": self.expression,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **({"ExpressionAttributeNames": self.names} if self.names else {}),
+            **({"ExpressionAttributeValues": self.values} if self.values else {}),
         }
-        if self.names:
-            parameters["ExpressionAttributeNames"] = self.names
-        if self.values:
-            parameters["ExpressionAttributeValues"] = self.values
-        return parameters

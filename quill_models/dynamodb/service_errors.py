@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from http.client import responses
-from typing import Any
 
-import botocore.exceptions
+from botocore import exceptions as boto
 
 from quill_models.dynamodb.items import RawItem
+from quill_models.dynamodb.transport import Response
 from quill_models.settings import Backend, Settings
 from quill_models.values.errors import (
     AccessDenied,
@@ -24,7 +24,6 @@ from quill_models.values.errors import (
 __all__ = [
     "ConditionFailed",
     "TransactionCanceled",
-    "error_code",
     "no_dynamodb",
     "other_schema",
     "refused",
@@ -47,29 +46,6 @@ _DENIED = {
     "MissingAuthenticationTokenException",
     "UnrecognizedClientException",
 }
-_NO_CREDENTIALS = (
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.TokenRetrievalError,
-    botocore.exceptions.SSOError,
-)
-_UNREACHABLE = (
-    botocore.exceptions.EndpointConnectionError,
-    botocore.exceptions.ConnectTimeoutError,
-    botocore.exceptions.ProxyConnectionError,
-)
-_AWS_FILES = (
-    botocore.exceptions.ConfigParseError,
-    botocore.exceptions.InvalidConfigError,
-)
-_NO_ANSWER = (
-    botocore.exceptions.ConnectionClosedError,
-    botocore.exceptions.ReadTimeoutError,
-    botocore.exceptions.ResponseStreamingError,
-    # What is left of this family once the request is on its way.
-    botocore.exceptions.HTTPClientError,
-)
 
 # What DynamoDB and DynamoDB Local say where a table has other keys or other indexes than those that
 # a request is made for. No value in a request of ours brings any of them about.
@@ -94,10 +70,9 @@ _SLOW = (
 
 
 class ConditionFailed(QuillError):
-    """A condition kept a single write out. Repositories turn it into an outcome.
+    """A condition kept a single write out: of ``item``, as it is stored, if there is one.
 
-    Attributes:
-        item: the item as it is stored, ``None`` where there is none.
+    Repositories turn it into an outcome.
     """
 
     def __init__(self, item: RawItem | None) -> None:
@@ -109,8 +84,8 @@ class TransactionCanceled(QuillError):
     """A transaction was not done. Repositories turn it into outcomes.
 
     Attributes:
-        reasons: for each action its code (``None`` for one that was not at fault) and the item
-            as it is stored, where a condition failed and there is one.
+        reasons: The code of each action (None if it was not at fault), and the item as it is
+            stored, if a condition on it failed.
     """
 
     def __init__(self, reasons: list[tuple[str | None, RawItem | None]]) -> None:
@@ -121,58 +96,80 @@ class TransactionCanceled(QuillError):
 
 def translated(error: Exception | None, operation: str, settings: Settings) -> QuillError:
     """The error of ours for one of botocore's."""
-    return _of_configuration(error) or _of_connection(error, operation, settings)
-
-
-def _of_configuration(error: Exception | None) -> QuillError | None:
-    if isinstance(error, botocore.exceptions.NoRegionError):
-        return ConfigurationError(
-            "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
-            "the AWS profile."
-        )
-    if isinstance(error, botocore.exceptions.InvalidRegionError):
-        # What AWS_REGION says has been looked at by the settings.
-        return ConfigurationError(
-            f"The region of the AWS profile cannot be one: {_said(error)} Set AWS_REGION, or mend "
-            "the profile."
-        )
-    if isinstance(error, botocore.exceptions.ProfileNotFound):
-        return AccessDenied(
-            f"The AWS profile {error.kwargs['profile']!r} (AWS_PROFILE) is in none of the AWS "
-            "configuration files. Set AWS_PROFILE to one that is, as aws configure list-profiles "
-            "shows them, or unset it."
-        )
-    if isinstance(error, _AWS_FILES):
-        return ConfigurationError(
-            f"The AWS configuration is wrong: {_said(error)} Mend the file, or name another one "
-            "by AWS_CONFIG_FILE or AWS_PROFILE."
-        )
-    if isinstance(error, _NO_CREDENTIALS):
-        return AccessDenied(
-            f"No usable AWS credentials were found: {_said(error)} The standard AWS chain is "
-            "asked (environment, profile, container or instance role); "
-            "DATA_BACKEND=dynamodb-local needs none."
-        )
-    return None
-
-
-def _of_connection(error: Exception | None, operation: str, settings: Settings) -> QuillError:
+    said = _said(error)
     where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
-    if isinstance(error, botocore.exceptions.SSLError):
-        return ServerUnreachable(_no_tls(where, error, settings))
-    if isinstance(error, _UNREACHABLE):
-        return ServerUnreachable(_unreachable(where, error, settings))
-    if isinstance(error, _NO_ANSWER):
-        never = (
-            " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
-            if settings.endpoint
-            else ""
-        )
-        return AnswerLost(
-            f"{where} took the request {operation} but its answer did not arrive: {_said(error)} "
-            f"Whether it was done is not known; sending it again is safe.{never}"
-        )
-    return RequestRejected(f"{operation} at {where} failed: {_said(error)}", code="ClientError")
+    match error:
+        case boto.SSLError() if "CERTIFICATE_VERIFY_FAILED" in said:
+            return ServerUnreachable(
+                f"The certificate of {where} is not trusted: {said} Set AWS_CA_BUNDLE to a file "
+                "with the certificate of its authority."
+            )
+        case boto.SSLError() if settings.endpoint:
+            return ServerUnreachable(
+                f"What answers at {where} speaks no TLS: {said} If it speaks plain HTTP, as "
+                "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
+            )
+        case boto.ConnectionError() if settings.backend is Backend.AWS:
+            also = " and DYNAMODB_ENDPOINT" if settings.endpoint else ""
+            return ServerUnreachable(
+                f"No answer from {where}: {said} Check the region, the network and the VPC{also}."
+            )
+        case boto.ConnectionError():
+            return ServerUnreachable(
+                f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
+                "  docker compose up -d      with Docker\n"
+                "  quill local start         without Docker\n"
+                "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
+            )
+        case boto.HTTPClientError():
+            never = " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
+            return AnswerLost(
+                f"{where} took the request {operation} but its answer did not arrive: {said} "
+                "Whether it was done is not known; sending it again is safe."
+                f"{never if settings.endpoint else ''}"
+            )
+    return _of_set_up(error, said) or RequestRejected(
+        f"{operation} at {where} failed: {said}", code="ClientError"
+    )
+
+
+def _of_set_up(error: Exception | None, said: str) -> QuillError | None:
+    match error:
+        case boto.NoRegionError():
+            return ConfigurationError(
+                "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
+                "the AWS profile."
+            )
+        case boto.InvalidRegionError():
+            # What AWS_REGION says has been looked at by the settings.
+            return ConfigurationError(
+                f"The region of the AWS profile cannot be one: {said} Set AWS_REGION, or mend the "
+                "profile."
+            )
+        case boto.ProfileNotFound(kwargs={"profile": profile}):
+            return AccessDenied(
+                f"The AWS profile {profile!r} (AWS_PROFILE) is in none of the AWS configuration "
+                "files. Set AWS_PROFILE to one that is, as aws configure list-profiles shows them, "
+                "or unset it."
+            )
+        case boto.ConfigParseError() | boto.InvalidConfigError():
+            return ConfigurationError(
+                f"The AWS configuration is wrong: {said} Mend the file, or name another one by "
+                "AWS_CONFIG_FILE or AWS_PROFILE."
+            )
+        case (
+            boto.NoCredentialsError()
+            | boto.PartialCredentialsError()
+            | boto.CredentialRetrievalError()
+            | boto.TokenRetrievalError()
+            | boto.SSOError()
+        ):
+            return AccessDenied(
+                f"No usable AWS credentials were found: {said} The standard AWS chain is asked "
+                "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
+                "needs none."
+            )
+    return None
 
 
 def _said(error: object) -> str:
@@ -181,63 +178,15 @@ def _said(error: object) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _no_tls(where: str, error: Exception, settings: Settings) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return (
-            f"The certificate of {where} is not trusted: {_said(error)} Set AWS_CA_BUNDLE to a "
-            "file with the certificate of its authority."
-        )
-    if settings.endpoint is None:
-        return _unreachable(where, error, settings)
-    return (
-        f"What answers at {where} speaks no TLS: {_said(error)} If it speaks plain HTTP, as "
-        "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
-    )
-
-
-def _unreachable(where: str, error: Exception, settings: Settings) -> str:
-    if settings.backend is Backend.AWS:
-        return (
-            f"No answer from {where}: {_said(error)} Check the region, the network and the VPC"
-            f"{' and DYNAMODB_ENDPOINT' if settings.endpoint else ''}."
-        )
-    return (
-        f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
-        "  docker compose up -d      with Docker\n"
-        "  quill local start         without Docker\n"
-        "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
-    )
-
-
-def error_code(status: int, answer: dict[str, Any] | None) -> str | None:
-    """DynamoDB's code in a response, or the HTTP status if it has none; None for a success."""
-    if status < 300:
-        return None
-    kind = str((answer or {}).get("__type", status))
-    return kind.partition(":")[0].rpartition("#")[2]
-
-
-def _message(status: int, body: bytes, answer: dict[str, Any] | None) -> str:
-    if answer is not None:
-        return str(answer.get("message") or answer.get("Message") or "")
-    text = body.decode(errors="replace").strip()
-    is_page = not text or text.startswith("<html>")
-    return responses.get(status, "") if status >= 500 and is_page else text
-
-
-def refused(
-    status: int, body: bytes, answer: dict[str, Any] | None, operation: str, settings: Settings
-) -> QuillError:
-    """The error of ours for a response with an error status; ``answer`` is its JSON object."""
-    code = error_code(status, answer) or ""
-    message = _message(status, body, answer) or code
-    answer = answer or {}
-    check = ""
+def refused(response: Response, operation: str, settings: Settings) -> QuillError:
+    """The error of ours for a response with an error status."""
+    code, answer = response.code or "", response.answer or {}
+    what, where = f"{operation} on {settings.table!r}", settings.endpoint or "AWS"
+    message, check = _message(response) or code, ""
     if "<html" in message.lower():
-        where = settings.endpoint or "AWS"
-        message = f"a web page with status {status}."
+        message = f"a web page with status {response.status}."
         check = f" Is it DynamoDB that answers at {where}?"
-    table = settings.table
+    said = _said(message)
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(answer.get("Item"))
     if code == "TransactionCanceledException":
@@ -249,27 +198,30 @@ def refused(
         )
     if code == "ResourceNotFoundException":
         return TableNotFound(
-            f"The table {table!r} does not exist at "
-            f"{settings.endpoint or 'AWS'}. Create it with: quill schema apply"
+            f"The table {settings.table!r} does not exist at {where}. Create it with: quill schema "
+            "apply"
         )
     if code in _THROTTLED:
-        return Throttled(
-            f"{operation} on {table!r} was throttled until its deadline: {_said(message)}{check}"
-        )
+        return Throttled(f"{what} was throttled until its deadline: {said}{check}")
     if code in _DENIED:
-        return AccessDenied(f"{operation} on {table!r} is not allowed: {_said(message)}{check}")
-    if status >= 500 or (code.isdigit() and message.startswith("{")):
+        return AccessDenied(f"{what} is not allowed: {said}{check}")
+    if response.status >= 500 or (code.isdigit() and message.startswith("{")):
         # The latter is DynamoDB's refusal, cut off on its way.
         return AnswerLost(
-            f"{operation} on {table!r} failed in the server: {_said(message)} "
-            f"Whether it was done is not known; sending it again is safe."
-            f"{check}{_SLOW if _WAITED in message else ''}"
+            f"{what} failed in the server: {said} Whether it was done is not known; sending it "
+            f"again is safe.{check}{_SLOW if _WAITED in message else ''}"
         )
     if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
-        return other_schema(f"{operation} was refused: {_said(message)}", settings)
-    return RequestRejected(
-        f"DynamoDB refused {operation} on {table!r}: {code}: {_said(message)}{check}", code=code
-    )
+        return other_schema(f"{operation} was refused: {said}", settings)
+    return RequestRejected(f"DynamoDB refused {what}: {code}: {said}{check}", code=code)
+
+
+def _message(response: Response) -> str:
+    if (answer := response.answer) is not None:
+        return str(answer.get("message") or answer.get("Message") or "")
+    text = response.body.decode(errors="replace").strip()
+    is_page = not text or text.startswith("<html>")
+    return responses.get(response.status, "") if response.status >= 500 and is_page else text
 
 
 def other_schema(why: str, settings: Settings) -> SchemaMismatch:

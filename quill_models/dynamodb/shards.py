@@ -14,9 +14,7 @@ from datetime import UTC, datetime, timedelta
 from quill_models.dynamodb.items import RawItem
 from quill_models.values.clock import Clock
 from quill_models.values.errors import InvalidValue
-from quill_models.values.keys import (
-    Key,
-)
+from quill_models.values.keys import Key
 
 __all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "TABLE_SETTINGS", "ShardCount", "Shards"]
 
@@ -34,13 +32,7 @@ _SHARDS, _NEXT, _NEXT_FROM = "shards", "next_shards", "next_from"
 
 @dataclass(frozen=True)
 class ShardCount:
-    """What the table says.
-
-    Attributes:
-        shards: how many there are.
-        next_shards: how many there will be, where they are being grown.
-        next_from: from when writers use those.
-    """
+    """What is stored: the number of shards, and, while it grows, the next one from a time on."""
 
     shards: int = DEFAULT_SHARDS
     next_shards: int = 0
@@ -48,7 +40,7 @@ class ShardCount:
 
     @classmethod
     def from_attributes(cls, item: RawItem | None) -> ShardCount:
-        """What a stored item says; the default where there is none."""
+        """From the stored item; the default if there is none."""
         if item is None or _SHARDS not in item:
             return cls()
         next_from = item.get(_NEXT_FROM)
@@ -80,7 +72,7 @@ class ShardCount:
         """The first step of growing.
 
         Raises:
-            InvalidValue: fewer than there are, more than 1,000, or still growing from before.
+            InvalidValue: Fewer than there are, more than 1,000, or still growing from before.
         """
         if not self.to_read() <= shards <= MOST_SHARDS:
             raise InvalidValue(

@@ -39,16 +39,16 @@ class Table:
     """One table at one endpoint. No request before the first use; thread-safe."""
 
     def __init__(
-        self,
-        settings: Settings,
-        clock: Clock = system_clock,
-        telemetry: Telemetry | None = None,
+        self, settings: Settings, clock: Clock = system_clock, telemetry: Telemetry | None = None
     ) -> None:
         self.settings = settings
         self.name = settings.table
         self.clock = clock
+        self.telemetry = telemetry
         self.client = Client(settings, telemetry)
         self._shards = Shards(lambda: self.get(TABLE_SETTINGS), clock)
+        self.forget_shards = self._shards.forget
+        self.close = self.client.close
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request that names this table; errors as `Client.request`."""
@@ -97,32 +97,52 @@ class Table:
 
         Reads of the table itself are strongly consistent; an index cannot be read so.
         """
-        parameters = self._query_parameters(condition, index, start)
-        answer = self.request("query", ScanIndexForward=not newest_first, Limit=limit, **parameters)
+        answer = self._query(condition, index, start, limit, ScanIndexForward=not newest_first)
         return _page(answer)
 
     def query_all(self, condition: Condition) -> Iterator[RawItem]:
         """All items of a key condition, page by page as they are used; strongly consistent."""
-        limit, start = PageLimit(), None
-        while True:
-            page = self.query(condition, limit=limit.items, start=start)
-            yield from page.items
-            if page.start is None:
-                return
-            limit.saw(page.scanned)
-            start = page.start
+        for answer in self._queries(condition, None):
+            yield from answer["Items"]
 
     def count(self, condition: Condition, *, index: str | None = None) -> int:
         """How many live items a key condition has. One request for each megabyte of them."""
-        limit, start, total = PageLimit(), None, 0
+        answers = self._queries(condition, index, Select="COUNT")
+        return sum(int(answer["Count"]) for answer in answers)
+
+    def _queries(
+        self, condition: Condition, index: str | None, **more: str
+    ) -> Iterator[dict[str, Any]]:
+        """The answers of all pages."""
+        limit, start = PageLimit(), None
         while True:
-            parameters = self._query_parameters(condition, index, start)
-            answer = self.request("query", Select="COUNT", Limit=limit.items, **parameters)
-            total += int(answer["Count"])
+            answer = self._query(condition, index, start, limit.items, **more)
+            yield answer
             start = answer.get("LastEvaluatedKey")
             if start is None:
-                return total
+                return
             limit.saw(answer["ScannedCount"])
+
+    def _query(
+        self,
+        condition: Condition,
+        index: str | None,
+        start: RawItem | None,
+        limit: int,
+        **more: Any,
+    ) -> dict[str, Any]:
+        parameters: dict[str, Any] = {
+            "KeyConditionExpression": condition.expression,
+            "FilterExpression": NOT_EXPIRED,
+            "ExpressionAttributeNames": {**condition.names, "#ttl": TTL},
+            "ExpressionAttributeValues": {**condition.values, **self._now()},
+            "Limit": limit,
+            **({"ConsistentRead": True} if index is None else {"IndexName": index}),
+            **more,
+        }
+        if start is not None:
+            parameters["ExclusiveStartKey"] = start
+        return self.request("query", **parameters)
 
     def scan(
         self,
@@ -154,26 +174,6 @@ class Table:
     def _now(self) -> RawItem:
         return {":now": {"N": str(int(self.clock().timestamp()))}}
 
-    def _query_parameters(
-        self,
-        condition: Condition,
-        index: str | None,
-        start: RawItem | None,
-    ) -> dict[str, Any]:
-        parameters: dict[str, Any] = {
-            "KeyConditionExpression": condition.expression,
-            "FilterExpression": NOT_EXPIRED,
-            "ExpressionAttributeNames": {**condition.names, "#ttl": TTL},
-            "ExpressionAttributeValues": {**condition.values, **self._now()},
-        }
-        if index is None:
-            parameters["ConsistentRead"] = True
-        else:
-            parameters["IndexName"] = index
-        if start is not None:
-            parameters["ExclusiveStartKey"] = start
-        return parameters
-
     # Writes.
 
     def put(self, item: RawItem) -> None:
@@ -200,14 +200,6 @@ class Table:
     def shards_to_read(self) -> range:
         """The shards that readers of a sharded list ask. A request once a minute."""
         return range(self._shards.current().to_read())
-
-    def forget_shards(self) -> None:
-        """Read the number of shards again at the next use."""
-        self._shards.forget()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.close()
 
 
 def _page(answer: dict[str, Any]) -> RawPage:

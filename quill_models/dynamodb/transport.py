@@ -2,94 +2,83 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.exceptions import ResponseStreamingError
 
-from quill_models.dynamodb.connection import Connection
-from quill_models.values.clock import system_clock
-
-__all__ = ["Response", "Transport"]
+__all__ = ["Response", "send", "signed"]
 
 _TARGET = "DynamoDB_20120810"
 _CONTENT_TYPE = "application/x-amz-json-1.0"
 
 
-class Response(NamedTuple):
+class Response:
     """A response of the server.
 
     Attributes:
+        received: The same as botocore's.
         status: The HTTP status.
         headers: The headers; case does not matter.
         body: The body.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    def __init__(self, received: AWSResponse) -> None:
+        self.received = received
+        self.status: int = received.status_code
+        self.headers: Mapping[str, str] = received.headers
+        self.body: bytes = received.content
 
     @property
-    def is_cut(self) -> bool:
-        """Whether the connection ended before the complete body had arrived."""
+    def failure(self) -> ResponseStreamingError | None:
+        """The error, if the connection ended before the complete body had arrived."""
         length = self.headers.get("Content-Length")
-        return length is not None and int(length) != len(self.body)
+        if length is None or int(length) == len(self.body):
+            return None
+        return ResponseStreamingError(error="the answer was cut off")
 
-
-class Transport:
-    """Sends requests over the connections of botocore's client, signed with its credentials."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        # The server's time in the last response, and when that arrived.
-        self._server_time: tuple[str, datetime] | None = None
-
-    def send(self, api_name: str, body: bytes) -> Response:
-        """Send one request, once, and read the response.
-
-        Args:
-            api_name: DynamoDB's name of the request, such as ``PutItem``.
-            body: The request as JSON.
-
-        Raises:
-            BotoCoreError: There are no credentials, or no response arrived.
-        """
-        # Signer and HTTP session have no public names. They are shared, so that credentials are
-        # looked up once, and proxies, certificates and open connections are those of PynamoDB.
-        client: Any = self._connection.botocore
-        signer, session = client._request_signer, client._endpoint.http_session  # noqa: SLF001
-        request = AWSRequest(
-            "POST",
-            f"{client.meta.endpoint_url.rstrip('/')}/",
-            {
-                "X-Amz-Target": f"{_TARGET}.{api_name}",
-                "Content-Type": _CONTENT_TYPE,
-                "User-Agent": client.meta.config.user_agent,
-            },
-            body,
-        )
-        signer.get_auth_instance(signer.signing_name, signer.region_name).add_auth(request)
-        received = session.send(request.prepare())
-        response = Response(received.status_code, received.headers, received.content)
-        if not response.is_cut:
-            self.take_time(response)
-        return response
-
-    def take_time(self, response: Response) -> None:
-        """Keep the server's time in a response."""
-        if "Date" in response.headers:
-            self._server_time = response.headers["Date"], system_clock()
+    @cached_property
+    def answer(self) -> dict[str, Any] | None:
+        """The JSON object in the body, if it is one. Binary values stay in base64."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
 
     @property
-    def clock_skew(self) -> timedelta | None:
-        """How far this machine's clock is ahead of the server's, as far as it is known."""
-        if self._server_time is None:
+    def code(self) -> str | None:
+        """DynamoDB's code, or the HTTP status if there is none; None for a success."""
+        if self.status < 300:
             return None
-        text, arrived = self._server_time
-        try:
-            # On average it is half a second past what the header says.
-            return arrived - (parsedate_to_datetime(text) + timedelta(milliseconds=500))
-        except (TypeError, ValueError):
-            return None
+        kind = str((self.answer or {}).get("__type", self.status))
+        return kind.partition(":")[0].rpartition("#")[2]
+
+
+# Signer and HTTP session have no public names. They are shared, so that credentials are looked up
+# once, and proxies, certificates and open connections are those of PynamoDB.
+
+
+def signed(client: Any, api_name: str, body: bytes) -> AWSPreparedRequest:
+    """A request such as ``PutItem``, with the credentials of botocore's client."""
+    request = AWSRequest(
+        "POST",
+        f"{client.meta.endpoint_url.rstrip('/')}/",
+        {
+            "X-Amz-Target": f"{_TARGET}.{api_name}",
+            "Content-Type": _CONTENT_TYPE,
+            "User-Agent": client.meta.config.user_agent,
+        },
+        body,
+    )
+    signer = client._request_signer  # noqa: SLF001
+    signer.get_auth_instance(signer.signing_name, signer.region_name).add_auth(request)
+    return request.prepare()
+
+
+def send(client: Any, request: AWSPreparedRequest) -> Response:
+    """Send a request, once, over a connection of botocore's client, and read the response."""
+    return Response(client._endpoint.http_session.send(request))  # noqa: SLF001

@@ -25,81 +25,56 @@ __all__ = [
 
 _RUNS = logging.getLogger("quill_models.job_runs")
 _EVENTS = logging.getLogger("quill_models.events")
-
-_JOB = "Job %(job)r, window %(window)r: "
-_EVENT = "Event %(event_key)r of %(source)r"
+_JOB, _EVENT = "Job %(job)r, window %(window)r: ", "Event %(event_key)r of %(source)r"
 # Values of a message that are fields of the record, too.
 _FIELDS = ("job", "window", "source", "event_key", "attempt", "owner", "status", "error")
 
 
 class Line(Enum):
-    """What can be logged: the logger, the level, and the message."""
+    """The messages. All are warnings, but for that of a start and that of an end."""
 
-    RUN_STARTED = _RUNS, logging.INFO, f"{_JOB}attempt %(attempt)d started"
+    RUN_STARTED = f"{_JOB}attempt %(attempt)d started"
     RUN_TOOK_OVER = (
-        _RUNS,
-        logging.WARNING,
-        (
-            f"{_JOB}attempt %(attempt)d took over from attempt %(other)d of %(other_owner)s, "
-            "whose lease ended at %(lease_end)s"
-        ),
+        f"{_JOB}attempt %(attempt)d took over from attempt %(other)d of %(other_owner)s, "
+        "whose lease ended at %(lease_end)s"
     )
-    RUN_ENDED = _RUNS, logging.INFO, f"{_JOB}attempt %(attempt)d %(status)s"
-    RUN_FAILED = _RUNS, logging.WARNING, f"{_JOB}attempt %(attempt)d %(status)s with %(error)s"
-    RUN_LOST = _RUNS, logging.WARNING, f"{_JOB}attempt %(attempt)d no longer holds its lease"
-    RUN_NOT_RENEWED = (
-        _RUNS,
-        logging.WARNING,
-        f"{_JOB}the lease of attempt %(attempt)d could not be renewed: %(error)s",
-    )
-    EVENT_DEAD = _EVENTS, logging.WARNING, f"{_EVENT} is dead after %(attempt)d attempts"
-    EVENT_UNREADABLE = _EVENTS, logging.WARNING, f"{_EVENT} cannot be read: claims leave it out"
-    EVENT_LOST = _EVENTS, logging.WARNING, f"{_EVENT}: this worker no longer holds it"
-    EVENT_NOT_RENEWED = (
-        _EVENTS,
-        logging.WARNING,
-        f"{_EVENT}: its lease could not be renewed: %(error)s",
-    )
+    RUN_ENDED = f"{_JOB}attempt %(attempt)d %(status)s"
+    RUN_FAILED = f"{_JOB}attempt %(attempt)d %(status)s with %(error)s"
+    RUN_LOST = f"{_JOB}attempt %(attempt)d no longer holds its lease"
+    RUN_NOT_RENEWED = f"{_JOB}the lease of attempt %(attempt)d could not be renewed: %(error)s"
+    EVENT_DEAD = f"{_EVENT} is dead after %(attempt)d attempts"
+    EVENT_UNREADABLE = f"{_EVENT} cannot be read: claims leave it out"
+    EVENT_LOST = f"{_EVENT}: this worker no longer holds it"
+    EVENT_NOT_RENEWED = f"{_EVENT}: its lease could not be renewed: %(error)s"
     EVENT_DONE_BEFORE_ERROR = (
-        _EVENTS,
-        logging.WARNING,
-        f"{_EVENT} was done with (%(status)s) when its handler raised %(error)s%(place)s",
+        f"{_EVENT} was done with (%(status)s) when its handler raised %(error)s%(place)s"
     )
 
 
 def log_work(line: Line, about: JobRun | WebhookEvent | None, **values: object) -> None:
-    """Log one line.
-
-    Args:
-        line: Which one.
-        about: The run or event that it is about, if it could be read.
-        values: More values of the message. An ``error`` is logged by the name of its class.
-    """
+    """Log one line about what could be read, and an ``error`` by the name of its class."""
     if isinstance(values.get("error"), BaseException):
         values["error"] = type(values["error"]).__name__
     if isinstance(about, JobRun):
-        values |= {"job": about.job_name, "window": about.window, "attempt": about.attempt}
-        values |= {"owner": about.owner, "status": about.status.value}
+        values |= {"job": about.job_name, "window": about.window, "owner": about.owner}
+        values |= {"attempt": about.attempt, "status": about.status.value}
     elif about is not None:
         values |= {"source": about.source, "event_key": about.event_key}
         values |= {"attempt": about.attempts, "status": about.status.value}
-    logger, level, message = line.value
+    logger = _RUNS if isinstance(about, JobRun) else _EVENTS
+    is_usual = line in {Line.RUN_STARTED, Line.RUN_ENDED}
     fields = {f"quill_{name}": values[name] for name in _FIELDS if name in values}
-    logger.log(level, message, values, extra=fields)
+    logger.log(logging.INFO if is_usual else logging.WARNING, line.value, values, extra=fields)
 
 
 def log_run_started(run: JobRun, former: JobRun | None) -> None:
     """Log the start of an attempt; a warning if the lease of the former attempt expired."""
     if former is None or former.status is not JobStatus.RUNNING:
         log_work(Line.RUN_STARTED, run)
-        return
-    log_work(
-        Line.RUN_TOOK_OVER,
-        run,
-        other=former.attempt,
-        other_owner=former.owner,
-        lease_end=f"{former.lease_expires_at:%Y-%m-%dT%H:%M:%SZ}",
-    )
+    else:
+        ended = f"{former.lease_expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        other = {"other": former.attempt, "other_owner": former.owner, "lease_end": ended}
+        log_work(Line.RUN_TOOK_OVER, run, **other)
 
 
 def log_run_ended(run: JobRun) -> None:

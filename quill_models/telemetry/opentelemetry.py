@@ -15,8 +15,9 @@ import json
 import time
 from collections.abc import Mapping
 from contextvars import Token
+from functools import partial
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import context as otel_context
@@ -27,36 +28,17 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from opentelemetry.util.types import AttributeValue
 
 from quill_models.telemetry.operations import Operation, Request
-from quill_models.telemetry.records import REFUSALS, RequestTry, Retry
+from quill_models.telemetry.records import REFUSALS, WRITES, RequestTry, Retry
 
 __all__ = ["OpenTelemetry"]
 
 _VERSION = version("quill-models")
 _Attributes = dict[str, AttributeValue]
 
-_REQUESTS, _CALLS = "db.client.operation.duration", "quill.operation.duration"
-_HISTOGRAMS = {
-    _REQUESTS: "Duration of database client operations.",
-    _CALLS: "Duration of calls of quill_models, with all their requests.",
-}
 # Recommended by the conventions for database calls.
 _BUCKETS_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
-_COUNTERS = {
-    "quill.requests": ("{request}", "Requests on the wire, each try."),
-    "quill.retries": ("{retry}", "What was tried again, and why."),
-    "quill.read_units": ("{unit}", "Read units that DynamoDB counted."),
-    "quill.write_units": ("{unit}", "Write units that DynamoDB counted."),
-    "quill.outcomes": ("{item}", "What writes did: created, duplicate, …"),
-}
 _TOTALS = ("requests", "retries", "read_units", "write_units")
 _PORTS = {"http": 80, "https": 443}
-
-
-class _Begun(NamedTuple):
-    """A span, and when it began by the monotonic clock."""
-
-    span: Span
-    at: float
 
 
 class OpenTelemetry:
@@ -77,37 +59,36 @@ class OpenTelemetry:
     ) -> None:
         self._tracer = trace.get_tracer("quill_models", _VERSION, tracer_provider)
         meter = metrics.get_meter("quill_models", _VERSION, meter_provider)
-        self._histograms = {
-            name: meter.create_histogram(
-                name,
-                unit="s",
-                description=description,
-                explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS,
-            )
-            for name, description in _HISTOGRAMS.items()
-        }
-        self._counters = {
-            name: meter.create_counter(name, unit=unit, description=description)
-            for name, (unit, description) in _COUNTERS.items()
-        }
+        duration = partial(
+            meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS
+        )
+        what = "Duration of database client operations."
+        self._of_requests = duration("db.client.operation.duration", description=what)
+        what = "Duration of calls of quill_models, with all their requests."
+        self._of_operations = duration("quill.operation.duration", description=what)
+        counter = meter.create_counter
+        self._requests = counter("quill.requests", "{request}", "Requests on the wire, each try.")
+        self._retries = counter("quill.retries", "{retry}", "What was tried again, and why.")
+        what = "units that DynamoDB counted."
+        self._read_units = counter("quill.read_units", "{unit}", f"Read {what}")
+        self._write_units = counter("quill.write_units", "{unit}", f"Write {what}")
+        what = "What writes did: created, duplicate, …"
+        self._outcomes = counter("quill.outcomes", "{item}", what)
 
-    def begin(self, doing: Operation | Request) -> _Begun:
+    def begin(self, doing: Operation | Request) -> Span:
         """See `Telemetry.begin`."""
+        attributes = _attributes(doing)
         if isinstance(doing, Operation):
-            name, kind, attributes = doing.name, SpanKind.INTERNAL, _of_operation(doing)
-        else:
-            name, kind = f"DynamoDB.{doing.api_name}", SpanKind.CLIENT
-            place = {
-                "aws.dynamodb.index_name": doing.parameters.get("IndexName"),
-                "quill.operation": None if doing.operation is None else doing.operation.name,
-            }
-            attributes = {**_of_request(doing), **_known(place)}
-        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
-        return _Begun(span, time.perf_counter())
+            return self._tracer.start_span(doing.name, attributes=attributes)
+        operation = None if doing.operation is None else doing.operation.name
+        index = doing.parameters.get("IndexName")
+        attributes |= _known({"aws.dynamodb.index_name": index, "quill.operation": operation})
+        name = f"DynamoDB.{doing.api_name}"
+        return self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def enter(self, doing: Operation | Request) -> Token[Context]:
         """See `Telemetry.enter`."""
-        return otel_context.attach(trace.set_span_in_context(doing.span.span))
+        return otel_context.attach(trace.set_span_in_context(doing.span))
 
     def leave(self, entered: Token[Context]) -> None:
         """See `Telemetry.leave`."""
@@ -115,55 +96,46 @@ class OpenTelemetry:
 
     def end(self, doing: Operation | Request, error: BaseException | None) -> None:
         """See `Telemetry.end`."""
-        span, seconds = doing.span.span, time.perf_counter() - doing.span.at
-        failed = None if error is None else type(error).__name__
+        seconds, attributes = time.perf_counter() - doing.began, _attributes(doing)
+        failed: AttributeValue | None = None if error is None else type(error).__name__
+        duration, found = self._of_requests, _Attributes()
         if isinstance(doing, Operation):
-            histogram, attributes, found = _CALLS, _of_operation(doing), {}
-            for total in _TOTALS:
-                found[f"quill.{total}"] = getattr(doing, total)
+            duration = self._of_operations
+            found = {f"quill.{total}": getattr(doing, total) for total in _TOTALS}
             for outcome, number in doing.outcomes.items():
                 found[f"quill.outcomes.{outcome}"] = number
-                named = {**attributes, "quill.outcome": outcome}
-                self._counters["quill.outcomes"].add(number, named)
-        else:
-            histogram, attributes, found = _REQUESTS, _of_request(doing), _of_response(doing)
-            if doing.last is not None:
-                attributes |= _known({"db.response.status_code": _code(doing.last)})
-                if failed is not None and doing.last.error is not None:
-                    failed = None if doing.last.error in REFUSALS else doing.last.error
+                self._outcomes.add(number, {**attributes, "quill.outcome": outcome})
+        elif doing.last is not None:
+            found = _of_response(doing.last, doing.consumed)
+            if doing.last.error is not None:
+                attributes |= _of_error(doing.last)
+                failed = attributes.get("error.type")
         if failed is not None:
             # Without the error's message, which may hold any data of the user's own code.
             attributes["error.type"] = failed
-            span.set_status(Status(StatusCode.ERROR))
-        self._histograms[histogram].record(seconds, attributes)
-        span.set_attributes({**attributes, **found})
-        span.end()
+            doing.span.set_status(Status(StatusCode.ERROR))
+        duration.record(seconds, attributes)
+        doing.span.set_attributes({**attributes, **found})
+        doing.span.end()
 
     def tried(self, request: RequestTry) -> None:
         """See `Telemetry.tried`."""
-        attributes = _of_place(request)
-        failed = None if request.error in REFUSALS else request.error
-        codes = _known({"db.response.status_code": _code(request), "error.type": failed})
-        self._counters["quill.requests"].add(1, {**attributes, **codes})
+        place = _of_place(request)
+        self._requests.add(1, {**place, **_of_error(request)})
         if request.read_units:
-            self._counters["quill.read_units"].add(request.read_units, attributes)
+            self._read_units.add(request.read_units, place)
         if request.write_units:
-            self._counters["quill.write_units"].add(request.write_units, attributes)
+            self._write_units.add(request.write_units, place)
 
     def retry(self, retry: Retry, of: Operation | Request) -> None:
         """See `Telemetry.retry`."""
         reason: _Attributes = {"quill.retry.reason": retry.reason}
-        of.span.span.add_event("quill.retry", {**reason, "quill.retry.wait": retry.wait_ms / 1000})
-        self._counters["quill.retries"].add(1, {**reason, **_of_place(retry)})
+        of.span.add_event("quill.retry", {**reason, "quill.retry.wait": retry.wait_ms / 1000})
+        self._retries.add(1, {**reason, **_of_place(retry)})
 
 
 def _known(attributes: Mapping[str, AttributeValue | None]) -> _Attributes:
     return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _code(request: RequestTry) -> str | None:
-    """The error code of a response."""
-    return None if request.http_status is None else request.error
 
 
 def _of_place(place: RequestTry | Retry) -> _Attributes:
@@ -176,39 +148,44 @@ def _of_place(place: RequestTry | Retry) -> _Attributes:
     )
 
 
-def _of_operation(operation: Operation) -> _Attributes:
-    return {"quill.operation": operation.name, "db.collection.name": operation.table}
-
-
-def _of_request(request: Request) -> _Attributes:
-    """What is known of a request before it is sent."""
-    address = urlsplit(request.url or "")
+def _attributes(doing: Operation | Request) -> _Attributes:
+    """What is known of an operation or a request before it is done."""
+    if isinstance(doing, Operation):
+        return {"quill.operation": doing.name, "db.collection.name": doing.table}
+    address = urlsplit(doing.url or "")
     is_usual = address.port == _PORTS.get(address.scheme)
     return _known(
         {
             "db.system.name": "aws.dynamodb",
-            "db.operation.name": request.api_name,
-            "db.collection.name": request.table,
+            "db.operation.name": doing.api_name,
+            "db.collection.name": doing.table,
             "server.address": address.hostname,
             "server.port": None if is_usual else address.port,
         }
     )
 
 
-def _of_response(request: Request) -> _Attributes:
+def _of_error(request: RequestTry) -> _Attributes:
+    """The code of a response, and the error: a refused condition is none."""
+    return _known(
+        {
+            "db.response.status_code": None if request.http_status is None else request.error,
+            "error.type": None if request.error in REFUSALS else request.error,
+        }
+    )
+
+
+def _of_response(last: RequestTry, consumed: list[dict[str, Any]]) -> _Attributes:
     """What the last response to a request says."""
-    last = request.last
-    if last is None:
-        return {}
-    is_batch = last.is_write and (last.items or 0) > 1
+    is_write = last.request in WRITES
+    is_batch = is_write and (last.items or 0) > 1
     return _known(
         {
             "aws.dynamodb.table_names": None if last.table is None else [last.table],
-            "aws.dynamodb.consumed_capacity": [json.dumps(each) for each in request.consumed]
-            or None,
+            "aws.dynamodb.consumed_capacity": [json.dumps(each) for each in consumed] or None,
             "aws.request_id": last.request_id,
             "db.operation.batch.size": last.items if is_batch else None,
-            "db.response.returned_rows": None if last.is_write else last.items,
+            "db.response.returned_rows": None if is_write else last.items,
             "quill.tries": last.try_number if last.try_number > 1 else None,
         }
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial, wraps
@@ -18,11 +18,12 @@ from threading import Lock
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from quill_models.telemetry.records import (
+    REQUEST_LOG,
     RequestTry,
     Retry,
     capacity_in,
     items_in,
-    log_try,
+    log,
     table_of,
     units_in,
 )
@@ -42,9 +43,6 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
-
-_request_log = logging.getLogger("quill_models.requests")
 
 
 class Telemetry(Protocol):
@@ -55,38 +53,16 @@ class Telemetry(Protocol):
     """
 
     def begin(self, doing: Operation | Request) -> Any:
-        """Begin an operation or a request.
-
-        Args:
-            doing: The operation or request.
-
-        Returns:
-            Anything; it is kept as ``doing.span``.
-        """
+        """Begin an operation or a request. What this returns is kept as ``doing.span``."""
 
     def enter(self, doing: Operation | Request) -> Any:
-        """Take in that this thread works for an operation or a request from now on.
-
-        Args:
-            doing: The operation or request.
-
-        Returns:
-            Anything; it is passed to `leave`.
-        """
+        """Take in that this thread now works for it. What this returns is passed to `leave`."""
 
     def leave(self, entered: Any) -> None:
-        """Take in that this thread no longer works for an operation or a request.
-
-        Args:
-            entered: What `enter` returned.
-        """
+        """Take in that this thread no longer works for what `enter` returned ``entered`` for."""
 
     def tried(self, request: RequestTry) -> None:
-        """Take in one try of a request, answered or not.
-
-        Args:
-            request: The try of the request.
-        """
+        """Take in one try of a request, answered or not."""
 
     def retry(self, retry: Retry, of: Operation | Request) -> None:
         """Take in that something is about to be retried.
@@ -105,49 +81,40 @@ class Telemetry(Protocol):
         """
 
 
-class _Client(Protocol):
-    @property
-    def telemetry(self) -> Telemetry | None: ...
-
-
 class _Table(Protocol):
     name: str
-
-    @property
-    def client(self) -> _Client: ...
+    telemetry: Telemetry | None
 
 
 class Operation:
     """One call of the public API. A context manager around it.
 
-    Without a telemetry, only ``name``, ``table`` and ``telemetry`` are set.
-
     Attributes:
         name: Such as ``webhook_events.record_many``.
         table: The table's name.
-        telemetry: The telemetry that follows the operation, if any.
+        telemetry: The telemetry that follows the operation, if any; without one nothing is counted.
         span: What `Telemetry.begin` returned.
+        began: When that was, by `time.perf_counter`.
         within: The operation that made this one, if any: a migration reads and starts a job run.
         requests, retries, read_units, write_units: Totals, operations within this one included.
         outcomes: The number of writes by outcome.
+        lock: To count, which any thread may do.
     """
 
     span: Any = None
+    began = 0.0
 
     def __init__(self, name: str, table: _Table) -> None:
-        self.name = name
-        self.table = table.name
-        self.telemetry = table.client.telemetry
-        if self.telemetry is not None:
-            self._lock = Lock()
-            self.within = current_operation()
-            self.requests = self.retries = 0
-            self.read_units = self.write_units = 0.0
-            self.outcomes: Counter[str] = Counter()
+        self.name, self.table, self.telemetry = name, table.name, table.telemetry
+        self.within = current_operation()
+        self.requests = self.retries = 0
+        self.read_units = self.write_units = 0.0
+        self.outcomes: Counter[str] = Counter()
+        self.lock = Lock()
 
     def __enter__(self) -> Self:
         if self.telemetry is not None:
-            self.span = self.telemetry.begin(self)
+            self.began, self.span = time.perf_counter(), self.telemetry.begin(self)
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -167,10 +134,8 @@ class Operation:
             _operation.reset(token)
 
     def count(self, done: RequestTry | Retry) -> None:
-        """Count a try or a retry that any thread made for the operation."""
-        if self.telemetry is None:
-            return
-        with self._lock:
+        """Count a try or a retry."""
+        with self.lock:
             if isinstance(done, Retry):
                 self.retries += 1
             else:
@@ -180,23 +145,17 @@ class Operation:
         if self.within is not None:
             self.within.count(done)
 
-    def count_outcome(self, outcome: str) -> None:
-        """Count the outcome of a write that any thread made for the operation."""
-        if self.telemetry is not None:
-            with self._lock:
-                self.outcomes[outcome] += 1
-
 
 class Request:
     """One request of DynamoDB's API, with all its tries. A context manager around them.
 
     Attributes:
-        name: The method of botocore's client, such as ``put_item``.
-        api_name: DynamoDB's name for it, such as ``PutItem``.
+        name, api_name: Such as ``put_item``, and DynamoDB's name for it, ``PutItem``.
         parameters: The user's data: only names of tables and indexes, and counts, may be shown.
         body: The parameters as they are sent.
         telemetry: The telemetry that follows the request, if any.
         span: What `Telemetry.begin` returned.
+        began: When that was, by `time.perf_counter`.
         url: The URL of the endpoint, if there is a telemetry.
         number: The number of the current try, from 1.
         operation: The operation that the request is made for, if any.
@@ -205,16 +164,14 @@ class Request:
     """
 
     span: Any = None
+    began = 0.0
 
     def __init__(
         self, name: str, parameters: dict[str, Any], telemetry: Telemetry | None, url: str | None
     ) -> None:
-        self.name = name
+        self.name, self.parameters, self.telemetry, self.url = name, parameters, telemetry, url
         self.api_name = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
-        self.parameters = parameters
         self.body = b""
-        self.telemetry = telemetry
-        self.url = url
         self.number = 1
         self.operation = current_operation()
         self.last: RequestTry | None = None
@@ -227,7 +184,7 @@ class Request:
 
     def __enter__(self) -> Self:
         if self.telemetry is not None:
-            self.span = self.telemetry.begin(self)
+            self.began, self.span = time.perf_counter(), self.telemetry.begin(self)
             self._entered = self.telemetry.enter(self)
         return self
 
@@ -239,21 +196,18 @@ class Request:
     def tried(
         self,
         began: float,
-        response: tuple[int, Mapping[str, str], bytes] | None,
+        status: int | None,
+        headers: Mapping[str, str],
         answer: Mapping[str, Any],
         error: Exception | str | None,
     ) -> None:
         """Log one try, count it for the operation, and pass it to the telemetry.
 
-        Args:
-            began: When it was sent, by `time.perf_counter`.
-            response: Status, headers and body of the response, if one arrived.
-            answer: The content of the response.
-            error: DynamoDB's code, or the error of the exchange.
+        It was sent at ``began`` by `time.perf_counter`. ``error`` is DynamoDB's code, or the error
+        of the exchange.
         """
-        status, headers, _ = response or (None, {}, b"")
-        length = headers.get("Content-Length", "")
-        reads, writes = units_in(self.api_name, answer)
+        length, consumed = headers.get("Content-Length", ""), capacity_in(answer)
+        reads, writes = units_in(self.api_name, consumed)
         tried = RequestTry(
             operation=None if self.operation is None else self.operation.name,
             request=self.api_name,
@@ -270,11 +224,11 @@ class Request:
             write_units=writes,
             request_id=headers.get("x-amzn-requestid"),
         )
-        log_try(tried)
+        log(tried, logging.DEBUG)
         if self.telemetry is not None:
             if self.operation is not None:
                 self.operation.count(tried)
-            self.last, self.consumed = tried, capacity_in(answer)
+            self.last, self.consumed = tried, consumed
             self.telemetry.tried(tried)
 
 
@@ -287,14 +241,14 @@ current_operation = _operation.get
 class Threads(ThreadPoolExecutor):
     """Threads that work for the operation in which their work was submitted."""
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """See `ThreadPoolExecutor.submit`."""
         return super().submit(partial(copy_context().run, fn, *args, **kwargs))
 
 
 def is_watched(telemetry: Telemetry | None) -> bool:
     """Whether requests are followed by a telemetry or logged."""
-    return telemetry is not None or _request_log.isEnabledFor(logging.DEBUG)
+    return telemetry is not None or REQUEST_LOG.isEnabledFor(logging.DEBUG)
 
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
@@ -318,20 +272,17 @@ def followed(operation: Operation, results: Iterator[R]) -> Iterator[R]:
     """Yield the results of an iterator that works for an operation, which ends with it."""
     with operation:
         try:
-            while True:
-                try:
-                    result = operation.run(next, results)
-                except StopIteration:
-                    return
+            # No result is None.
+            while (result := operation.run(next, results, None)) is not None:
                 yield result
         finally:
-            close = getattr(results, "close", None)
-            if close is not None:
-                operation.run(close)
+            if isinstance(results, Generator):
+                operation.run(results.close)
 
 
 def count_outcome(outcome: str) -> None:
     """Count the outcome of a write for the current operation."""
     current = current_operation()
-    if current is not None:
-        current.count_outcome(outcome)
+    if current is not None and current.telemetry is not None:
+        with current.lock:
+            current.outcomes[outcome] += 1

@@ -10,18 +10,19 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
     "REFUSALS",
     "REQUESTS_WITH_CAPACITY",
+    "REQUEST_LOG",
+    "WRITES",
     "RequestTry",
     "Retry",
     "capacity_in",
     "items_in",
-    "log_retry",
-    "log_try",
+    "log",
     "table_of",
     "units_in",
 ]
@@ -29,43 +30,21 @@ __all__ = [
 # Quiet unless the application configures logging: each module that logs imports this one.
 # https://docs.python.org/3/howto/logging.html#configuring-logging-for-a-library
 logging.getLogger("quill_models").addHandler(logging.NullHandler())
-_requests = logging.getLogger("quill_models.requests")
-_retries = logging.getLogger("quill_models.retries")
+REQUEST_LOG = logging.getLogger("quill_models.requests")
+_RETRY_LOG = logging.getLogger("quill_models.retries")
 
-_WRITES = frozenset(
-    {
-        "BatchExecuteStatement",
-        "BatchWriteItem",
-        "DeleteItem",
-        "ExecuteStatement",
-        "PutItem",
-        "TransactWriteItems",
-        "UpdateItem",
-    }
-)
+_WRITES_OF_MANY = frozenset({"BatchExecuteStatement", "BatchWriteItem", "TransactWriteItems"})
+WRITES = _WRITES_OF_MANY | {"DeleteItem", "ExecuteStatement", "PutItem", "UpdateItem"}
 # Their responses hold the consumed capacity if the request asks for it.
-REQUESTS_WITH_CAPACITY = _WRITES | {"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"}
+REQUESTS_WITH_CAPACITY = WRITES | {"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"}
 # As this package writes it. Statements of others may hold anything.
 _INSERT = re.compile(r'INSERT INTO "([\w.-]+)" VALUE ')
 # A refused condition is how a repeated write is found out: an outcome, not an error.
 REFUSALS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What a log record carries beside its message."""
-
-    def fields(self) -> dict[str, Any]:
-        """The fields for ``extra``, with a prefix.
-
-        ``logging`` raises for a field that a record already has, such as one that the application
-        adds to all records.
-        """
-        return {f"quill_{each.name}": getattr(self, each.name) for each in fields(self)}
-
-
-@dataclass(frozen=True, slots=True)
-class RequestTry(_Record):
+@dataclass(frozen=True)
+class RequestTry:
     """One try of a request.
 
     Attributes:
@@ -98,11 +77,6 @@ class RequestTry(_Record):
     write_units: float | None
     request_id: str | None
 
-    @property
-    def is_write(self) -> bool:
-        """Whether it writes."""
-        return self.request in _WRITES
-
     def text(self) -> str:
         """One short line."""
         response = "no answer" if self.http_status is None else str(self.http_status)
@@ -110,18 +84,17 @@ class RequestTry(_Record):
         if self.try_number > 1:
             parts.append(f"try {self.try_number}")
         if self.items is not None:
-            parts.append(f"{self.items} item{'' if self.items == 1 else 's'}")
+            parts.append(_counted(self.items, "item"))
         parts.append(f"{self.duration_ms:.1f} ms")
-        for units, kind in ((self.read_units, "read"), (self.write_units, "write")):
+        for units, kind in ((self.read_units, "read unit"), (self.write_units, "write unit")):
             if units:
-                parts.append(f"{units:g} {kind} unit{'' if units == 1 else 's'}")
+                parts.append(_counted(units, kind))
         index = "" if self.index is None else f"/{self.index}"
-        table = "" if self.table is None else f" on {self.table}{index}"
-        return f"{self.request}{table}{_purpose(self.operation)}: {', '.join(parts)}"
+        return f"{self.request}{_place(self.table, self.operation, index)}: {', '.join(parts)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Retry(_Record):
+@dataclass(frozen=True)
+class Retry:
     """A retry that is about to be made.
 
     Attributes:
@@ -149,29 +122,32 @@ class Retry(_Record):
     def text(self) -> str:
         """One short line."""
         what = self.request or "a write" if self.reason != "UnprocessedKeys" else "BatchGetItem"
-        where = "" if self.table is None else f" on {self.table}"
         return (
-            f"{what}{where}{_purpose(self.operation)} is tried again in {self.wait_ms:.0f} ms: "
+            f"{what}{_place(self.table, self.operation)} is tried again in {self.wait_ms:.0f} ms: "
             f"{self.reason}, try {self.try_number}, "
             f"{self.spent_ms / 1000:.1f} of {self.deadline_ms / 1000:g} s"
         )
 
 
-def _purpose(operation: str | None) -> str:
-    return "" if operation is None else f" for {operation}"
+def _counted(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
-def log_try(request: RequestTry) -> None:
-    """Log one try of a request at DEBUG."""
-    if _requests.isEnabledFor(logging.DEBUG):
-        _requests.debug("%s", request.text(), extra=request.fields())
+def _place(table: str | None, operation: str | None, index: str = "") -> str:
+    on = "" if table is None else f" on {table}{index}"
+    return on if operation is None else f"{on} for {operation}"
 
 
-def log_retry(retry: Retry, *, is_late: bool) -> None:
-    """Log a retry at INFO, or at WARNING once a call has used half of its time."""
-    level = logging.WARNING if is_late else logging.INFO
-    if _retries.isEnabledFor(level):
-        _retries.log(level, "%s", retry.text(), extra=retry.fields())
+def log(record: RequestTry | Retry, level: int) -> None:
+    """Log a try or a retry, with its fields.
+
+    The fields have a prefix: ``logging`` raises for a field that a record already has, such as one
+    that the application adds to all records.
+    """
+    logger = REQUEST_LOG if isinstance(record, RequestTry) else _RETRY_LOG
+    if logger.isEnabledFor(level):
+        fields = {f"quill_{name}": value for name, value in vars(record).items()}
+        logger.log(level, "%s", record.text(), extra=fields)
 
 
 def table_of(parameters: Mapping[str, Any]) -> str | None:
@@ -208,7 +184,7 @@ def items_in(
         case (("Query" | "Scan"), {"Count": int(count)}):
             return count
         case _:
-            return 1 if request in _WRITES else None
+            return 1 if request in WRITES else None
 
 
 def capacity_in(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -217,16 +193,12 @@ def capacity_in(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return consumed if isinstance(consumed, list) else [consumed] if consumed else []
 
 
-def units_in(request: str, answer: Mapping[str, Any]) -> tuple[float | None, float | None]:
+def units_in(request: str, consumed: list[dict[str, Any]]) -> tuple[float | None, float | None]:
     """Read and write units, if the response has them."""
-    entries = capacity_in(answer)
-    if not entries:
+    if not consumed:
         return None, None
-    reads = writes = 0.0
-    for entry in entries:
-        kinds = entry.keys() & {"ReadCapacityUnits", "WriteCapacityUnits"}
-        # Without a kind, units are of the kind of the request.
-        plain = 0.0 if kinds else entry.get("CapacityUnits", 0.0)
-        reads += entry.get("ReadCapacityUnits", 0.0 if request in _WRITES else plain)
-        writes += entry.get("WriteCapacityUnits", plain if request in _WRITES else 0.0)
-    return reads, writes
+    kinds = ("ReadCapacityUnits", "WriteCapacityUnits")
+    reads, writes = (sum((each.get(kind, 0) for each in consumed), 0.0) for kind in kinds)
+    # Without a kind, units are of the kind of the request.
+    plain = sum(each.get("CapacityUnits", 0) for each in consumed if not each.keys() & set(kinds))
+    return (reads, writes + plain) if request in WRITES else (reads + plain, writes)

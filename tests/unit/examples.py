@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from quill_models import Agent, Interaction, JobRun, Metric, Settings, WebhookEvent
+from quill_models.dynamodb.current_table import enter, leave
 from quill_models.dynamodb.table import Table
 from quill_models.models import INDEXES, QuillModel
 
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2031, 5, 17, tzinfo=UTC)
+
+
+@contextmanager
+def entered(table: Table) -> Iterator[None]:
+    """Make a table the current one for the block."""
+    enter(table)
+    try:
+        yield
+    finally:
+        leave(table)
 
 
 def agent(**changes: Any) -> Agent:

@@ -447,7 +447,7 @@ def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     reply.headers["Date"] = "Wed, 25 Nov 2026 12:00:00 GMT"
     Wire(client, always(reply))
     came = datetime(2026, 11, 25, 12, 0, 30, 500_000, tzinfo=UTC)
-    monkeypatch.setattr("quill_models.dynamodb.transport.system_clock", lambda: came)
+    monkeypatch.setattr("quill_models.dynamodb.client.system_clock", lambda: came)
     ask(client)
     assert client.clock_skew == timedelta(seconds=30)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from quill_models import Agent, QuillError, Settings, connect
-from quill_models.dynamodb.current_table import current_table, entered, known_shards
+from quill_models.dynamodb.current_table import current_table, known_shards
 from quill_models.dynamodb.shards import DEFAULT_SHARDS
 from quill_models.dynamodb.table import Table
 from quill_models.errors import ConfigurationError
-from tests.unit.examples import agent
+from tests.unit.examples import agent, entered
 from tests.unit.wire import Wire, always
 
 pytestmark = pytest.mark.usefixtures("isolated")

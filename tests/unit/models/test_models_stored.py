@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quill_models import Agent, Interaction, Metric, WebhookEvent
-from quill_models.dynamodb.current_table import entered
 from quill_models.dynamodb.shards import DEFAULT_SHARDS
 from quill_models.errors import InvalidValue
 from quill_models.models import QuillModel
@@ -23,6 +22,7 @@ from tests.unit.examples import (
     MIDNIGHT,
     NOON,
     agent,
+    entered,
     interaction,
     job_run,
     metric,
