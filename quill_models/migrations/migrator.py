@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
+from types import ModuleType
 
 from quill_models.dynamodb.rate_limit import Pace
 from quill_models.dynamodb.table import Table
+from quill_models.migrations import versions
 from quill_models.migrations.catalog import Migration, find
 from quill_models.migrations.history import Applied, History
 from quill_models.migrations.step import Listener, Step
@@ -72,15 +73,15 @@ class Migrations:
     Args:
         table: the table.
         job_runs: whose lease is the lock.
-        folder: where the files are; by default those that came with the package.
+        package: which has the numbered modules; by default those that came with this one.
     """
 
     OPERATIONS = "migrations"
 
-    def __init__(self, table: Table, job_runs: JobRuns, folder: Path | None = None) -> None:
+    def __init__(self, table: Table, job_runs: JobRuns, package: ModuleType = versions) -> None:
         self._table = table
         self._job_runs = job_runs
-        self._folder = folder
+        self._package = package
         self._history = History(table)
 
     @operation
@@ -92,7 +93,7 @@ class Migrations:
         Raises:
             InvalidMigrations: the files are not in order.
         """
-        return _standings(find(self._folder), self._history.applied() or {})
+        return _standings(find(self._package), self._history.applied() or {})
 
     @operation
     def plan(self, to: int | None = None) -> list[Migration]:
@@ -190,12 +191,12 @@ class Migrations:
                     Decimal(0),
                     owner,
                 )
-                for migration in find(self._folder)
+                for migration in find(self._package)
             ]
         )
 
     def _pending(self, to: int | None, applied: Mapping[int, Applied]) -> list[Migration]:
-        files = find(self._folder)
+        files = find(self._package)
         if to is not None and not 1 <= to <= len(files):
             raise InvalidValue(f"there is no migration {to}; the last one is {files[-1].name}")
         standings = _standings(files, applied)
@@ -254,7 +255,7 @@ def _waits_for(holder: JobRun) -> str:
 
 def _run(migration: Migration, step: Step) -> None:
     try:
-        migration.load()(step)
+        migration.up(step)
     except LeaseLost:
         raise
     # One that exits has not done what it shall, whatever status it names.
