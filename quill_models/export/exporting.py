@@ -14,8 +14,8 @@ from quill_models.export.commit import Folder, file_of, opened
 from quill_models.export.inputs import (
     DEFAULT_SEGMENTS,
     Days,
-    Progress,
-    Source,
+    ExportInput,
+    ReportProgress,
     counted,
     days_of,
     scan_of,
@@ -23,7 +23,7 @@ from quill_models.export.inputs import (
 from quill_models.export.manifest import File, files_in, manifest_of
 from quill_models.export.s3_export import S3Export
 from quill_models.export.spill import Spill
-from quill_models.export.writers import Format, Write, writer
+from quill_models.export.writers import FileWriter, Format, writer
 from quill_models.models import WebhookEvent
 from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Row, StarTable
 from quill_models.quill import Quill
@@ -34,8 +34,6 @@ from quill_models.values.errors import ExportFailed, InvalidValue, QuillError
 from quill_models.values.keys import time_text
 
 __all__ = ["Exported", "export_files", "export_from_s3"]
-
-Tell = Callable[[Progress], object]
 
 _DAY = timedelta(days=1)
 
@@ -73,7 +71,7 @@ def export_files(
     sources: Iterable[str] = (),
     segments: int = DEFAULT_SEGMENTS,
     read_units: float | None = None,
-    report: Tell = lambda _: None,
+    report: ReportProgress = lambda _: None,
 ) -> Exported:
     """Export the table, or some of its days, as files for Power BI.
 
@@ -94,7 +92,7 @@ def export_files(
         segments: how many parts of the table a scan reads at the same time, from 1 to 32.
         read_units: the most read units that a scan takes in a second; by default as many as come.
             A table in use is to keep some for its own work.
-        report: hears how far the reading is.
+        report: is called with the progress of the reading.
 
     Raises:
         ExportFailed: the folder cannot be written, another process exports into it, or what is in
@@ -114,7 +112,7 @@ def export_files(
     given = {sources} if isinstance(sources, str) else set(sources)
     export = _Export(out, format, kinds, days, quill.table.clock)
 
-    def source(folder: Folder) -> Source:
+    def source(folder: Folder) -> ExportInput:
         if days is None:
             return scan_of(
                 quill.table, export.kinds, report, segments=segments, read_units=read_units
@@ -133,7 +131,7 @@ def export_from_s3(
     *,
     format: Format | str = Format.PARQUET,  # noqa: A002 -- as the option of the command
     kinds: Iterable[str] | None = None,
-    report: Tell = lambda _: None,
+    report: ReportProgress = lambda _: None,
     clock: Clock = system_clock,
 ) -> Exported:
     """Export what DynamoDB exported to S3 as files for Power BI. No request, no read units.
@@ -144,7 +142,7 @@ def export_from_s3(
         format: as `export_files`.
         kinds: as `export_files`.
         report: as `export_files`.
-        clock: tells when it was exported.
+        clock: gives the time of the export.
 
     Raises:
         InvalidExport: the export is not whole, or of another kind.
@@ -153,8 +151,8 @@ def export_from_s3(
     export = _Export(out, format, kinds, None, clock)
     found = S3Export.found_in(Path(folder))
 
-    def source(_: Folder) -> Source:
-        return Source(counted(found.items(), found.count, report), found.described)
+    def source(_: Folder) -> ExportInput:
+        return ExportInput(counted(found.items(), found.count, report), found.described)
 
     return export.run(source)
 
@@ -176,7 +174,7 @@ class _Export:
         self._days = days
         self._clock = clock
         # Before anything is read: what it needs may not be installed.
-        self._write: Write = writer(self._format)
+        self._write: FileWriter = writer(self._format)
 
     @property
     def kinds(self) -> Collection[str]:
@@ -187,7 +185,7 @@ class _Export:
     def _is_of_everything(self) -> bool:
         return self._days is None and len(self._tables) == len(TABLES)
 
-    def run(self, source_of: Callable[[Folder], Source]) -> Exported:
+    def run(self, source_of: Callable[[Folder], ExportInput]) -> Exported:
         """Read, write, and put in place."""
         started = time_text(self._clock())
         with _told(self._out), opened(self._out) as folder:
@@ -201,7 +199,7 @@ class _Export:
                     table = self._tables.get(item.get("kind", {}).get("S", ""))
                     if table is not None:
                         spill.add(table, item)
-            written = _Written(folder, self._format, self._write, started)
+            written = _WrittenFiles(folder, self._format, self._write, started)
             for table, day, batches in spill.days(source.latest):
                 written.add(table, day, batches)
             files, removed = self._with_those_before(folder, before, written)
@@ -243,7 +241,7 @@ class _Export:
             )
 
     def _with_those_before(
-        self, folder: Folder, before: dict[str, Any] | None, written: _Written
+        self, folder: Folder, before: dict[str, Any] | None, written: _WrittenFiles
     ) -> tuple[dict[str, list[File]], list[str]]:
         """The files of each table as they will be, and those that go."""
         files: dict[str, list[File]] = {}
@@ -276,14 +274,14 @@ class _Export:
             return False
         return self._days is None or table.partition is None or not day or day in self._days
 
-    def _sources_before(self, before: dict[str, Any] | None, source: Source) -> set[str]:
+    def _sources_before(self, before: dict[str, Any] | None, source: ExportInput) -> set[str]:
         """The sources of events that this export did not look for anew."""
         if self._days is None and WebhookEvent.KIND in self._tables:
             return set()
         return {*(before or {}).get("sources", ()), *source.sources}
 
 
-class _Written:
+class _WrittenFiles:
     """The files that this export wrote so far.
 
     Attributes:
@@ -291,7 +289,9 @@ class _Written:
         sources: of the webhook events in them.
     """
 
-    def __init__(self, folder: Folder, file_format: Format, write: Write, exported_at: str) -> None:
+    def __init__(
+        self, folder: Folder, file_format: Format, write: FileWriter, exported_at: str
+    ) -> None:
         self._folder = folder
         self._format = file_format
         self._write = write

@@ -17,10 +17,10 @@ from quill_models.values.errors import ExportFailed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Format", "Write", "writer"]
+__all__ = ["FileWriter", "Format", "writer"]
 
 # A file of a table, from batches of its rows; on disk for good when it returns.
-Write = Callable[[Path, StarTable, Iterable[list[Row]]], None]
+FileWriter = Callable[[Path, StarTable, Iterable[list[Row]]], None]
 
 
 # Of each column so much is in memory, for a page and for the values of its dictionary.
@@ -38,7 +38,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-def writer(file_format: Format) -> Write:
+def writer(file_format: Format) -> FileWriter:
     """What writes files of a format.
 
     Raises:

@@ -114,15 +114,15 @@ class History:
         Raises:
             LeaseLost: another migrator took over; nothing was written.
         """
-        send(self._table, _Record(self._table, [applied], run))
+        send(self._table, _RecordApplied(self._table, [applied], run))
 
     def record_created(self, applied: Sequence[Applied]) -> None:
         """Record migrations that a new table was created with. What is recorded already stays."""
         for at in range(0, len(applied), TRANSACTION_ACTIONS):
-            send(self._table, _Record(self._table, applied[at : at + TRANSACTION_ACTIONS]))
+            send(self._table, _RecordApplied(self._table, applied[at : at + TRANSACTION_ACTIONS]))
 
 
-class _Record(Write[bool]):
+class _RecordApplied(Write[bool]):
     fixed_keys = True
 
     def __init__(self, table: Table, applied: Iterable[Applied], run: Run | None = None) -> None:

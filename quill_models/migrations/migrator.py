@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from types import ModuleType
 
-from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.table import Table
 from quill_models.migrations import versions
 from quill_models.migrations.catalog import Migration, find
@@ -143,8 +143,7 @@ class Migrations:
             LeaseLost: another migrator took over in between.
         """
         listener = listener or Listener()
-        # A limit that is none is found before anything is done.
-        Pace(write_units)
+        RateLimit(write_units)  # Raises before anything is done, if it is not a limit.
         applied = self._history.applied()
         pending = self._pending(to, applied or {})
         if not pending:
@@ -240,8 +239,7 @@ class Migrations:
             step.changed,
             extra=told,
         )
-        # Its place is of no more use, to nobody.
-        run.save_checkpoint({})
+        run.save_checkpoint({})  # The positions of its backfills are no longer needed.
         return applied
 
 

@@ -35,7 +35,7 @@ class Listed(Protocol):
 M = TypeVar("M", bound=Listed)
 R = TypeVar("R")
 # Calls a function with its arguments, as work for an operation.
-_Run = Callable[..., Any]
+_Runner = Callable[..., Any]
 
 _PARALLEL_REQUESTS = 8
 _CHECKSUM_BYTES = 16
@@ -132,7 +132,7 @@ class Query(Generic[M]):
             for at, item in self._merged(places, run, limit=limit + 1):
                 if len(items) == limit:
                     return Page(items, self._cursor(places))
-                places[at] = _Place(places[at].partition, self._start_key(item))
+                places[at] = _PartitionStart(places[at].partition, self._start_key(item))
                 items.append(self._model.from_item(item))
         return Page(items, None)
 
@@ -185,7 +185,7 @@ class Query(Generic[M]):
             return total
 
     @contextmanager
-    def _begun(self) -> Iterator[_Run]:
+    def _begun(self) -> Iterator[_Runner]:
         """The operation of reading it, from its first request to its last, and how to work for it.
 
         Inside another call, such as a claim, reading is part of that one.
@@ -218,7 +218,7 @@ class Query(Generic[M]):
     # All of them, in order.
 
     def _merged(
-        self, places: Sequence[_Place], run: _Run, limit: int | None
+        self, places: Sequence[_PartitionStart], run: _Runner, limit: int | None
     ) -> Iterator[tuple[int, RawItem]]:
         """The items with the number of their partition, in order."""
         if not places:
@@ -250,7 +250,7 @@ class Query(Generic[M]):
                 yield from heapq.merge(*readers, key=order, reverse=self._newest_first)
 
     def _pages_of(
-        self, partition: str, run: _Run, limit: int | None, partitions: int
+        self, partition: str, run: _Runner, limit: int | None, partitions: int
     ) -> RequestPage:
         """What fetches a partition's pages, one after the other."""
         condition = self._condition(partition)
@@ -305,14 +305,14 @@ class Query(Generic[M]):
     def _checksum(self, content: bytes) -> bytes:
         return hashlib.sha256(self._fingerprint() + content).digest()[:_CHECKSUM_BYTES]
 
-    def _cursor(self, places: Sequence[_Place]) -> str:
+    def _cursor(self, places: Sequence[_PartitionStart]) -> str:
         described = json.dumps([place.start for place in places], separators=(",", ":"))
         content = zlib.compress(described.encode())
         return base64.urlsafe_b64encode(self._checksum(content) + content).decode().rstrip("=")
 
-    def _places(self, cursor: str | None) -> list[_Place]:
+    def _places(self, cursor: str | None) -> list[_PartitionStart]:
         if cursor is None:
-            return [_Place(partition) for partition in self._partitions]
+            return [_PartitionStart(partition) for partition in self._partitions]
         try:
             decoded = base64.b64decode(
                 cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
@@ -331,7 +331,7 @@ class Query(Generic[M]):
         # Shards that were added since are read from their beginning.
         partitions = self._partitions
         starts += [None] * (len(partitions) - len(starts))
-        return [_Place(*place) for place in zip(partitions, starts, strict=True)]
+        return [_PartitionStart(*place) for place in zip(partitions, starts, strict=True)]
 
 
 def _here(function: Callable[..., R], *arguments: Any, **named: Any) -> R:
@@ -340,7 +340,7 @@ def _here(function: Callable[..., R], *arguments: Any, **named: Any) -> R:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _PartitionStart:
     """Where reading a partition goes on: after ``start``, from the beginning where ``None``."""
 
     partition: str
