@@ -45,15 +45,9 @@ _NOT_SET = frozenset({PK, SK, WRITE_TOKEN, CREATED_TOKEN})
 
 
 class Backfill:
-    """One backfill.
+    """One backfill from a position, which moves with each page; see `Step.backfill`.
 
-    Args:
-        table: whose items.
-        change: what to set of an item, see `Step.backfill`.
-        position: where to continue. Moves with each page.
-        kind: only items of this kind.
-        rate_limit: the limit for write units.
-        check: called with each page and before each write; raises if the backfill has to stop.
+    ``check`` is called with each page and before each write; it raises if the backfill has to stop.
     """
 
     def __init__(
@@ -83,13 +77,8 @@ class Backfill:
     def run(self, save: Callable[[], None], report: Callable[[Progress], None]) -> None:
         """Read to the end.
 
-        Args:
-            save: saves the position. Called from this thread alone, every other second, at the
-                end, and when something goes wrong.
-            report: is called with the progress.
-
-        Raises:
-            QuillError: for an item that could not be changed, naming its key.
+        Calls ``save`` in this thread every other second, at the end, and when something goes wrong.
+        A `QuillError` names the key of an item that could not be changed.
         """
         if all(segment.ended for segment in self._position.segments):
             return
@@ -119,14 +108,11 @@ class Backfill:
 
     def _item_count(self) -> int:
         """About how many items there are to read."""
-        described, index = self._table.request("describe_table")["Table"], self._position.index
-        if index is not None:
-            indexes = {
-                each["IndexName"]: each for each in described.get("GlobalSecondaryIndexes", ())
-            }
-            if index not in indexes:
-                raise InvalidValue(f"the table {self._table.name!r} has no index {index!r} to read")
-            described = indexes[index]
+        table, name = self._table.request("describe_table")["Table"], self._position.index
+        indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", ())}
+        described = table if name is None else indexes.get(name)
+        if described is None:
+            raise InvalidValue(f"the table {self._table.name!r} has no index {name!r} to read")
         return int(described.get("ItemCount", 0))
 
     # In a thread for each segment.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -20,7 +19,7 @@ from quill_models.values.errors import InvalidMigrations, InvalidValue
 
 __all__ = ["Migration", "find", "write_new"]
 
-_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+")
+_NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
 _NAME_CHARACTERS = 60
 
 _TEMPLATE = '''"""{title}.
@@ -82,11 +81,10 @@ def find(package: ModuleType = versions) -> list[Migration]:
     Raises:
         InvalidMigrations: a number is missing or there twice, or a module is not a migration.
     """
-    names = _names_in(package.__path__)
+    folder = Path(package.__path__[0])
+    names = _names_in(folder)
     if not names:
-        raise InvalidMigrations(
-            f"There are no migrations in {_folder(package.__path__)}. Install the package again."
-        )
+        raise InvalidMigrations(f"There are no migrations in {folder}. Install the package again.")
     return [_migration(f"{package.__name__}.{name}") for name in names]
 
 
@@ -101,7 +99,7 @@ def write_new(words: str, folder: Path) -> Path:
         InvalidMigrations: there is no such folder, or those in it are not in order.
         InvalidValue: the words have no letter a to z and no digit, or cannot be printed.
     """
-    names = _names_in([str(folder)])
+    names = _names_in(folder)
     if not names:
         raise InvalidMigrations(
             f"There are no migrations in {folder.absolute()}. A new one is for those who work on "
@@ -122,40 +120,32 @@ def write_new(words: str, folder: Path) -> Path:
     return path
 
 
-def _names_in(path: Iterable[str]) -> list[str]:
-    """The names of the numbered modules on a package's path, checked to be in order."""
-    names = sorted(each.name for each in iter_modules(path) if each.name[0].isdigit())
+def _names_in(folder: Path) -> list[str]:
+    """The names of the numbered modules in a folder, checked to be in order."""
+    names = sorted(each.name for each in iter_modules([str(folder)]) if each.name[0].isdigit())
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise InvalidMigrations(
-                f"{_folder(path) / name}.py is not named as a migration is: four digits, _, and "
-                "words of a to z, 0 to 9 and _."
+                f"{folder / name}.py is not named as a migration is: four digits, _, and words of "
+                "a to z, 0 to 9 and _."
             )
-    for before, after in pairwise(names):
-        number, expected = _number(after), _number(before) + 1
-        if number == expected - 1:
+    for expected, name in enumerate(names, start=1):
+        number = int(name[:4])
+        if number == expected:
+            continue
+        if expected == 1:
+            raise InvalidMigrations(f"The migration 0001 is missing before {name}.py in {folder}.")
+        before = names[expected - 2]
+        if number < expected:
             raise InvalidMigrations(
-                f"Two migrations have the number {number:04d}: {before}.py and {after}.py in "
-                f"{_folder(path)}. Give the later one the next free number."
+                f"Two migrations have the number {number:04d}: {before}.py and {name}.py in "
+                f"{folder}. Give the later one the next free number."
             )
-        if number != expected:
-            raise InvalidMigrations(
-                f"The migration {expected:04d} is missing between {before}.py and {after}.py in "
-                f"{_folder(path)}."
-            )
-    if names and _number(names[0]) != 1:
         raise InvalidMigrations(
-            f"The migration 0001 is missing before {names[0]}.py in {_folder(path)}."
+            f"The migration {expected:04d} is missing between {before}.py and {name}.py in "
+            f"{folder}."
         )
     return names
-
-
-def _number(name: str) -> int:
-    return int(name[:4])
-
-
-def _folder(path: Iterable[str]) -> Path:
-    return Path(next(iter(path)))
 
 
 @cache  # So that the checksum is that of the code that runs, even if the file changes meanwhile.
@@ -173,6 +163,5 @@ def _migration(module_name: str) -> Migration:
         )
     name = module_name.rpartition(".")[2]
     source = inspect.getsource(module)  # With "\n" as its line ends, whatever the file has.
-    return Migration(
-        _number(name), name, description, hashlib.sha256(source.encode()).hexdigest(), up
-    )
+    checksum = hashlib.sha256(source.encode()).hexdigest()
+    return Migration(int(name[:4]), name, description, checksum, up)

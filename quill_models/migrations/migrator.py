@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import ModuleType
@@ -179,20 +179,8 @@ class Migrations:
         One transaction.
         """
         now, owner = self._table.clock(), f"{socket.gethostname()}:{os.getpid()}"
-        self._history.record_created(
-            [
-                Applied(
-                    migration.number,
-                    migration.name,
-                    migration.description,
-                    migration.checksum,
-                    now,
-                    Decimal(0),
-                    owner,
-                )
-                for migration in find(self._package)
-            ]
-        )
+        created = [_applied(each, now, Decimal(0), owner) for each in find(self._package)]
+        self._history.record_created(created)
 
     def _pending(self, to: int | None, applied: Mapping[int, Applied]) -> list[Migration]:
         files = find(self._package)
@@ -206,30 +194,20 @@ class Migrations:
         ]
         if wrong:
             raise MigrationMismatch("\n".join([*wrong, "Nothing was applied."]))
-        pending = {each.number for each in standings if each.state is State.PENDING}
-        return [each for each in files[:to] if each.number in pending]
+        return [each for each in files[:to] if each.number not in applied]
 
     def _apply(
         self, migration: Migration, run: Run, write_units: float | None, listener: Listener
     ) -> Applied:
-        told = {"quill_table": self._table.name, "quill_migration": migration.name}
-        _log.info("Migration %s begins", migration.name, extra=told)
+        extra = {"quill_table": self._table.name, "quill_migration": migration.name}
+        _log.info("Migration %s begins", migration.name, extra=extra)
         listener.report(f"{migration.name}: {migration.description}")
         started = time.monotonic()
         step = Step(self._table, migration.identity, run, listener, write_units)
         _run(migration, step)
-        applied = Applied(
-            migration.number,
-            migration.name,
-            migration.description,
-            migration.checksum,
-            self._table.clock(),
-            Decimal(f"{time.monotonic() - started:.3f}"),
-            run.owner,
-            run.fencing_token,
-            step.seen,
-            step.changed,
-        )
+        seconds = Decimal(f"{time.monotonic() - started:.3f}")
+        what = (run.owner, run.fencing_token, step.seen, step.changed)
+        applied = _applied(migration, self._table.clock(), seconds, *what)
         self._history.record(applied, run)
         _log.info(
             "Migration %s is applied: %s s, %d items seen, %d changed",
@@ -237,7 +215,7 @@ class Migrations:
             applied.seconds,
             step.seen,
             step.changed,
-            extra=told,
+            extra=extra,
         )
         run.save_checkpoint({})  # The positions of its backfills are no longer needed.
         return applied
@@ -266,31 +244,30 @@ def _run(migration: Migration, step: Step) -> None:
         ) from error
 
 
+def _applied(
+    migration: Migration, at: datetime, seconds: Decimal, owner: str, *result: int
+) -> Applied:
+    name, description = migration.name, migration.description
+    return Applied(
+        migration.number, name, description, migration.checksum, at, seconds, owner, *result
+    )
+
+
 def _standings(files: list[Migration], applied: Mapping[int, Applied]) -> list[Standing]:
     by_number = {each.number: each for each in files}
-    return [
-        _standing(number, by_number.get(number), applied.get(number))
-        for number in sorted({*by_number, *applied})
-    ]
-
-
-def _standing(number: int, file: Migration | None, applied: Applied | None) -> Standing:
-    if file is None:
-        state = State.UNKNOWN
-    elif applied is None:
-        state = State.PENDING
-    else:
-        state = State.APPLIED if file.checksum == applied.checksum else State.CHANGED
-    known = file or applied
-    assert known is not None  # noqa: S101 -- the number is of one of them
-    return Standing(
-        number,
-        known.name,
-        known.description,
-        state,
-        None if file is None else file.checksum,
-        applied,
-    )
+    standings = []
+    for number in sorted({*by_number, *applied}):
+        file, record = by_number.get(number), applied.get(number)
+        known, checksum = file or applied[number], file and file.checksum
+        if file is None:
+            state = State.UNKNOWN
+        elif record is None:
+            state = State.PENDING
+        else:
+            state = State.APPLIED if record.checksum == checksum else State.CHANGED
+        standing = Standing(number, known.name, known.description, state, checksum, record)
+        standings.append(standing)
+    return standings
 
 
 def _mismatch(standing: Standing, applied: Applied) -> str:

@@ -19,14 +19,7 @@ __all__ = ["ParallelScan", "Progress", "ScanPosition", "SegmentPosition"]
 
 @dataclass(frozen=True)
 class SegmentPosition:
-    """How far one segment was read.
-
-    Attributes:
-        start: the key after which the next page begins; ``None`` at the beginning.
-        ended: whether there is no next page.
-        seen: how many items were read.
-        changed: how many of them were changed.
-    """
+    """How far one segment was read: the key before its next page, and what came of the others."""
 
     start: RawItem | None = None
     ended: bool = False
@@ -35,13 +28,9 @@ class SegmentPosition:
 
 
 class ScanPosition:
-    """How far all segments of a scan were read.
+    """How far all segments of a scan of the table, or of an index, were read.
 
     The thread of a segment replaces its position as a whole, so any thread may read it.
-
-    Attributes:
-        index: the index that is read; ``None`` for the table.
-        segments: in DynamoDB's order.
     """
 
     def __init__(self, index: str | None, segments: Sequence[SegmentPosition]) -> None:
@@ -116,7 +105,7 @@ class ParallelScan:
     """One scan. Entering its block starts the threads; leaving it stops and awaits them.
 
     Args:
-        table: the table.
+        table: what to read.
         on_page: is called with each page, in the thread of its segment. Returns how many items of
             the page it changed. May return early once the scan is stopped.
         position: from where to read. Moves past a page when ``on_page`` has returned.
