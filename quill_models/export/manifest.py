@@ -17,15 +17,7 @@ __all__ = ["File", "files_in", "manifest_of", "parsed"]
 
 @dataclass(frozen=True)
 class File:
-    """One file of the export.
-
-    Attributes:
-        file: where it is, below the folder.
-        day: whose rows it has; empty where it is that of a whole table.
-        rows: how many.
-        bytes: its size.
-        exported_at: when the export began that wrote it.
-    """
+    """One file below the folder. Its day is empty if it is that of a whole table."""
 
     file: str
     day: str
@@ -38,28 +30,24 @@ def parsed(text: bytes) -> dict[str, Any]:
     """A manifest as it was written, by whatever version.
 
     Raises:
-        ValueError: it is none.
+        ValueError: The text is not a manifest.
     """
     manifest: dict[str, Any] = json.loads(text)
     try:
-        _understood(manifest)
+        version, _, sources = (manifest[each] for each in ("schema_version", "format", "sources"))
+        if not isinstance(sources, list):
+            raise TypeError("its sources are no list")  # noqa: TRY301
+        if version == SCHEMA_VERSION:
+            for table in TABLES:
+                files_in(manifest, table)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{error!r}") from error
     return manifest
 
 
-def _understood(manifest: dict[str, Any]) -> None:
-    version, _, sources = (manifest[each] for each in ("schema_version", "format", "sources"))
-    if not isinstance(sources, list):
-        raise TypeError("its sources are no list")
-    if version == SCHEMA_VERSION:
-        for table in TABLES:
-            files_in(manifest, table)
-
-
 def files_in(manifest: Mapping[str, Any] | None, table: StarTable) -> list[File]:
     """The files of a table that a manifest of this schema version names."""
-    tables = {} if manifest is None else manifest["tables"]
+    tables = manifest["tables"] if manifest else {}
     return [File(**each) for each in tables.get(table.name, {}).get("files", ())]
 
 
@@ -73,17 +61,7 @@ def manifest_of(
     days: Days | None,
     sources: Iterable[str],
 ) -> dict[str, Any]:
-    """The manifest of an export.
-
-    Args:
-        files: of each table in the folder, all that there are now.
-        file_format: theirs.
-        exported_at: when the export began.
-        described: what its items come from.
-        kinds: those of its items.
-        days: those that it read.
-        sources: of the webhook events in the folder.
-    """
+    """The manifest of an export, with ``files`` as all that there are now in the folder."""
     asked = None if days is None else {"since": f"{days.since}", "until": f"{days.until}"}
     return {
         "schema_version": SCHEMA_VERSION,
