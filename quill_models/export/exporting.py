@@ -183,7 +183,7 @@ class _Export:
             before = folder.manifest
             self._check(folder, before)
             source = source_of(before or {})
-            spill = Spill(folder.spill)
+            spill = Spill(folder.staging)
             with closing(source.items):
                 for item in source.items:
                     # Items of others may have a kind of any type.

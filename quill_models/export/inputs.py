@@ -5,7 +5,7 @@ Both give items in DynamoDB's wire format, without what has expired; `s3_export`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,6 +30,7 @@ from quill_models.models import (
 )
 from quill_models.quill import Quill
 from quill_models.reads.parallel_scan import ParallelScan, Progress, ScanPosition
+from quill_models.reads.query import Query
 from quill_models.schema.declared import declared_table, hash_first
 from quill_models.values.clock import utc_day
 from quill_models.values.errors import InvalidValue
@@ -64,11 +65,7 @@ _EVENTS_DONE = (EventStatus.FAILED, EventStatus.DEAD, EventStatus.PROCESSED)
 
 @dataclass(frozen=True)
 class Days:
-    """The UTC days from ``since`` (inclusive) to ``until`` (exclusive).
-
-    Raises:
-        InvalidValue: no days, or none at all.
-    """
+    """The UTC days from ``since`` (inclusive) to ``until`` (exclusive), at least one."""
 
     since: date
     until: date
@@ -91,10 +88,8 @@ class Days:
     @property
     def between(self) -> tuple[datetime, datetime]:
         """When the first one begins, and when the last one has ended."""
-        return (
-            datetime.combine(self.since, time(), UTC),
-            datetime.combine(self.until, time(), UTC),
-        )
+        since, until = (datetime.combine(day, time(), UTC) for day in (self.since, self.until))
+        return since, until
 
 
 @dataclass(frozen=True)
@@ -142,13 +137,6 @@ def scan_of(
     """Every item of some kinds, by a parallel scan, which pays for all items that there are.
 
     Eventually consistent, at half a read unit for each 4 KB. One request for `DescribeTable` now.
-
-    Args:
-        table: it.
-        kinds: which items.
-        report: is called with the progress.
-        segments: how many parts of the table are read at the same time.
-        read_units: the most that it takes in a second, all segments together.
 
     Raises:
         InvalidValue: no such number of segments or units.
@@ -209,20 +197,13 @@ def days_of(
     """The items of some days, and all agents. Nothing else is read, with two exceptions.
 
     Webhook events that wait are listed by when they are due: those of all days are read.
-
-    Args:
-        quill: the table.
-        kinds: which items.
-        days: those that interactions, metrics and runs started on, and events occurred on.
-        sources: of the webhook events.
-        report: is called with the progress.
     """
     described = {"kind": "days", "table": quill.settings.table}
     latest: dict[str, str] = {}
     readers = {
-        Agent.KIND: lambda: _agents(quill),
-        Interaction.KIND: lambda: _by_day(quill.interactions.list_by_day, days),
-        Metric.KIND: lambda: _by_day(quill.metrics.list_by_day, days),
+        Agent.KIND: lambda: _items(map(quill.agents.list_by_status, _AGENTS)),
+        Interaction.KIND: lambda: _items(map(quill.interactions.list_by_day, days)),
+        Metric.KIND: lambda: _items(map(quill.metrics.list_by_day, days)),
         JobRun.KIND: lambda: _job_runs(quill, days, latest),
         WebhookEvent.KIND: lambda: _events(quill, days, sources),
     }
@@ -230,19 +211,14 @@ def days_of(
     return ExportInput(counted(items, None, report), described, sources, latest)
 
 
-def _agents(quill: Quill) -> Iterator[RawItem]:
-    for status in _AGENTS:
-        yield from quill.agents.list_by_status(status).raw_items()
-
-
-def _by_day(list_by_day: Callable[[date], Any], days: Days) -> Iterator[RawItem]:
-    for day in days:
-        yield from list_by_day(day).raw_items()
+def _items(lists: Iterable[Query[Any]]) -> Iterator[RawItem]:
+    for each in lists:
+        yield from each.raw_items()
 
 
 def _job_runs(quill: Quill, days: Days, latest: dict[str, str]) -> Iterator[RawItem]:
-    def of(status: JobStatus) -> Iterator[RawItem]:
-        return quill.job_runs.list_by_status(status, *days.between).raw_items()
+    def of(*statuses: JobStatus) -> Iterator[RawItem]:
+        return _items(quill.job_runs.list_by_status(each, *days.between) for each in statuses)
 
     def running() -> Iterator[RawItem]:
         # A window that failed and is run again has another start, and may have another day.
@@ -251,22 +227,19 @@ def _job_runs(quill: Quill, days: Days, latest: dict[str, str]) -> Iterator[RawI
             yield item
 
     yield from running()
-    for status in _RUNS_DONE:
-        yield from of(status)
+    yield from of(*_RUNS_DONE)
     yield from running()
 
 
 def _events(quill: Quill, days: Days, sources: Collection[str]) -> Iterator[RawItem]:
+    list_of = quill.webhook_events.list_by_status
+
     def waiting(source: str) -> Iterator[RawItem]:
-        for status in _EVENTS_WAITING:
-            for item in quill.webhook_events.list_by_status(source, status).raw_items():
-                if item.get("occurred_at", {}).get("S", "")[:10] in days:
-                    yield item
+        for item in _items(list_of(source, status) for status in _EVENTS_WAITING):
+            if item.get("occurred_at", {}).get("S", "")[:10] in days:
+                yield item
 
     for source in sorted(sources):
         yield from waiting(source)
-        for status in _EVENTS_DONE:
-            yield from quill.webhook_events.list_by_status(
-                source, status, *days.between
-            ).raw_items()
+        yield from _items(list_of(source, status, *days.between) for status in _EVENTS_DONE)
         yield from waiting(source)
