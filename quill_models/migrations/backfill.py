@@ -82,29 +82,24 @@ class Backfill:
         """
         if all(segment.ended for segment in self._position.segments):
             return
-        total = self._item_count()
+        total, begun_with = self._item_count(), self._position.seen
+        started = saved_at = time.monotonic()
+        ended = False
         try:
             with self._scan:
-                self._follow(total, save, report)
+                while not ended:
+                    ended = self._scan.wait(_LOOK_SECONDS)
+                    now = time.monotonic()
+                    if ended or now - saved_at >= _SAVE_SECONDS:
+                        save()
+                        saved_at = now
+                    elapsed = now - started
+                    report(Progress.of(self._position, total, begun_with, elapsed))
         except BaseException:
             # The error is the one to raise; without the position a little is read again.
             with suppress(QuillError):
                 save()
             raise
-
-    def _follow(
-        self, total: int, save: Callable[[], None], report: Callable[[Progress], None]
-    ) -> None:
-        started = saved_at = time.monotonic()
-        begun_with = self._position.seen
-        ended = False
-        while not ended:
-            ended = self._scan.wait(_LOOK_SECONDS)
-            now = time.monotonic()
-            if ended or now - saved_at >= _SAVE_SECONDS:
-                save()
-                saved_at = now
-            report(Progress.of(self._position, total, begun_with=begun_with, seconds=now - started))
 
     def _item_count(self) -> int:
         """About how many items there are to read."""

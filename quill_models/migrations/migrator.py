@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import ModuleType
@@ -53,8 +53,8 @@ class Standing:
         number: of the file; where there is none, of the history.
         name: likewise.
         description: likewise.
-        state: ``applied``; ``pending``; ``changed`` where the file is not the one that was
-            applied; ``unknown`` where there is no such file.
+        state: ``applied``; ``pending``; ``changed`` if the file is not the one that was applied;
+            ``unknown`` if there is no such file.
         checksum: of the file.
         applied: what the table knows of it.
     """
@@ -174,12 +174,9 @@ class Migrations:
         return []
 
     def record_created(self) -> None:
-        """Record all migrations for a table that was just created with what they bring.
-
-        One transaction.
-        """
+        """Record all, in one transaction, for a table just created with what they bring."""
         now, owner = self._table.clock(), f"{socket.gethostname()}:{os.getpid()}"
-        created = [_applied(each, now, Decimal(0), owner) for each in find(self._package)]
+        created = [Applied(*_facts(each), now, Decimal(0), owner) for each in find(self._package)]
         self._history.record_created(created)
 
     def _pending(self, to: int | None, applied: Mapping[int, Applied]) -> list[Migration]:
@@ -206,17 +203,12 @@ class Migrations:
         step = Step(self._table, migration.identity, run, listener, write_units)
         _run(migration, step)
         seconds = Decimal(f"{time.monotonic() - started:.3f}")
-        what = (run.owner, run.fencing_token, step.seen, step.changed)
-        applied = _applied(migration, self._table.clock(), seconds, *what)
+        counts = (step.seen, step.changed)
+        now = self._table.clock()
+        applied = Applied(*_facts(migration), now, seconds, run.owner, run.fencing_token, *counts)
         self._history.record(applied, run)
-        _log.info(
-            "Migration %s is applied: %s s, %d items seen, %d changed",
-            migration.name,
-            applied.seconds,
-            step.seen,
-            step.changed,
-            extra=extra,
-        )
+        message = "Migration %s is applied: %s s, %d items seen, %d changed"
+        _log.info(message, migration.name, seconds, *counts, extra=extra)
         run.save_checkpoint({})  # The positions of its backfills are no longer needed.
         return applied
 
@@ -244,19 +236,14 @@ def _run(migration: Migration, step: Step) -> None:
         ) from error
 
 
-def _applied(
-    migration: Migration, at: datetime, seconds: Decimal, owner: str, *result: int
-) -> Applied:
-    name, description = migration.name, migration.description
-    return Applied(
-        migration.number, name, description, migration.checksum, at, seconds, owner, *result
-    )
+def _facts(migration: Migration) -> tuple[int, str, str, str]:
+    return migration.number, migration.name, migration.description, migration.checksum
 
 
 def _standings(files: list[Migration], applied: Mapping[int, Applied]) -> list[Standing]:
     by_number = {each.number: each for each in files}
-    standings = []
-    for number in sorted({*by_number, *applied}):
+
+    def standing(number: int) -> Standing:
         file, record = by_number.get(number), applied.get(number)
         known, checksum = file or applied[number], file and file.checksum
         if file is None:
@@ -265,21 +252,20 @@ def _standings(files: list[Migration], applied: Mapping[int, Applied]) -> list[S
             state = State.PENDING
         else:
             state = State.APPLIED if record.checksum == checksum else State.CHANGED
-        standing = Standing(number, known.name, known.description, state, checksum, record)
-        standings.append(standing)
-    return standings
+        return Standing(number, known.name, known.description, state, checksum, record)
+
+    return [standing(number) for number in sorted({*by_number, *applied})]
 
 
 def _mismatch(standing: Standing, applied: Applied) -> str:
-    when = f"on {applied.applied_at:%Y-%m-%d %H:%M:%S} UTC"
+    was = f"was applied on {applied.applied_at:%Y-%m-%d %H:%M:%S} UTC"
     if standing.checksum is None:
         return (
-            f"The migration {applied.name} was applied {when} and is not among the files: this "
-            "package is older than the table. Install the one that migrated it, or a later one."
+            f"The migration {applied.name} {was} and is not among the files: this package is older "
+            "than the table. Install the one that migrated it, or a later one."
         )
+    before, now = (each[:_CHECKSUM_SHOWN] for each in (applied.checksum, standing.checksum))
     return (
-        f"The migration {standing.name} was applied {when} and its file was changed since: its "
-        f"checksum was {applied.checksum[:_CHECKSUM_SHOWN]}… and is "
-        f"{standing.checksum[:_CHECKSUM_SHOWN]}…. Bring the file back, and put the change into a "
-        "new migration."
+        f"The migration {standing.name} {was} and its file was changed since: its checksum was "
+        f"{before}… and is {now}…. Bring the file back, and put the change into a new migration."
     )

@@ -90,7 +90,7 @@ class Progress:
         return self.seen
 
     @classmethod
-    def of(cls, position: ScanPosition, total: int, *, begun_with: int, seconds: float) -> Self:
+    def of(cls, position: ScanPosition, total: int, begun_with: int, seconds: float) -> Self:
         """The progress at a position after ``seconds``, with ``begun_with`` items seen before."""
         seen = position.seen
         rate = (seen - begun_with) / seconds if seconds > 0 else 0.0

@@ -44,7 +44,7 @@ def test_a_position_of_another_scan_is_the_beginning(position: ScanPosition) -> 
 def test_progress_never_says_what_cannot_be(
     position: ScanPosition, total: int, begun_with: int, seconds: float
 ) -> None:
-    told = Progress.of(position, total, begun_with=min(begun_with, position.seen), seconds=seconds)
+    told = Progress.of(position, total, min(begun_with, position.seen), seconds)
     assert told.total is not None
     assert told.seen == told.items == position.seen <= told.total
     assert told.rate >= 0
@@ -57,11 +57,11 @@ def test_the_time_left_is_told_from_what_this_attempt_did() -> None:
     position = ScanPosition(
         None, [SegmentPosition(seen=300, changed=30), SegmentPosition(seen=200)]
     )
-    told = Progress.of(position, 1000, begun_with=400, seconds=10)
+    told = Progress.of(position, 1000, 400, 10)
     assert told == Progress(seen=500, changed=30, total=1000, rate=10, left=50)
-    assert Progress.of(position, 1000, begun_with=500, seconds=10).left is None
+    assert Progress.of(position, 1000, 500, 10).left is None
     # As many as were expected, and not at the end.
-    beyond = Progress.of(position, 100, begun_with=400, seconds=10)
+    beyond = Progress.of(position, 100, 400, 10)
     assert (beyond.total, beyond.left) == (500, None)
 
 
