@@ -160,15 +160,14 @@ def opened(path: Path) -> Iterator[Folder]:
         OSError: the folder cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / _LOCK)
     try:
-        lock.acquire(blocking=False)
+        lock = FileLock(path / _LOCK).acquire(blocking=False)
     except Timeout:
         raise ExportFailed(
             f"Another process is exporting into {path}. Wait for it to end, or export into "
             "another folder."
         ) from None
-    try:
+    with lock:
         folder = Folder(path)
         folder.finish()
         folder.begin()
@@ -176,8 +175,6 @@ def opened(path: Path) -> Iterator[Folder]:
             yield folder
         finally:
             folder.clear()
-    finally:
-        lock.release()
 
 
 def _journal(text: bytes) -> dict[str, Any]:

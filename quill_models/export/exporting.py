@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from quill_models.export.inputs import (
     days_of,
     scan_of,
 )
-from quill_models.export.manifest import File, files_in, manifest_of
+from quill_models.export.manifest import File, described_table, files_in
 from quill_models.export.s3_export import S3Export
 from quill_models.export.spill import Spill
 from quill_models.export.writers import FileWriter, Format, writer
@@ -198,15 +199,7 @@ class _Export:
             if self._days is not None or WebhookEvent.KIND not in self.tables:
                 # Those whose events may be in files that stay.
                 sources = sources.union((before or {}).get("sources", ()), source.sources)
-            manifest = manifest_of(
-                files,
-                file_format=self._format,
-                exported_at=started,
-                described=source.described,
-                kinds=self.tables,
-                days=self._days,
-                sources=sources,
-            )
+            manifest = self._manifest(files, started, source.described, sources)
             names = [file.file for each in written.files.values() for file in each]
             folder.put_in_place(manifest, names, removed)
         rows = {
@@ -216,6 +209,30 @@ class _Export:
         is_guess = source.is_guess and WebhookEvent.KIND in self.tables
         assumed = source.sources if is_guess else ()
         return Exported(self._out, rows, len(names), len(removed), manifest, assumed)
+
+    def _manifest(
+        self,
+        files: Mapping[str, Sequence[File]],
+        exported_at: str,
+        described: dict[str, Any],
+        sources: Iterable[str],
+    ) -> dict[str, Any]:
+        days = self._days
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "format": self._format.value,
+            "exported_at": exported_at,
+            "quill_models": metadata.version("quill-models"),
+            "from": described,
+            "kinds": [*self.tables],
+            "range": None if days is None else {"since": f"{days.since}", "until": f"{days.until}"},
+            "sources": sorted(sources),
+            "tables": {
+                table.name: described_table(table, files[table.name])
+                for table in TABLES
+                if table.name in files
+            },
+        }
 
     def _check(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""
@@ -271,18 +288,18 @@ class _Export:
         return self._days is None or table.partition is None or not day or day in self._days
 
 
+@dataclass
 class _WrittenFiles:
     """The files of each table that this export wrote, and the sources of the events in them."""
 
-    def __init__(
-        self, folder: Folder, file_format: Format, write: FileWriter, exported_at: str
-    ) -> None:
-        self._folder = folder
-        self._format = file_format
-        self._write = write
-        self._exported_at = exported_at
-        self.files: dict[str, list[File]] = {table.name: [] for table in TABLES}
-        self.sources: set[str] = set()
+    folder: Folder
+    format: Format
+    write: FileWriter
+    exported_at: str
+    files: dict[str, list[File]] = field(
+        default_factory=lambda: {table.name: [] for table in TABLES}
+    )
+    sources: set[str] = field(default_factory=set)
 
     def add(self, table: StarTable, day: str, batches: Iterator[list[Row]]) -> None:
         """Write one file; none if a day turns out to have no rows."""
@@ -297,13 +314,13 @@ class _WrittenFiles:
                     self.sources.update(str(row[source]) for row in batch)
                 yield batch
 
-        name = file_of(table, day, self._format)
-        path = self._folder.staged(name)
-        self._write(path, table, counted())
+        name = file_of(table, day, self.format)
+        path = self.folder.staged(name)
+        self.write(path, table, counted())
         if day and not rows:
             path.unlink()
             return
-        self.files[table.name].append(File(name, day, rows, path.stat().st_size, self._exported_at))
+        self.files[table.name].append(File(name, day, rows, path.stat().st_size, self.exported_at))
 
 
 def _tables_of(kinds: Iterable[str] | None) -> dict[str, StarTable]:

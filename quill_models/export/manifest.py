@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any
 
-from quill_models.export.inputs import Days
-from quill_models.export.writers import Format
 from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, StarTable
 
-__all__ = ["File", "files_in", "manifest_of", "parsed"]
+__all__ = ["File", "described_table", "files_in", "parsed"]
 
 
 @dataclass(frozen=True)
@@ -51,34 +48,8 @@ def files_in(manifest: Mapping[str, Any] | None, table: StarTable) -> list[File]
     return [File(**each) for each in tables.get(table.name, {}).get("files", ())]
 
 
-def manifest_of(
-    files: Mapping[str, Sequence[File]],
-    *,
-    file_format: Format,
-    exported_at: str,
-    described: Mapping[str, Any],
-    kinds: Collection[str],
-    days: Days | None,
-    sources: Iterable[str],
-) -> dict[str, Any]:
-    """The manifest of an export, with ``files`` as all that there are now in the folder."""
-    asked = None if days is None else {"since": f"{days.since}", "until": f"{days.until}"}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "format": file_format.value,
-        "exported_at": exported_at,
-        "quill_models": metadata.version("quill-models"),
-        "from": {**described},
-        "kinds": [table.kind for table in TABLES if table.kind in kinds],
-        "range": asked,
-        "sources": sorted(sources),
-        "tables": {
-            table.name: _table(table, files[table.name]) for table in TABLES if table.name in files
-        },
-    }
-
-
-def _table(table: StarTable, files: Sequence[File]) -> dict[str, Any]:
+def described_table(table: StarTable, files: Sequence[File]) -> dict[str, Any]:
+    """What a manifest says of a table and its files."""
     files = sorted(files, key=lambda each: each.file)
     days = [each.day for each in files if each.day]
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import marshal
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -53,7 +54,7 @@ class Spill:
         self._size = 0
         self._runs_made = 0
         # Those of a level are merged into one of the next.
-        self._levels: list[list[Path]] = [[]]
+        self._levels: defaultdict[int, list[Path]] = defaultdict(list)
 
     def add(self, table: StarTable, item: RawItem) -> None:
         """Take the row of an item; `InvalidValue`, if the item cannot be a row."""
@@ -80,7 +81,7 @@ class Spill:
             # From here on what reads the rows has the memory.
             self._write_buffer()
         self._buffer.sort()
-        runs = [_read(run) for level in self._levels for run in level]
+        runs = [_read(run) for level in self._levels.values() for run in level]
         merged = heapq.merge(*runs) if runs else iter(self._buffer)
         for start, entries in groupby(merged, key=lambda entry: entry[0][_TABLE_AND_DAY]):
             table = TABLES[int(start[0])]
@@ -88,19 +89,18 @@ class Spill:
 
     def _write_buffer(self) -> None:
         self._buffer.sort()
-        self._levels[0].append(self._written(iter(self._buffer)))
+        self._write_run(0, iter(self._buffer))
         self._buffer.clear()
         self._size = 0
-        for at, level in enumerate(self._levels):
-            if len(level) < _RUNS:
-                return
-            merged = self._written(heapq.merge(*map(_read, level)))
-            for run in level:
+
+    def _write_run(self, level: int, entries: Iterator[_Entry]) -> None:
+        runs = self._levels[level]
+        runs.append(self._written(entries))
+        if len(runs) == _RUNS:
+            self._write_run(level + 1, heapq.merge(*map(_read, runs)))
+            for run in runs:
                 run.unlink()
-            level.clear()
-            if at + 1 == len(self._levels):
-                self._levels.append([])
-            self._levels[at + 1].append(merged)
+            runs.clear()
 
     def _written(self, entries: Iterator[_Entry]) -> Path:
         """A new run of entries that are in order."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from quill_models.dynamodb.items import (
@@ -44,34 +45,28 @@ _SAVE_SECONDS = 2.0
 _NOT_SET = frozenset({PK, SK, WRITE_TOKEN, CREATED_TOKEN})
 
 
+@dataclass
 class Backfill:
     """One backfill from a position, which moves with each page; see `Step.backfill`.
 
     ``check`` is called with each page and before each write; it raises if the backfill has to stop.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        change: ItemChange,
-        position: ScanPosition,
-        *,
-        kind: str | None,
-        rate_limit: RateLimit,
-        check: Callable[[], None],
-    ) -> None:
-        self._table = table
-        self._change = change
-        self._position = position
-        self._rate_limit = rate_limit
-        self._check = check
+    table: Table
+    change: ItemChange
+    position: ScanPosition
+    kind: str | None
+    rate_limit: RateLimit
+    check: Callable[[], None]
+
+    def __post_init__(self) -> None:
         self._scan = ParallelScan(
-            table,
+            self.table,
             self._fill,
-            position,
-            kinds=None if kind is None else [kind],
+            self.position,
+            kinds=None if self.kind is None else [self.kind],
             page_items=_PAGE,
-            consistent=position.index is None,
+            consistent=self.position.index is None,
         )
 
     def run(self, save: Callable[[], None], report: Callable[[Progress], None]) -> None:
@@ -80,9 +75,9 @@ class Backfill:
         Calls ``save`` in this thread every other second, at the end, and when something goes wrong.
         A `QuillError` names the key of an item that could not be changed.
         """
-        if all(segment.ended for segment in self._position.segments):
+        if all(segment.ended for segment in self.position.segments):
             return
-        total, begun_with = self._item_count(), self._position.seen
+        total, begun_with = self._item_count(), self.position.seen
         started = saved_at = time.monotonic()
         ended = False
         try:
@@ -94,7 +89,7 @@ class Backfill:
                         save()
                         saved_at = now
                     elapsed = now - started
-                    report(Progress.of(self._position, total, begun_with, elapsed))
+                    report(Progress.of(self.position, total, begun_with, elapsed))
         except BaseException:
             # The error is the one to raise; without the position a little is read again.
             with suppress(QuillError):
@@ -103,18 +98,18 @@ class Backfill:
 
     def _item_count(self) -> int:
         """About how many items there are to read."""
-        table, name = self._table.request("describe_table")["Table"], self._position.index
+        table, name = self.table.request("describe_table")["Table"], self.position.index
         indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", ())}
         described = table if name is None else indexes.get(name)
         if described is None:
-            raise InvalidValue(f"the table {self._table.name!r} has no index {name!r} to read")
+            raise InvalidValue(f"the table {self.table.name!r} has no index {name!r} to read")
         return int(described.get("ItemCount", 0))
 
     # In a thread for each segment.
 
     def _fill(self, page: RawPage) -> int:
         """Change those items of a page that need it; how many it changed."""
-        self._check()
+        self.check()
         changed = 0
         for item in page.items:
             try:
@@ -133,24 +128,24 @@ class Backfill:
     def _filled(self, found: RawItem) -> bool:
         """Whether it changed an item."""
         item: RawItem | None = found
-        while item is not None and is_live(item, self._table.clock()):
+        while item is not None and is_live(item, self.table.clock()):
             sets = self._sets(item)
-            if not sets or not self._rate_limit.wait(self._scan.stopped):
+            if not sets or not self.rate_limit.wait(self._scan.stopped):
                 return False
-            self._check()
+            self.check()
             try:
-                answer = self._table.request("update_item", **_update(item, sets))
+                answer = self.table.request("update_item", **_update(item, sets))
             except ConditionFailed as failure:
                 # Refused, and paid for. Another wrote it: what it says now is what counts.
-                self._rate_limit.took(1)
-                item = failure.item or self._table.get(key_of(found))
+                self.rate_limit.took(1)
+                item = failure.item or self.table.get(key_of(found))
                 continue
-            self._rate_limit.took(answer["ConsumedCapacity"]["CapacityUnits"])
+            self.rate_limit.took(answer["ConsumedCapacity"]["CapacityUnits"])
             return True
         return False
 
     def _sets(self, item: RawItem) -> RawItem:
-        wanted = dict(self._change(item) or {})
+        wanted = dict(self.change(item) or {})
         refused = sorted(_NOT_SET.intersection(wanted))
         if refused:
             raise InvalidValue(f"a backfill may not set {', '.join(refused)}")

@@ -64,7 +64,7 @@ class Migration:
     name: str
     description: str
     checksum: str
-    up: Callable[[Any], None] = field(repr=False)
+    up: Callable[[Any], object] = field(repr=False)
 
     @property
     def identity(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 from quill_models.dynamodb.attribute_values import from_attribute_value, to_attribute_value
 from quill_models.dynamodb.items import WRITE_TOKEN, Condition, RawItem, new_token, raw_key
@@ -67,13 +67,11 @@ class Applied:
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
         """What a stored item says."""
-        stored = {
-            each.name: from_attribute_value(item[each.name])
-            for each in fields(cls)
-            if each.name in item
-        }
-        whole = {name: int(stored[name]) for name in _WHOLE_NUMBERS if name in stored}
-        return cls(**{**stored, **whole, "applied_at": parse_time(stored["applied_at"])})
+        names = [each.name for each in fields(cls) if each.name in item]
+        stored: dict[str, Any] = {name: from_attribute_value(item[name]) for name in names}
+        stored.update({name: int(stored[name]) for name in _WHOLE_NUMBERS if name in stored})
+        stored["applied_at"] = parse_time(stored["applied_at"])
+        return cls(**stored)
 
 
 class History:

@@ -245,7 +245,7 @@ def _standings(files: list[Migration], applied: Mapping[int, Applied]) -> list[S
 
     def standing(number: int) -> Standing:
         file, record = by_number.get(number), applied.get(number)
-        known, checksum = file or applied[number], file and file.checksum
+        known, checksum = file or applied[number], None if file is None else file.checksum
         if file is None:
             state = State.UNKNOWN
         elif record is None:

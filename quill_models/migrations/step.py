@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from quill_models.dynamodb.rate_limit import RateLimit
@@ -137,12 +137,10 @@ class Step:
         if position.seen:
             self.report(f"goes on after {position.seen:,} items")
         rate_limit = RateLimit(write_units if self._write_units is None else self._write_units)
-        backfill = Backfill(
-            self._table, change, position, kind=kind, rate_limit=rate_limit, check=run.check
-        )
+        backfill = Backfill(self._table, change, position, kind, rate_limit, run.check)
 
         def save() -> None:
-            documents = [each.to_document() for each in self._positions]
+            documents = [asdict(each) for each in self._positions]
             run.save_checkpoint({**self._identity, "backfills": documents})
 
         backfill.run(save, self._listener.progress)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Self
 
@@ -27,15 +27,15 @@ class SegmentPosition:
     changed: int = 0
 
 
+@dataclass(frozen=True)
 class ScanPosition:
     """How far all segments of a scan of the table, or of an index, were read.
 
     The thread of a segment replaces its position as a whole, so any thread may read it.
     """
 
-    def __init__(self, index: str | None, segments: Sequence[SegmentPosition]) -> None:
-        self.index = index
-        self.segments = list(segments)
+    index: str | None
+    segments: list[SegmentPosition]
 
     @classmethod
     def beginning(cls, index: str | None, segments: int) -> Self:
@@ -44,14 +44,10 @@ class ScanPosition:
 
     @classmethod
     def saved(cls, document: Mapping[str, Any], index: str | None, segments: int) -> Self:
-        """A saved position; the beginning, if it is that of another scan."""
+        """A position from its ``asdict``; the beginning, if it is that of another scan."""
         saved = cls(document["index"], [SegmentPosition(**each) for each in document["segments"]])
         fits = saved.index == index and len(saved.segments) == segments
         return saved if fits else cls.beginning(index, segments)
-
-    def to_document(self) -> dict[str, Any]:
-        """The position as JSON."""
-        return {"index": self.index, "segments": [asdict(each) for each in self.segments]}
 
     @property
     def seen(self) -> int:
@@ -101,6 +97,7 @@ class Progress:
         return cls(seen, max(total, seen), position.changed, rate, left)
 
 
+@dataclass
 class ParallelScan:
     """One scan. Entering its block starts the threads; leaving it stops and awaits them.
 
@@ -109,7 +106,7 @@ class ParallelScan:
         on_page: is called with each page, in the thread of its segment. Returns how many items of
             the page it changed. May return early once the scan is stopped.
         position: from where to read. Moves past a page when ``on_page`` has returned.
-        kinds: only items of these kinds; ``None`` for all.
+        kinds: which items; ``None`` for all.
         page_items: the maximum number of items that a request reads.
         consistent: whether reads are strongly consistent, which an index does not support.
         rate_limit: the limit for read units; by default none.
@@ -118,30 +115,21 @@ class ParallelScan:
         stopped: is set when the block is left.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        on_page: Callable[[RawPage], int],
-        position: ScanPosition,
-        *,
-        kinds: Collection[str] | None,
-        page_items: int,
-        consistent: bool = False,
-        rate_limit: RateLimit | None = None,
-    ) -> None:
-        self._table = table
-        self._on_page = on_page
-        self._position = position
-        self._kinds = kinds
-        self._page_items = page_items
-        self._consistent = consistent
-        self._rate_limit = rate_limit or RateLimit(None)
-        self._pool = Threads(len(position.segments), "quill-scan")
-        self._running: set[Future[None]] = set()
-        self.stopped = Event()
+    table: Table
+    on_page: Callable[[RawPage], int]
+    position: ScanPosition
+    kinds: Collection[str] | None
+    page_items: int
+    consistent: bool = False
+    rate_limit: RateLimit = field(default_factory=lambda: RateLimit(None))
+    stopped: Event = field(default_factory=Event, init=False)
+    _running: set[Future[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = Threads(len(self.position.segments), "quill-scan")
 
     def __enter__(self) -> Self:
-        segments = range(len(self._position.segments))
+        segments = range(len(self.position.segments))
         self._running = {self._pool.submit(self._read, segment) for segment in segments}
         return self
 
@@ -161,20 +149,20 @@ class ParallelScan:
         return not self._running
 
     def _read(self, number: int) -> None:
-        segments = self._position.segments
-        while not segments[number].ended and self._rate_limit.wait(self.stopped):
+        segments = self.position.segments
+        while not segments[number].ended and self.rate_limit.wait(self.stopped):
             read = segments[number]
-            page = self._table.scan(
-                self._kinds,
+            page = self.table.scan(
+                self.kinds,
                 segment=number,
                 segments=len(segments),
-                limit=self._page_items,
-                index=self._position.index,
-                consistent=self._consistent,
+                limit=self.page_items,
+                index=self.position.index,
+                consistent=self.consistent,
                 start=read.start,
             )
-            self._rate_limit.took(page.read_units)
-            changed = self._on_page(page)
+            self.rate_limit.took(page.read_units)
+            changed = self.on_page(page)
             if self.stopped.is_set():
                 # Maybe not all of the page was used: it is read again.
                 return

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -24,14 +25,14 @@ _positions = st.builds(
 
 @given(_positions)
 def test_a_position_is_read_back_as_it_was_saved(position: ScanPosition) -> None:
-    document = json.loads(json.dumps(position.to_document()))
+    document = json.loads(json.dumps(asdict(position)))
     read = ScanPosition.saved(document, position.index, len(position.segments))
     assert (read.index, read.segments) == (position.index, position.segments)
 
 
 @given(_positions)
 def test_a_position_of_another_scan_is_the_beginning(position: ScanPosition) -> None:
-    document = position.to_document()
+    document = asdict(position)
     for index, number in (
         (position.index, len(position.segments) + 1),
         ("other", len(position.segments)),
