@@ -120,8 +120,9 @@ def export_files(
                 quill.table, export.tables, report, segments=segments, read_units=read_units
             )
         known = {*given, *before.get("sources", ())} or {hubspot.SOURCE}
+        found = days_of(quill, export.tables, days, known, report)
         is_guess = not given and not files_in(before, _EVENTS)
-        return replace(days_of(quill, export.tables, days, known, report), is_guess=is_guess)
+        return replace(found, assumed_sources=found.sources if is_guess else ())
 
     with Operation("export", quill.table) as begun:
         return begun.run(export.run, source)
@@ -152,7 +153,6 @@ def export_from_s3(
     """
     export = _Export(out, format, kinds, None, clock)
     found = S3Export.found_in(Path(folder))
-
     items = counted(found.items(), found.count, report)
     return export.run(lambda _: ExportInput(items, found.described))
 
@@ -206,8 +206,7 @@ class _Export:
             table.name: sum(file.rows for file in written.files[table.name])
             for table in self.tables.values()
         }
-        is_guess = source.is_guess and WebhookEvent.KIND in self.tables
-        assumed = source.sources if is_guess else ()
+        assumed = source.assumed_sources if WebhookEvent.KIND in self.tables else ()
         return Exported(self._out, rows, len(names), len(removed), manifest, assumed)
 
     def _manifest(

@@ -101,14 +101,14 @@ class ExportInput:
         described: what the manifest says of where they come from.
         sources: those of the webhook events that were asked for; a scan finds all.
         latest: when it is read, for some identities when they were updated last; see `Spill.days`.
-        is_guess: whether nothing and nobody named these sources.
+        assumed_sources: those that neither the folder nor the caller named.
     """
 
     items: Generator[RawItem]
     described: dict[str, Any]
     sources: Collection[str] = ()
     latest: dict[str, str] = field(default_factory=dict)
-    is_guess: bool = False
+    assumed_sources: Collection[str] = ()
 
 
 def counted(

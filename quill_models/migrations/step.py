@@ -19,6 +19,10 @@ __all__ = ["Listener", "Progress", "Step"]
 _MOST_SEGMENTS = 16
 
 
+def _silent(*_: object) -> None:
+    """Ignore it."""
+
+
 @dataclass(frozen=True)
 class Listener:
     """Who is told what a migrator does.
@@ -28,8 +32,8 @@ class Listener:
         progress: is told how far a backfill is, about twice a second.
     """
 
-    report: Callable[[str], None] = lambda _: None
-    progress: Callable[[Progress], None] = lambda _: None
+    report: Callable[[str], None] = _silent
+    progress: Callable[[Progress], None] = _silent
 
 
 class Step:
