@@ -21,7 +21,7 @@ from quill_models.values.keys import time_text
 
 __all__ = ["migrate"]
 
-_FOLDER = Path("migrations")
+_FOLDER = Path("quill_models", "migrations", "versions")
 _TAKEN_UP = "Interrupted. Run quill migrate up again: it goes on where it was."
 _to = click.option(
     "--to", metavar="NUMBER", type=click.IntRange(1), help="The last one; by default all of them."
@@ -141,7 +141,7 @@ def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool)
 def new(*, words: Sequence[str], as_json: bool) -> None:
     """Write the next migration from a template. For those who work on this package.
 
-    In the folder migrations of the current one.
+    In quill_models/migrations/versions of the current folder.
 
     \b
     Examples:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Lock
+from threading import Event, Lock
 
 from quill_models.values.errors import InvalidValue
 
-__all__ = ["Pace"]
+__all__ = ["RateLimit"]
+
+# Python cannot wait for as long as very few units take.
+_LONGEST_WAIT_SECONDS = 3600.0
 
 
-class Pace:
+class RateLimit:
     """How fast requests may follow each other, for all threads together.
 
     What a request takes is known afterwards. So one goes when those before it are paid for, and
@@ -34,6 +37,13 @@ class Pace:
     def pause(self) -> float:
         """For how many seconds the next request has to wait; 0 where it may go."""
         return 0.0 if self._units is None else max(0.0, self._free_at - self._clock())
+
+    def wait(self, stopped: Event) -> bool:
+        """Wait until the next request may go; ``False`` if ``stopped`` is set before that."""
+        while pause := self.pause():
+            if stopped.wait(min(pause, _LONGEST_WAIT_SECONDS)):
+                return False
+        return not stopped.is_set()
 
     def took(self, units: float) -> None:
         """Count what a request took."""

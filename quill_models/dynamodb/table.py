@@ -146,27 +146,37 @@ class Table:
 
     def scan(
         self,
-        kinds: Collection[str],
+        kinds: Collection[str] | None,
         *,
         segment: int,
         segments: int,
         limit: int,
+        index: str | None = None,
+        consistent: bool = False,
         start: RawItem | None = None,
     ) -> RawPage:
-        """One page of a segment of the table: the live items of some kinds.
+        """One page of a segment of the table or an index: the live items of some kinds, or all.
 
-        Eventually consistent. Items of other kinds do not cross the wire, but are paid for.
+        Items of other kinds do not cross the wire, but are paid for.
         """
-        names = {f":k{at}": {"S": kind} for at, kind in enumerate(kinds)}
+        names, values, filters = {"#ttl": TTL}, self._now(), [NOT_EXPIRED]
+        if kinds is not None:
+            wanted = {f":k{at}": {"S": kind} for at, kind in enumerate(kinds)}
+            names["#kind"] = "kind"
+            values.update(wanted)
+            filters.insert(0, f"#kind IN ({', '.join(wanted)})")
         parameters: dict[str, Any] = {
             "Segment": segment,
             "TotalSegments": segments,
             "Limit": limit,
+            "ConsistentRead": consistent,
             "ReturnConsumedCapacity": "TOTAL",
-            "FilterExpression": f"#kind IN ({', '.join(names)}) AND {NOT_EXPIRED}",
-            "ExpressionAttributeNames": {"#kind": "kind", "#ttl": TTL},
-            "ExpressionAttributeValues": {**names, **self._now()},
+            "FilterExpression": " AND ".join(filters),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
         }
+        if index is not None:
+            parameters["IndexName"] = index
         if start is not None:
             parameters["ExclusiveStartKey"] = start
         return _page(self.request("scan", **parameters))

@@ -6,9 +6,10 @@ its place whole. ``docs/reference/export-files.md`` says what the files hold.
 """
 
 from quill_models.export.exporting import Exported, export_files, export_from_s3
-from quill_models.export.inputs import DEFAULT_SEGMENTS, Progress
+from quill_models.export.inputs import DEFAULT_SEGMENTS
 from quill_models.export.writers import Format
 from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Column, StarTable, Type
+from quill_models.reads.parallel_scan import Progress
 
 __all__ = [
     "DEFAULT_SEGMENTS",

@@ -34,7 +34,7 @@ _LOCK, _JOURNAL = ".export-lock", ".export-journal.json"
 _STAGING = ".export-staging-"
 _EMPTY = "empty"
 _OUR_NAME = re.compile(
-    rf"(?P<name>[a-z_]+|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(?:{'|'.join(Format)})"
+    rf"(?:(?P<name>[a-z_]+)|(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}))\.(?:{'|'.join(Format)})"
 )
 
 _TABLE, _STAGED = re.compile("[a-z_]+"), re.compile(re.escape(_STAGING) + "[0-9a-f]+")
@@ -43,32 +43,27 @@ _TABLE, _STAGED = re.compile("[a-z_]+"), re.compile(re.escape(_STAGING) + "[0-9a
 def file_of(table: StarTable, day: str, file_format: Format) -> str:
     """The file of a table's day below the folder; without a day that of the whole table.
 
-    A table that is partitioned by day and has no rows has one file without any, so that whoever
-    reads the folder finds its columns.
+    A table that is partitioned by day and has no rows has one file without any, so that readers of
+    the folder find its columns.
     """
     whole = table.name if table.partition is None else _EMPTY
     return f"{table.name}/{day or whole}.{file_format}"
 
 
 class Folder:
-    """A folder that this process alone exports into; see `opened`."""
+    """A folder that this process alone exports into; see `opened`.
+
+    Attributes:
+        staging: a folder in it for files that are put in place later, or not at all.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._staging = path / f"{_STAGING}{secrets.token_hex(8)}"
-
-    @property
-    def spill(self) -> Path:
-        """A place for files that are of no use later."""
-        return self._staging
+        self.staging = path / f"{_STAGING}{secrets.token_hex(8)}"
 
     @property
     def manifest(self) -> dict[str, Any] | None:
-        """What the export that is there says of itself.
-
-        Raises:
-            ExportFailed: it cannot be read.
-        """
+        """What the export that is there says of itself."""
         path = self._path / MANIFEST
         try:
             return parsed(path.read_bytes())
@@ -86,48 +81,36 @@ class Folder:
         folder = self._path / table.name
         for name in sorted(each.name for each in folder.iterdir()) if folder.is_dir() else ():
             match = _OUR_NAME.fullmatch(name)
-            if match is not None and match["name"] in {_EMPTY, table.name}:
-                found[f"{table.name}/{name}"] = ""
-            elif match is not None and match["name"][0].isdigit():
-                found[f"{table.name}/{name}"] = match["name"]
+            if match is not None and (match["day"] or match["name"] in {_EMPTY, table.name}):
+                found[f"{table.name}/{name}"] = match["day"] or ""
         return found
 
     def staged(self, file: str) -> Path:
         """Where a file is written that will be put in place."""
-        path = self._staging / "files" / file
+        path = self.staging / "files" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def put_in_place(
         self, manifest: dict[str, Any], files: Iterable[str], removed: Iterable[str]
     ) -> None:
-        """Make what is staged the export that is there.
+        """Make what is staged the export that is there, without the ``removed`` files.
 
-        Args:
-            manifest: what it says of itself.
-            files: those that were staged.
-            removed: those that are to go.
-
-        Raises:
-            OSError: a file cannot be replaced. The next export begins with the rest.
+        If a file cannot be replaced, which is an `OSError`, the next export begins with the rest.
         """
         _write_for_good(self.staged(MANIFEST), manifest)
         files = [*files]
         for folder in {self.staged(file).parent for file in [*files, MANIFEST]}:
             _sync_folder(folder)
-        journal = {"staging": self._staging.name, "files": files, "removed": [*removed]}
-        prepared = self._staging / _JOURNAL
+        journal = {"staging": self.staging.name, "files": files, "removed": [*removed]}
+        prepared = self.staging / _JOURNAL
         _write_for_good(prepared, journal)
         prepared.replace(self._path / _JOURNAL)
         _sync_folder(self._path)
         self.finish()
 
     def finish(self) -> None:
-        """Finish what a journal says, where there is one.
-
-        Raises:
-            OSError: a file cannot be replaced.
-        """
+        """Finish what a journal says, if there is one."""
         path = self._path / _JOURNAL
         try:
             journal = _journal(path.read_bytes())
@@ -150,10 +133,8 @@ class Folder:
             put(file)
         for file in journal["removed"]:
             (self._path / file).unlink(missing_ok=True)
-        for folder in {
-            (self._path / file).parent for file in journal["files"] + journal["removed"]
-        }:
-            _sync_folder(folder)
+        for folder in {file.partition("/")[0] for file in journal["files"] + journal["removed"]}:
+            _sync_folder(self._path / folder)
         put(MANIFEST)
         _sync_folder(self._path)
         path.unlink()
@@ -162,34 +143,31 @@ class Folder:
         """Clear away what dead processes left, and make room for new files."""
         for left in self._path.glob(f"{_STAGING}*"):
             shutil.rmtree(left)
-        self._staging.mkdir()
+        self.staging.mkdir()
 
     def clear(self) -> None:
         """Remove the staging folder, unless a journal still needs it."""
         if not (self._path / _JOURNAL).exists():
-            shutil.rmtree(self._staging, ignore_errors=True)
+            shutil.rmtree(self.staging, ignore_errors=True)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Folder]:
-    """A folder to export into, which is made if need be.
-
-    What an export left that was cut off while it was put in place is finished first.
+    """A folder to export into, made if need be. First finishes an export that was cut off.
 
     Raises:
         ExportFailed: another process exports into it.
         OSError: the folder cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / _LOCK)
     try:
-        lock.acquire(blocking=False)
+        lock = FileLock(path / _LOCK).acquire(blocking=False)
     except Timeout:
         raise ExportFailed(
             f"Another process is exporting into {path}. Wait for it to end, or export into "
             "another folder."
         ) from None
-    try:
+    with lock:
         folder = Folder(path)
         folder.finish()
         folder.begin()
@@ -197,16 +175,10 @@ def opened(path: Path) -> Iterator[Folder]:
             yield folder
         finally:
             folder.clear()
-    finally:
-        lock.release()
 
 
 def _journal(text: bytes) -> dict[str, Any]:
-    """A journal, which names nothing outside of its folder.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is none.
-    """
+    """A journal, which names nothing outside of its folder; else an error."""
     journal: dict[str, Any] = json.loads(text)
     for file in [*journal["files"], *journal["removed"]]:
         table, _, name = file.partition("/")

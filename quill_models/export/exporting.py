@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from quill_models.export.commit import Folder, file_of, opened
 from quill_models.export.inputs import (
     DEFAULT_SEGMENTS,
     Days,
-    Progress,
-    Source,
+    ExportInput,
+    ReportProgress,
     counted,
     days_of,
     scan_of,
 )
-from quill_models.export.manifest import File, files_in, manifest_of
+from quill_models.export.manifest import File, described_table, files_in
 from quill_models.export.s3_export import S3Export
 from quill_models.export.spill import Spill
-from quill_models.export.writers import Format, Write, writer
+from quill_models.export.writers import FileWriter, Format, writer
 from quill_models.models import WebhookEvent
 from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Row, StarTable
 from quill_models.quill import Quill
@@ -35,9 +36,8 @@ from quill_models.values.keys import time_text
 
 __all__ = ["Exported", "export_files", "export_from_s3"]
 
-Tell = Callable[[Progress], object]
-
 _DAY = timedelta(days=1)
+_EVENTS = next(table for table in TABLES if table.kind == WebhookEvent.KIND)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def export_files(
     sources: Iterable[str] = (),
     segments: int = DEFAULT_SEGMENTS,
     read_units: float | None = None,
-    report: Tell = lambda _: None,
+    report: ReportProgress = lambda _: None,
 ) -> Exported:
     """Export the table, or some of its days, as files for Power BI.
 
@@ -94,7 +94,7 @@ def export_files(
         segments: how many parts of the table a scan reads at the same time, from 1 to 32.
         read_units: the most read units that a scan takes in a second; by default as many as come.
             A table in use is to keep some for its own work.
-        report: hears how far the reading is.
+        report: is called with the progress of the reading.
 
     Raises:
         ExportFailed: the folder cannot be written, another process exports into it, or what is in
@@ -114,14 +114,15 @@ def export_files(
     given = {sources} if isinstance(sources, str) else set(sources)
     export = _Export(out, format, kinds, days, quill.table.clock)
 
-    def source(folder: Folder) -> Source:
+    def source(before: Mapping[str, Any]) -> ExportInput:
         if days is None:
             return scan_of(
-                quill.table, export.kinds, report, segments=segments, read_units=read_units
+                quill.table, export.tables, report, segments=segments, read_units=read_units
             )
-        known = {*given, *((folder.manifest or {}).get("sources", ()))} or {hubspot.SOURCE}
-        found = days_of(quill, export.kinds, days, known, report)
-        return replace(found, is_guess=not given and not _has_events(folder.manifest))
+        known = {*given, *before.get("sources", ())} or {hubspot.SOURCE}
+        found = days_of(quill, export.tables, days, known, report)
+        is_guess = not given and not files_in(before, _EVENTS)
+        return replace(found, assumed_sources=found.sources if is_guess else ())
 
     with Operation("export", quill.table) as begun:
         return begun.run(export.run, source)
@@ -133,7 +134,7 @@ def export_from_s3(
     *,
     format: Format | str = Format.PARQUET,  # noqa: A002 -- as the option of the command
     kinds: Iterable[str] | None = None,
-    report: Tell = lambda _: None,
+    report: ReportProgress = lambda _: None,
     clock: Clock = system_clock,
 ) -> Exported:
     """Export what DynamoDB exported to S3 as files for Power BI. No request, no read units.
@@ -144,7 +145,7 @@ def export_from_s3(
         format: as `export_files`.
         kinds: as `export_files`.
         report: as `export_files`.
-        clock: tells when it was exported.
+        clock: gives the time of the export.
 
     Raises:
         InvalidExport: the export is not whole, or of another kind.
@@ -152,11 +153,8 @@ def export_from_s3(
     """
     export = _Export(out, format, kinds, None, clock)
     found = S3Export.found_in(Path(folder))
-
-    def source(_: Folder) -> Source:
-        return Source(counted(found.items(), found.count, report), found.described)
-
-    return export.run(source)
+    items = counted(found.items(), found.count, report)
+    return export.run(lambda _: ExportInput(items, found.described))
 
 
 class _Export:
@@ -172,58 +170,70 @@ class _Export:
     ) -> None:
         self._out = Path(out)
         self._format = choice(Format, file_format, "format")
-        self._tables = _tables_of(kinds)
+        self.tables = _tables_of(kinds)
         self._days = days
         self._clock = clock
-        # Before anything is read: what it needs may not be installed.
-        self._write: Write = writer(self._format)
+        # Before anything is read: the package that it needs may not be installed.
+        self._write: FileWriter = writer(self._format)
+        self._is_of_everything = days is None and len(self.tables) == len(TABLES)
 
-    @property
-    def kinds(self) -> Collection[str]:
-        """The kinds of its items."""
-        return self._tables.keys()
-
-    @property
-    def _is_of_everything(self) -> bool:
-        return self._days is None and len(self._tables) == len(TABLES)
-
-    def run(self, source_of: Callable[[Folder], Source]) -> Exported:
+    def run(self, source_of: Callable[[Mapping[str, Any]], ExportInput]) -> Exported:
         """Read, write, and put in place."""
         started = time_text(self._clock())
-        with _told(self._out), opened(self._out) as folder:
+        with _failures_named(self._out), opened(self._out) as folder:
             before = folder.manifest
             self._check(folder, before)
-            source = source_of(folder)
-            spill = Spill(folder.spill)
+            source = source_of(before or {})
+            spill = Spill(folder.staging)
             with closing(source.items):
                 for item in source.items:
                     # Items of others may have a kind of any type.
-                    table = self._tables.get(item.get("kind", {}).get("S", ""))
+                    table = self.tables.get(item.get("kind", {}).get("S", ""))
                     if table is not None:
                         spill.add(table, item)
-            written = _Written(folder, self._format, self._write, started)
+            written = _WrittenFiles(folder, self._format, self._write, started)
             for table, day, batches in spill.days(source.latest):
                 written.add(table, day, batches)
             files, removed = self._with_those_before(folder, before, written)
-            manifest = manifest_of(
-                files,
-                file_format=self._format,
-                exported_at=started,
-                described=source.described,
-                kinds=self.kinds,
-                days=self._days,
-                sources=written.sources | self._sources_before(before, source),
-            )
-            folder.put_in_place(manifest, written.names, removed)
+            sources = written.sources
+            if self._days is not None or WebhookEvent.KIND not in self.tables:
+                # Those whose events may be in files that stay.
+                sources = sources.union((before or {}).get("sources", ()), source.sources)
+            manifest = self._manifest(files, started, source.described, sources)
+            names = [file.file for each in written.files.values() for file in each]
+            folder.put_in_place(manifest, names, removed)
         rows = {
             table.name: sum(file.rows for file in written.files[table.name])
-            for table in self._tables.values()
+            for table in self.tables.values()
         }
-        is_guess = source.is_guess and WebhookEvent.KIND in self._tables
-        assumed = source.sources if is_guess else ()
-        return Exported(self._out, rows, len(written.names), len(removed), manifest, assumed)
+        assumed = source.assumed_sources if WebhookEvent.KIND in self.tables else ()
+        return Exported(self._out, rows, len(names), len(removed), manifest, assumed)
 
-    def _check(self, folder: Folder, before: dict[str, Any] | None) -> None:
+    def _manifest(
+        self,
+        files: Mapping[str, Sequence[File]],
+        exported_at: str,
+        described: dict[str, Any],
+        sources: Iterable[str],
+    ) -> dict[str, Any]:
+        days = self._days
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "format": self._format.value,
+            "exported_at": exported_at,
+            "quill_models": metadata.version("quill-models"),
+            "from": described,
+            "kinds": [*self.tables],
+            "range": None if days is None else {"since": f"{days.since}", "until": f"{days.until}"},
+            "sources": sorted(sources),
+            "tables": {
+                table.name: described_table(table, files[table.name])
+                for table in TABLES
+                if table.name in files
+            },
+        }
+
+    def _check(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""
         if self._is_of_everything:
             return
@@ -243,73 +253,59 @@ class _Export:
             )
 
     def _with_those_before(
-        self, folder: Folder, before: dict[str, Any] | None, written: _Written
+        self, folder: Folder, before: Mapping[str, Any] | None, written: _WrittenFiles
     ) -> tuple[dict[str, list[File]], list[str]]:
         """The files of each table as they will be, and those that go."""
         files: dict[str, list[File]] = {}
         removed: list[str] = []
+        # A manifest of another version is not understood, and only replaced as a whole.
+        before = None if self._is_of_everything else before
         for table in TABLES:
             there = folder.files(table)
-            # A manifest of another version is not understood, and only replaced as a whole.
             stay = [
                 file
-                for file in files_in(None if self._is_of_everything else before, table)
+                for file in files_in(before, table)
                 if file.file in there and not self._replaces(table, file.day)
             ]
-            if table.kind in self._tables:
-                if not stay and not written.files[table.name]:
-                    written.add(table, "", iter(()))
-                new = {file.file for file in written.files[table.name]}
-                removed += [
-                    file
-                    for file, day in there.items()
-                    if file not in new and self._replaces(table, day)
-                ]
-            stay += written.files[table.name]
-            if stay:
-                files[table.name] = stay
+            new = written.files[table.name]
+            if table.kind in self.tables and not stay and not new:
+                written.add(table, "", iter(()))
+            names = {file.file for file in new}
+            removed += [
+                file
+                for file, day in there.items()
+                if file not in names and self._replaces(table, day)
+            ]
+            if stay or new:
+                files[table.name] = stay + new
         return files, removed
 
     def _replaces(self, table: StarTable, day: str) -> bool:
         """Whether a table's file of a day, or of no day, is out of date after this export."""
-        if table.kind not in self._tables:
+        if table.kind not in self.tables:
             return False
         return self._days is None or table.partition is None or not day or day in self._days
 
-    def _sources_before(self, before: dict[str, Any] | None, source: Source) -> set[str]:
-        """The sources of events that this export did not look for anew."""
-        if self._days is None and WebhookEvent.KIND in self._tables:
-            return set()
-        return {*(before or {}).get("sources", ()), *source.sources}
 
+@dataclass
+class _WrittenFiles:
+    """The files of each table that this export wrote, and the sources of the events in them."""
 
-class _Written:
-    """The files that this export wrote so far.
-
-    Attributes:
-        files: of each table.
-        sources: of the webhook events in them.
-    """
-
-    def __init__(self, folder: Folder, file_format: Format, write: Write, exported_at: str) -> None:
-        self._folder = folder
-        self._format = file_format
-        self._write = write
-        self._exported_at = exported_at
-        self.files: dict[str, list[File]] = {table.name: [] for table in TABLES}
-        self.sources: set[str] = set()
-
-    @property
-    def names(self) -> list[str]:
-        """Of all files."""
-        return [file.file for files in self.files.values() for file in files]
+    folder: Folder
+    format: Format
+    write: FileWriter
+    exported_at: str
+    files: dict[str, list[File]] = field(
+        default_factory=lambda: {table.name: [] for table in TABLES}
+    )
+    sources: set[str] = field(default_factory=set)
 
     def add(self, table: StarTable, day: str, batches: Iterator[list[Row]]) -> None:
-        """Write one file; none where a day turns out to have no rows."""
+        """Write one file; none if a day turns out to have no rows."""
         rows = 0
-        source = table.place("source") if table.kind == WebhookEvent.KIND else None
+        source = table.place("source") if table is _EVENTS else None
 
-        def seen() -> Iterator[list[Row]]:
+        def counted() -> Iterator[list[Row]]:
             nonlocal rows
             for batch in batches:
                 rows += len(batch)
@@ -317,18 +313,13 @@ class _Written:
                     self.sources.update(str(row[source]) for row in batch)
                 yield batch
 
-        name = file_of(table, day, self._format)
-        path = self._folder.staged(name)
-        self._write(path, table, seen())
+        name = file_of(table, day, self.format)
+        path = self.folder.staged(name)
+        self.write(path, table, counted())
         if day and not rows:
             path.unlink()
             return
-        self.files[table.name].append(File(name, day, rows, path.stat().st_size, self._exported_at))
-
-
-def _has_events(manifest: dict[str, Any] | None) -> bool:
-    """Whether webhook events were exported before, even if there were none."""
-    return any(files_in(manifest, table) for table in TABLES if table.kind == WebhookEvent.KIND)
+        self.files[table.name].append(File(name, day, rows, path.stat().st_size, self.exported_at))
 
 
 def _tables_of(kinds: Iterable[str] | None) -> dict[str, StarTable]:
@@ -338,17 +329,14 @@ def _tables_of(kinds: Iterable[str] | None) -> dict[str, StarTable]:
     chosen = {kinds} if isinstance(kinds, str) else set(kinds)
     unknown = sorted(chosen - tables.keys())
     if unknown or not chosen:
-        raise InvalidValue(
-            f"kinds has {unknown[0]!r}; allowed are {', '.join(tables)}"
-            if unknown
-            else f"kinds is empty; allowed are {', '.join(tables)}"
-        )
+        wrong = f"has {unknown[0]!r}" if unknown else "is empty"
+        raise InvalidValue(f"kinds {wrong}; allowed are {', '.join(tables)}")
     return {kind: table for kind, table in tables.items() if kind in chosen}
 
 
 @contextmanager
-def _told(out: Path) -> Iterator[None]:
-    """Tell of what the operating system refuses, and what became of the export."""
+def _failures_named(out: Path) -> Iterator[None]:
+    """Raise `ExportFailed`, which says what became of the export, for what the system refuses."""
     try:
         yield
     except OSError as error:

@@ -5,16 +5,16 @@ Both give items in DynamoDB's wire format, without what has expired; `s3_export`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from queue import Full, Queue
-from threading import Event
+from queue import Empty, Full, Queue
 from typing import Any
 
 from quill_models.dynamodb.items import RawItem
-from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.pages import RawPage
+from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.service_errors import other_schema
 from quill_models.dynamodb.table import Table
 from quill_models.export.spill import identity_of
@@ -29,20 +29,31 @@ from quill_models.models import (
     WebhookEvent,
 )
 from quill_models.quill import Quill
+from quill_models.reads.parallel_scan import ParallelScan, Progress, ScanPosition
+from quill_models.reads.query import Query
 from quill_models.schema.declared import declared_table, hash_first
-from quill_models.telemetry.operations import Threads
 from quill_models.values.clock import utc_day
 from quill_models.values.errors import InvalidValue
 
-__all__ = ["DEFAULT_SEGMENTS", "Days", "Progress", "Source", "counted", "days_of", "scan_of"]
+__all__ = [
+    "DEFAULT_SEGMENTS",
+    "Days",
+    "ExportInput",
+    "ReportProgress",
+    "counted",
+    "days_of",
+    "scan_of",
+]
 
 # More read faster, as far as the table and this machine's cores go.
 DEFAULT_SEGMENTS = 4
 _MOST_SEGMENTS = 32
 # Small pages: those of all segments are in memory, four and more at a time.
 _PAGE = 250
-_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 3600.0
-_TELL_EVERY = 1_000
+_WAIT_SECONDS = 0.1
+_REPORT_EVERY = 1_000
+
+ReportProgress = Callable[[Progress], object]
 
 # In the order in which they are read. Work that is not done with is read before the rest and once
 # more after it: what moves between the lists meanwhile is met at least once.
@@ -53,25 +64,8 @@ _EVENTS_DONE = (EventStatus.FAILED, EventStatus.DEAD, EventStatus.PROCESSED)
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far the reading is.
-
-    Attributes:
-        items: how many were read, those that are not exported included.
-        total: about how many there are; ``None`` where nobody knows.
-    """
-
-    items: int
-    total: int | None
-
-
-@dataclass(frozen=True)
 class Days:
-    """The UTC days from ``since`` (inclusive) to ``until`` (exclusive).
-
-    Raises:
-        InvalidValue: no days, or none at all.
-    """
+    """The UTC days from ``since`` (inclusive) to ``until`` (exclusive), at least one."""
 
     since: date
     until: date
@@ -94,14 +88,12 @@ class Days:
     @property
     def between(self) -> tuple[datetime, datetime]:
         """When the first one begins, and when the last one has ended."""
-        return (
-            datetime.combine(self.since, time(), UTC),
-            datetime.combine(self.until, time(), UTC),
-        )
+        since, until = (datetime.combine(day, time(), UTC) for day in (self.since, self.until))
+        return since, until
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportInput:
     """Items to export.
 
     Attributes:
@@ -109,26 +101,26 @@ class Source:
         described: what the manifest says of where they come from.
         sources: those of the webhook events that were asked for; a scan finds all.
         latest: when it is read, for some identities when they were updated last; see `Spill.days`.
-        is_guess: whether nothing and nobody named these sources.
+        assumed_sources: those that neither the folder nor the caller named.
     """
 
     items: Generator[RawItem]
     described: dict[str, Any]
     sources: Collection[str] = ()
     latest: dict[str, str] = field(default_factory=dict)
-    is_guess: bool = False
+    assumed_sources: Collection[str] = ()
 
 
 def counted(
-    items: Iterator[RawItem], total: int | None, tell: Callable[[Progress], object]
+    items: Iterator[RawItem], total: int | None, report: ReportProgress
 ) -> Generator[RawItem]:
-    """The same items; ``tell`` hears of each thousandth, and of the last."""
+    """The same items; ``report`` is called for each thousandth, and for the last."""
     number = 0
     for number, item in enumerate(items, start=1):
         yield item
-        if number % _TELL_EVERY == 0:
-            tell(Progress(number, total))
-    tell(Progress(number, total))
+        if number % _REPORT_EVERY == 0:
+            report(Progress(number, total))
+    report(Progress(number, total))
 
 
 # All of the table.
@@ -137,21 +129,14 @@ def counted(
 def scan_of(
     table: Table,
     kinds: Collection[str],
-    tell: Callable[[Progress], object],
+    report: ReportProgress,
     *,
     segments: int = DEFAULT_SEGMENTS,
     read_units: float | None = None,
-) -> Source:
+) -> ExportInput:
     """Every item of some kinds, by a parallel scan, which pays for all items that there are.
 
     Eventually consistent, at half a read unit for each 4 KB. One request for `DescribeTable` now.
-
-    Args:
-        table: it.
-        kinds: which items.
-        tell: hears how far it is.
-        segments: how many parts of the table are read at the same time.
-        read_units: the most that it takes in a second, all segments together.
 
     Raises:
         InvalidValue: no such number of segments or units.
@@ -159,89 +144,44 @@ def scan_of(
     """
     if not 1 <= segments <= _MOST_SEGMENTS:
         raise InvalidValue(f"segments is {segments}; allowed are 1 to {_MOST_SEGMENTS}")
-    scan = _Scan(table, kinds, segments, Pace(read_units))
+    rate_limit = RateLimit(read_units)
     live = table.request("describe_table")["Table"]
     if hash_first(live["KeySchema"]) != declared_table()["KeySchema"]:
         # It would be exported as an empty one.
         raise other_schema("its key schema is another", table.settings)
-    total = int(live["ItemCount"])
-    described = {"kind": "scan", "table": table.name}
-    return Source(_scanned(scan, total, tell), described)
+    # A segment waits if its pages are not taken.
+    pages: Queue[RawPage] = Queue(segments)
 
+    def put(page: RawPage) -> int:
+        while not scan.stopped.is_set():
+            with suppress(Full):
+                pages.put(page, timeout=_WAIT_SECONDS)
+                break
+        return 0
 
-def _scanned(scan: _Scan, total: int, tell: Callable[[Progress], object]) -> Generator[RawItem]:
-    items = 0
-    with closing(scan.pages()) as pages:
-        for found, seen in pages:
-            yield from found
-            items += seen
-            # More than was expected may turn up: on AWS the expectation is hours old.
-            tell(Progress(items, max(items, total)))
+    scan = ParallelScan(
+        table,
+        put,
+        ScanPosition.beginning(None, segments),
+        kinds=kinds,
+        page_items=_PAGE,
+        rate_limit=rate_limit,
+    )
 
+    def items(total: int) -> Generator[RawItem]:
+        seen = 0
+        with scan:
+            while not (scan.wait(0) and pages.empty()):
+                try:
+                    page = pages.get(timeout=_WAIT_SECONDS)
+                except Empty:
+                    continue
+                yield from page.items
+                seen += page.scanned
+                # More than was expected may turn up: on AWS the expectation is hours old.
+                report(Progress(seen, max(seen, total)))
 
-_Page = tuple[list[RawItem], int]
-
-
-class _Scan:
-    """All segments of a scan, each read by a thread, which waits where nobody takes its pages."""
-
-    def __init__(self, table: Table, kinds: Collection[str], segments: int, pace: Pace) -> None:
-        self._table = table
-        self._kinds = kinds
-        self._segments = segments
-        self._pace = pace
-        self._ready: Queue[_Page | BaseException | None] = Queue(segments)
-        self._stop = Event()
-
-    def pages(self) -> Generator[_Page]:
-        """The items of each page, and how many were walked past. Closing it ends the threads."""
-        walking = self._segments
-        with Threads(self._segments, "quill-export") as pool:
-            try:
-                for segment in range(self._segments):
-                    pool.submit(self._walk, segment)
-                while walking:
-                    page = self._ready.get()
-                    if isinstance(page, BaseException):
-                        raise page
-                    if page is None:
-                        walking -= 1
-                    else:
-                        yield page
-            finally:
-                self._stop.set()
-
-    def _walk(self, segment: int) -> None:
-        start: RawItem | None = None
-        try:
-            while self._may_go():
-                page = self._table.scan(
-                    self._kinds, segment=segment, segments=self._segments, limit=_PAGE, start=start
-                )
-                self._pace.took(page.read_units)
-                self._give((page.items, page.scanned))
-                start = page.start
-                if start is None:
-                    break
-        except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the pages
-            self._give(error)
-        self._give(None)
-
-    def _may_go(self) -> bool:
-        """Wait until all before is paid for; ``False`` where nobody wants more."""
-        while pause := self._pace.pause():
-            # No lock can be waited for as long as very few units take.
-            if self._stop.wait(min(pause, _LONGEST_WAIT_SECONDS)):
-                return False
-        return not self._stop.is_set()
-
-    def _give(self, page: _Page | BaseException | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._ready.put(page, timeout=_WAIT_SECONDS)
-            except Full:
-                continue
-            return
+    return ExportInput(items(int(live["ItemCount"])), {"kind": "scan", "table": table.name})
 
 
 # Some days of it.
@@ -252,45 +192,33 @@ def days_of(
     kinds: Collection[str],
     days: Days,
     sources: Collection[str],
-    tell: Callable[[Progress], object],
-) -> Source:
+    report: ReportProgress,
+) -> ExportInput:
     """The items of some days, and all agents. Nothing else is read, with two exceptions.
 
     Webhook events that wait are listed by when they are due: those of all days are read.
-
-    Args:
-        quill: the table.
-        kinds: which items.
-        days: those that interactions, metrics and runs started on, and events occurred on.
-        sources: of the webhook events.
-        tell: hears how far it is.
     """
     described = {"kind": "days", "table": quill.settings.table}
     latest: dict[str, str] = {}
     readers = {
-        Agent.KIND: lambda: _agents(quill),
-        Interaction.KIND: lambda: _by_day(quill.interactions.list_by_day, days),
-        Metric.KIND: lambda: _by_day(quill.metrics.list_by_day, days),
+        Agent.KIND: lambda: _items(map(quill.agents.list_by_status, _AGENTS)),
+        Interaction.KIND: lambda: _items(map(quill.interactions.list_by_day, days)),
+        Metric.KIND: lambda: _items(map(quill.metrics.list_by_day, days)),
         JobRun.KIND: lambda: _job_runs(quill, days, latest),
         WebhookEvent.KIND: lambda: _events(quill, days, sources),
     }
     items = (item for kind in readers if kind in kinds for item in readers[kind]())
-    return Source(counted(items, None, tell), described, sources, latest)
+    return ExportInput(counted(items, None, report), described, sources, latest)
 
 
-def _agents(quill: Quill) -> Iterator[RawItem]:
-    for status in _AGENTS:
-        yield from quill.agents.list_by_status(status).raw_items()
-
-
-def _by_day(list_by_day: Callable[[date], Any], days: Days) -> Iterator[RawItem]:
-    for day in days:
-        yield from list_by_day(day).raw_items()
+def _items(lists: Iterable[Query[Any]]) -> Iterator[RawItem]:
+    for each in lists:
+        yield from each.raw_items()
 
 
 def _job_runs(quill: Quill, days: Days, latest: dict[str, str]) -> Iterator[RawItem]:
-    def of(status: JobStatus) -> Iterator[RawItem]:
-        return quill.job_runs.list_by_status(status, *days.between).raw_items()
+    def of(*statuses: JobStatus) -> Iterator[RawItem]:
+        return _items(quill.job_runs.list_by_status(each, *days.between) for each in statuses)
 
     def running() -> Iterator[RawItem]:
         # A window that failed and is run again has another start, and may have another day.
@@ -299,22 +227,19 @@ def _job_runs(quill: Quill, days: Days, latest: dict[str, str]) -> Iterator[RawI
             yield item
 
     yield from running()
-    for status in _RUNS_DONE:
-        yield from of(status)
+    yield from of(*_RUNS_DONE)
     yield from running()
 
 
 def _events(quill: Quill, days: Days, sources: Collection[str]) -> Iterator[RawItem]:
+    list_of = quill.webhook_events.list_by_status
+
     def waiting(source: str) -> Iterator[RawItem]:
-        for status in _EVENTS_WAITING:
-            for item in quill.webhook_events.list_by_status(source, status).raw_items():
-                if item.get("occurred_at", {}).get("S", "")[:10] in days:
-                    yield item
+        for item in _items(list_of(source, status) for status in _EVENTS_WAITING):
+            if item.get("occurred_at", {}).get("S", "")[:10] in days:
+                yield item
 
     for source in sorted(sources):
         yield from waiting(source)
-        for status in _EVENTS_DONE:
-            yield from quill.webhook_events.list_by_status(
-                source, status, *days.between
-            ).raw_items()
+        yield from _items(list_of(source, status, *days.between) for status in _EVENTS_DONE)
         yield from waiting(source)

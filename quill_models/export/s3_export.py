@@ -13,8 +13,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from quill_models.dynamodb.items import PK, SK, RawItem, is_live
 from quill_models.values.clock import aware_utc
@@ -24,7 +25,7 @@ from quill_models.values.keys import time_text
 __all__ = ["S3Export"]
 
 _SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
-_ABOVE = "AWSDynamoDB"
+_ABOVE, _FULL = "AWSDynamoDB", "FULL_EXPORT"
 # What files that were no DynamoDB's, or did not come whole, make of the reading.
 _NO_ITEMS = (
     *(OSError, EOFError, zlib.error, RecursionError),
@@ -32,10 +33,7 @@ _NO_ITEMS = (
 )
 
 
-@dataclass(frozen=True)
-class _DataFile:
-    """One file of items, as the manifest has it."""
-
+class _DataFile(NamedTuple):
     path: Path
     items: int
     md5: str
@@ -46,20 +44,20 @@ class S3Export:
     """A full export in the format ``DYNAMODB_JSON``.
 
     Attributes:
+        table: the ARN of the table.
         export_id: as DynamoDB gave it.
         time: the moment of the table that it shows.
-        table: the ARN of the table.
         count: how many items there are, of whatever kind.
     """
 
+    table: str
     export_id: str
     time: datetime
-    table: str
     count: int
     _files: tuple[_DataFile, ...]
 
     @classmethod
-    def found_in(cls, folder: Path) -> S3Export:
+    def found_in(cls, folder: Path) -> Self:
         """The export in a folder: its own, or the one that ``AWSDynamoDB`` was copied to.
 
         Raises:
@@ -79,45 +77,34 @@ class S3Export:
                 )
                 for line in lines
             )
-            exported = cls(
-                str(summary["exportArn"]).rpartition("/")[2],
-                aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime"),
-                str(summary["tableArn"]),
-                int(summary["itemCount"]),
-                files,
-            )
+            table, export = str(summary["tableArn"]), str(summary["exportArn"]).rpartition("/")[2]
+            time = aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime")
+            count = int(summary["itemCount"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidExport(
                 f"The manifests in {folder} are not those of an export: {error!r}. "
                 "Copy the folder from S3 again."
             ) from error
-        exported._check_files(folder)
-        return exported
-
-    def _check_files(self, folder: Path) -> None:
-        items = sum(file.items for file in self._files)
-        if items != self.count:
+        items = sum(file.items for file in files)
+        if items != count:
             raise InvalidExport(
-                f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {self.count:,}. "
+                f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {count:,}. "
                 "Copy the folder from S3 again."
             )
-        missing = [file.path.name for file in self._files if not _is_there(file.path)]
+        missing = [file.path.name for file in files if not _is_there(file.path)]
         if missing:
             raise InvalidExport(
-                f"Of the {len(self._files)} data files {len(missing)} are missing in "
+                f"Of the {len(files)} data files {len(missing)} are missing in "
                 f"{folder / _DATA}: {', '.join(missing[:3])}{'…' if missing[3:] else ''}. "
                 "Copy the folder from S3 again."
             )
+        return cls(table, export, time, count, files)
 
     @property
     def described(self) -> dict[str, Any]:
         """What the manifest of our own export says of it."""
-        return {
-            "kind": "s3-export",
-            "table": self.table,
-            "export": self.export_id,
-            "time": time_text(self.time),
-        }
+        time = time_text(self.time)
+        return {"kind": "s3-export", "table": self.table, "export": self.export_id, "time": time}
 
     def items(self) -> Iterator[RawItem]:
         """All items that had not expired at the time of the export.
@@ -133,8 +120,7 @@ class S3Export:
 def _is_there(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:
-        # No such name can be, or nobody may look.
+    except OSError:  # The name cannot exist, or its folder cannot be read.
         return False
 
 
@@ -170,9 +156,8 @@ def _lines_of(path: Path, *, whole: bool = False) -> list[dict[str, Any]]:
 
 def _check_kind(folder: Path, summary: dict[str, Any]) -> None:
     # Exports from before there were incremental ones do not say of which type they are.
-    export_type = summary.get("exportType", "FULL_EXPORT")
-    output_format = summary.get("outputFormat")
-    if export_type != "FULL_EXPORT":
+    export_type, output_format = summary.get("exportType", _FULL), summary.get("outputFormat")
+    if export_type != _FULL:
         raise InvalidExport(
             f"The export in {folder} is of the type {export_type}: it holds changes, not the "
             "table. Make one with --export-type FULL_EXPORT; for single days use --since and "
@@ -189,13 +174,10 @@ def _check_content(file: _DataFile) -> None:
     """Compare the file's MD5, which S3 keeps, before anything is made of it."""
     try:
         with file.path.open("rb") as content:
-            digest = hashlib.file_digest(
-                content,
-                lambda: hashlib.md5(usedforsecurity=False),
-            ).digest()
+            digest = hashlib.file_digest(content, partial(hashlib.md5, usedforsecurity=False))
     except OSError as error:
         raise InvalidExport(f"{file.path} cannot be read: {error}.") from error
-    if base64.b64encode(digest).decode() != file.md5:
+    if base64.b64encode(digest.digest()).decode() != file.md5:
         raise InvalidExport(
             f"{file.path} was cut or altered: its MD5 is not the one in {_FILES}. "
             "Copy it from S3 again."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import marshal
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -31,11 +32,10 @@ _LENGTH_BYTES = 4
 
 # Where a row belongs (its table, its time, its key), and the row.
 _Entry = tuple[str, bytes]
-_by_place = itemgetter(0)
 
 _RANKS = {table.name: str(rank) for rank, table in enumerate(TABLES)}
 _UPDATED_AT = {table.name: table.place("updated_at") for table in TABLES}
-# A place is the rank of the table, a time or as many spaces, and the identity.
+# A position is the rank of the table, a time or as many spaces, and the identity.
 _TABLE_AND_DAY, _DAY, _IDENTITY = slice(0, 11), slice(1, 11), slice(28, None)
 # What is given back at once.
 _BATCH_ROWS, _BATCH_BYTES = 1_000, 1024 * 1024
@@ -44,9 +44,7 @@ _BATCH_ROWS, _BATCH_BYTES = 1_000, 1024 * 1024
 class Spill:
     """Takes rows in any order, and gives them back table by table, day by day, by time.
 
-    Args:
-        folder: where the runs are written. It has to be there.
-        buffer_bytes: how much is in memory before a run is written.
+    Runs are written into ``folder``, which has to be there, when ``buffer_bytes`` are in memory.
     """
 
     def __init__(self, folder: Path, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
@@ -56,21 +54,14 @@ class Spill:
         self._size = 0
         self._runs_made = 0
         # Those of a level are merged into one of the next.
-        self._levels: list[list[Path]] = [[]]
+        self._levels: defaultdict[int, list[Path]] = defaultdict(list)
 
     def add(self, table: StarTable, item: RawItem) -> None:
-        """Take the row of an item.
-
-        Raises:
-            InvalidValue: the item cannot be a row.
-            OSError: a run cannot be written.
-        """
-        row = table.row(item)
-        pk, sk = key_of(item)
-        place = f"{_RANKS[table.name]}{table.time(item):27}{pk}#{sk}"
-        stored = marshal.dumps(row)
-        self._buffer.append((place, stored))
-        self._size += len(place) + len(stored) + _OVERHEAD
+        """Take the row of an item; `InvalidValue`, if the item cannot be a row."""
+        stored = marshal.dumps(table.row(item))
+        position = f"{_RANKS[table.name]}{table.time(item):27}{identity_of(item)}"
+        self._buffer.append((position, stored))
+        self._size += len(position) + len(stored) + _OVERHEAD
         if self._size >= self._buffer_bytes:
             self._write_buffer()
 
@@ -90,27 +81,26 @@ class Spill:
             # From here on what reads the rows has the memory.
             self._write_buffer()
         self._buffer.sort()
-        runs = [_read(run) for level in self._levels for run in level]
+        runs = [_read(run) for level in self._levels.values() for run in level]
         merged = heapq.merge(*runs) if runs else iter(self._buffer)
-        for start, entries in groupby(merged, key=_table_and_day):
+        for start, entries in groupby(merged, key=lambda entry: entry[0][_TABLE_AND_DAY]):
             table = TABLES[int(start[0])]
             yield table, start[_DAY].strip(), _batches(table, entries, latest or {})
 
     def _write_buffer(self) -> None:
         self._buffer.sort()
-        self._levels[0].append(self._written(iter(self._buffer)))
+        self._write_run(0, iter(self._buffer))
         self._buffer.clear()
         self._size = 0
-        for at, level in enumerate(self._levels):
-            if len(level) < _RUNS:
-                return
-            merged = self._written(heapq.merge(*map(_read, level)))
-            for run in level:
+
+    def _write_run(self, level: int, entries: Iterator[_Entry]) -> None:
+        runs = self._levels[level]
+        runs.append(self._written(entries))
+        if len(runs) == _RUNS:
+            self._write_run(level + 1, heapq.merge(*map(_read, runs)))
+            for run in runs:
                 run.unlink()
-            level.clear()
-            if at + 1 == len(self._levels):
-                self._levels.append([])
-            self._levels[at + 1].append(merged)
+            runs.clear()
 
     def _written(self, entries: Iterator[_Entry]) -> Path:
         """A new run of entries that are in order."""
@@ -135,10 +125,6 @@ def identity_of(item: RawItem) -> str:
     return f"{pk}#{sk}"
 
 
-def _table_and_day(entry: _Entry) -> str:
-    return entry[0][_TABLE_AND_DAY]
-
-
 def _batches(
     table: StarTable, entries: Iterator[_Entry], latest: dict[str, str]
 ) -> Iterator[list[Row]]:
@@ -149,12 +135,12 @@ def _batches(
 
     batch: list[Row] = []
     size = 0
-    for place, same in groupby(entries, key=_by_place):
+    for position, same in groupby(entries, key=itemgetter(0)):
         stored = [each for _, each in same]
         row: Row = marshal.loads(stored[0])  # noqa: S302 -- written by this process
         for other in stored[1:]:
             row = max(row, marshal.loads(other), key=updated)  # noqa: S302
-        if latest and updated(row) < latest.get(place[_IDENTITY], ""):
+        if latest and updated(row) < latest.get(position[_IDENTITY], ""):
             continue
         batch.append(row)
         size += len(stored[0])
@@ -166,9 +152,9 @@ def _batches(
 
 
 def _write_block(file: BinaryIO, block: list[_Entry]) -> None:
+    # With its length: `marshal.load` reads a file byte by byte.
     content = marshal.dumps(block)
-    file.write(len(content).to_bytes(_LENGTH_BYTES, "big"))
-    file.write(content)
+    file.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
 
 
 def _read(run: Path) -> Iterator[_Entry]:

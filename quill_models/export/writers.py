@@ -17,10 +17,10 @@ from quill_models.values.errors import ExportFailed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Format", "Write", "writer"]
+__all__ = ["FileWriter", "Format", "writer"]
 
 # A file of a table, from batches of its rows; on disk for good when it returns.
-Write = Callable[[Path, StarTable, Iterable[list[Row]]], None]
+FileWriter = Callable[[Path, StarTable, Iterable[list[Row]]], None]
 
 
 # Of each column so much is in memory, for a page and for the values of its dictionary.
@@ -38,16 +38,14 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-def writer(file_format: Format) -> Write:
+def writer(file_format: Format) -> FileWriter:
     """What writes files of a format.
 
     Raises:
         ExportFailed: the package that it needs is not installed.
     """
-    if file_format is Format.CSV:
-        return _write_csv
-    if file_format is Format.JSONL:
-        return _write_jsonl
+    if file_format is not Format.PARQUET:
+        return _write_csv if file_format is Format.CSV else _write_jsonl
     try:
         import_module("pyarrow.parquet")  # heavy, and of the extra `export`
     except ImportError as error:
@@ -94,7 +92,15 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    schema = pa.schema([(column.name, _arrow_type(column.type)) for column in table.columns])
+    types = {
+        Type.TEXT: pa.string(),
+        Type.DOCUMENT: pa.string(),
+        Type.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+        Type.DATE: pa.date32(),
+        Type.WHOLE: pa.int64(),
+        Type.DECIMAL: pa.decimal128(DECIMAL_PRECISION, DECIMAL_PLACES),
+    }
+    schema = pa.schema([(column.name, types[column.type]) for column in table.columns])
     with path.open("wb") as file:
         with pq.ParquetWriter(
             file,
@@ -132,19 +138,6 @@ def _groups(batches: Iterable[list[Row]], schema: pa.Schema) -> Iterator[pa.Tabl
             group, rows, size = [], 0, 0
     if group:
         yield pa.Table.from_batches(group)
-
-
-def _arrow_type(column_type: Type) -> pa.DataType:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return {
-        Type.TEXT: pa.string(),
-        Type.DOCUMENT: pa.string(),
-        Type.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-        Type.DATE: pa.date32(),
-        Type.WHOLE: pa.int64(),
-        Type.DECIMAL: pa.decimal128(DECIMAL_PRECISION, DECIMAL_PLACES),
-    }[column_type]
 
 
 def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:

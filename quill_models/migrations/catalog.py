@@ -1,27 +1,25 @@
-"""The migrations as files: numbered modules in one folder, shipped with the package."""
+"""The migrations as modules: numbered, in one package."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import inspect
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from quill_models.migrations import versions
 from quill_models.values.errors import InvalidMigrations, InvalidValue
 
 __all__ = ["Migration", "find", "write_new"]
 
-# In a wheel they lie in the package, in a checkout beside it.
-_INSTALLED = Path(__file__).with_name("numbered")
-_CHECKOUT = Path(__file__).parents[2] / "migrations"
-
-_FILE_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.py")
+_NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
 _NAME_CHARACTERS = 60
 
 _TEMPLATE = '''"""{title}.
@@ -52,68 +50,42 @@ def change(item: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Migration:
-    """One file.
+    """One numbered module.
 
     Attributes:
         number: from 1, without a gap.
-        name: the file's, without its ending.
+        name: the module's.
         description: what it does, in words.
-        checksum: the SHA-256 of its text, whatever its line ends.
+        checksum: the SHA-256 of its source text, whatever its line ends.
+        up: what brings it about.
     """
 
     number: int
     name: str
     description: str
     checksum: str
-    _path: Path = field(repr=False)
-    _text: str = field(repr=False)
+    up: Callable[[Any], object] = field(repr=False)
 
     @property
     def identity(self) -> dict[str, str]:
-        """What tells it from every other one, and from itself as it was before it was mended."""
+        """What tells it from every other one, and from itself as it was before it was edited."""
         return {"migration": self.name, "checksum": self.checksum}
 
-    def load(self) -> Callable[[Any], None]:
-        """Its ``up``. What runs is the text whose checksum is stored, not what is there by now."""
-        module = ModuleType(f"{__package__}.numbered.{self.name}")
-        module.__file__ = str(self._path)
-        # For what looks a class's module up, as dataclasses do.
-        sys.modules[module.__name__] = module
-        exec(compile(self._text, self._path, "exec"), vars(module))  # noqa: S102
-        up: Callable[[Any], None] = vars(module)["up"]
-        return up
 
-
-def find(folder: Path | None = None) -> list[Migration]:
-    """The migrations in order of their numbers. Reads the files and runs none of them.
+def find(package: ModuleType = versions) -> list[Migration]:
+    """The migrations in order of their numbers. Imports them, which runs none.
 
     Args:
-        folder: where they are; by default those that came with the package.
+        package: which has them; by default the one that came with this package.
 
     Raises:
-        InvalidMigrations: a number is missing or there twice, or a file is no migration.
+        InvalidMigrations: a number is missing or there twice, or a module is not a migration.
     """
-    if folder is None:
-        folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
-    found = [_read(path) for path in sorted(folder.glob("[0-9]*.py"))]
-    if not found:
+    folder = Path(package.__path__[0])
+    names = _names_in(folder)
+    if not names:
         raise InvalidMigrations(f"There are no migrations in {folder}. Install the package again.")
-    for before, after in pairwise(found):
-        if after.number == before.number:
-            raise InvalidMigrations(
-                f"Two migrations have the number {after.number:04d}: {before.name}.py and "
-                f"{after.name}.py in {folder}. Give the later one the next free number."
-            )
-        if after.number != before.number + 1:
-            raise InvalidMigrations(
-                f"The migration {before.number + 1:04d} is missing between {before.name}.py and "
-                f"{after.name}.py in {folder}."
-            )
-    if found[0].number != 1:
-        raise InvalidMigrations(
-            f"The migration 0001 is missing before {found[0].name}.py in {folder}."
-        )
-    return found
+    return [_migration(f"{package.__name__}.{name}") for name in names]
 
 
 def write_new(words: str, folder: Path) -> Path:
@@ -127,17 +99,17 @@ def write_new(words: str, folder: Path) -> Path:
         InvalidMigrations: there is no such folder, or those in it are not in order.
         InvalidValue: the words have no letter a to z and no digit, or cannot be printed.
     """
-    if not any(folder.glob("[0-9]*.py")):
+    names = _names_in(folder)
+    if not names:
         raise InvalidMigrations(
             f"There are no migrations in {folder.absolute()}. A new one is for those who work on "
             "quill-models: run it in a checkout of the package."
         )
-    number = find(folder)[-1].number + 1
     description = " ".join(words.split())
     name = re.sub(r"[^a-z0-9]+", "_", description.lower())[:_NAME_CHARACTERS].strip("_")
     if not name or not description.isprintable():
         raise InvalidValue(f"{words!r} names no file; say in letters a to z what it does")
-    path = folder / f"{number:04d}_{name}.py"
+    path = folder / f"{len(names) + 1:04d}_{name}.py"
     text = _TEMPLATE.format(
         title=(description[0].upper() + description[1:]).replace("\\", "/").replace('"', "'"),
         # In double quotes, where it can be.
@@ -148,39 +120,48 @@ def write_new(words: str, folder: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> Migration:
-    named = _FILE_NAME.fullmatch(path.name)
-    if named is None:
+def _names_in(folder: Path) -> list[str]:
+    """The names of the numbered modules in a folder, checked to be in order."""
+    names = sorted(each.name for each in iter_modules([str(folder)]) if each.name[0].isdigit())
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise InvalidMigrations(
+                f"{folder / name}.py is not named as a migration is: four digits, _, and words of "
+                "a to z, 0 to 9 and _."
+            )
+    for expected, name in enumerate(names, start=1):
+        number = int(name[:4])
+        if number == expected:
+            continue
+        if expected == 1:
+            raise InvalidMigrations(f"The migration 0001 is missing before {name}.py in {folder}.")
+        before = names[expected - 2]
+        if number < expected:
+            raise InvalidMigrations(
+                f"Two migrations have the number {number:04d}: {before}.py and {name}.py in "
+                f"{folder}. Give the later one the next free number."
+            )
         raise InvalidMigrations(
-            f"{path} is not named as a migration is: four digits, _, and words of a to z, 0 to 9 "
-            "and _."
+            f"The migration {expected:04d} is missing between {before}.py and {name}.py in "
+            f"{folder}."
         )
+    return names
+
+
+@cache  # So that the checksum is that of the code that runs, even if the file changes meanwhile.
+def _migration(module_name: str) -> Migration:
     try:
-        # Whatever the line ends of a checkout are, the text has "\n".
-        text = path.read_text(encoding="utf-8")
-        tree = ast.parse(text, path)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InvalidMigrations(f"{path} cannot be read: {error}") from error
-    if not any(isinstance(node, ast.FunctionDef) and node.name == "up" for node in tree.body):
-        raise InvalidMigrations(f"{path} has no function up(step).")
-    return Migration(
-        number=int(named[1]),
-        name=path.stem,
-        description=_description(tree, path),
-        checksum=hashlib.sha256(text.encode()).hexdigest(),
-        _path=path,
-        _text=text,
-    )
-
-
-def _description(tree: ast.Module, path: Path) -> str:
-    for node in tree.body:
-        match node:
-            case (
-                ast.Assign(targets=[ast.Name("DESCRIPTION")], value=ast.Constant(str(text)))
-                | ast.AnnAssign(target=ast.Name("DESCRIPTION"), value=ast.Constant(str(text)))
-            ) if text:
-                return text
-            case _:
-                continue
-    raise InvalidMigrations(f'{path} does not say what it does: DESCRIPTION = "…" is missing.')
+        module = import_module(module_name)
+    except Exception as error:
+        raise InvalidMigrations(f"{module_name} cannot be imported: {error!r}") from error
+    up, description = (getattr(module, name, None) for name in ("up", "DESCRIPTION"))
+    if not callable(up):
+        raise InvalidMigrations(f"{module.__file__} has no function up(step).")
+    if not isinstance(description, str) or not description:
+        raise InvalidMigrations(
+            f'{module.__file__} does not say what it does: DESCRIPTION = "…" is missing.'
+        )
+    name = module_name.rpartition(".")[2]
+    source = inspect.getsource(module)  # With "\n" as its line ends, whatever the file has.
+    checksum = hashlib.sha256(source.encode()).hexdigest()
+    return Migration(int(name[:4]), name, description, checksum, up)

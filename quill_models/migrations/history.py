@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, Self
 
-from quill_models.dynamodb.items import PK, SK, WRITE_TOKEN, Condition, RawItem, new_token, raw_key
+from quill_models.dynamodb.attribute_values import from_attribute_value, to_attribute_value
+from quill_models.dynamodb.items import WRITE_TOKEN, Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import key_schema
+from quill_models.reads.query import Query
 from quill_models.repositories import Run
 from quill_models.values.errors import TableNotFound
-from quill_models.values.keys import parse_time, time_text
+from quill_models.values.keys import parse_time
 from quill_models.writes.actions import TRANSACTION_ACTIONS, Put, Refusal
 from quill_models.writes.driver import send
 from quill_models.writes.write import Write
@@ -20,6 +23,7 @@ from quill_models.writes.write import Write
 __all__ = ["Applied", "History"]
 
 _KIND = "migration"
+_WHOLE_NUMBERS = ("number", "fencing_token", "seen", "changed")
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Applied:
         applied_at: when it was done.
         seconds: how long it took, the last attempt alone.
         owner: of the migrator's run.
-        fencing_token: of the migrator's run; ``None`` where the table was created with all that the
+        fencing_token: of the migrator's run; ``None`` if the table was created with all that the
             migration brings.
-        seen: how many items its backfills walked past.
+        seen: how many items its backfills read.
         changed: how many of them they changed.
     """
 
@@ -53,39 +57,21 @@ class Applied:
 
     def to_item(self) -> RawItem:
         """As it is stored."""
-        item: RawItem = {
+        stored = {name: value for name, value in vars(self).items() if value is not None}
+        return {
             **raw_key(key_schema.applied_migration(self.number)),
             "kind": {"S": _KIND},
-            "number": {"N": str(self.number)},
-            "name": {"S": self.name},
-            "description": {"S": self.description},
-            "checksum": {"S": self.checksum},
-            "applied_at": {"S": time_text(self.applied_at)},
-            "seconds": {"N": str(self.seconds)},
-            "owner": {"S": self.owner},
-            "seen": {"N": str(self.seen)},
-            "changed": {"N": str(self.changed)},
+            **{name: to_attribute_value(value, name) for name, value in stored.items()},
         }
-        if self.fencing_token is not None:
-            item["fencing_token"] = {"N": str(self.fencing_token)}
-        return item
 
     @classmethod
-    def from_item(cls, item: RawItem) -> Applied:
+    def from_item(cls, item: RawItem) -> Self:
         """What a stored item says."""
-        token = item.get("fencing_token")
-        return cls(
-            number=int(item["number"]["N"]),
-            name=item["name"]["S"],
-            description=item["description"]["S"],
-            checksum=item["checksum"]["S"],
-            applied_at=parse_time(item["applied_at"]["S"]),
-            seconds=Decimal(item["seconds"]["N"]),
-            owner=item["owner"]["S"],
-            fencing_token=None if token is None else int(token["N"]),
-            seen=int(item["seen"]["N"]),
-            changed=int(item["changed"]["N"]),
-        )
+        names = [each.name for each in fields(cls) if each.name in item]
+        stored: dict[str, Any] = {name: from_attribute_value(item[name]) for name in names}
+        stored.update({name: int(stored[name]) for name in _WHOLE_NUMBERS if name in stored})
+        stored["applied_at"] = parse_time(stored["applied_at"])
+        return cls(**stored)
 
 
 class History:
@@ -95,16 +81,11 @@ class History:
         self._table = table
 
     def applied(self) -> dict[int, Applied] | None:
-        """By number; ``None`` where there is no table. One strongly consistent request a page."""
-        partition, (lower, upper) = key_schema.applied_migrations()
-        condition = Condition(
-            "#pk = :pk AND #sk BETWEEN :lower AND :upper",
-            {"#pk": PK, "#sk": SK},
-            {":pk": {"S": partition}, ":lower": {"S": lower}, ":upper": {"S": upper}},
-        )
+        """By number; ``None`` if there is no table. One strongly consistent request a page."""
+        partition, between = key_schema.applied_migrations()
         try:
-            applied = map(Applied.from_item, self._table.query_all(condition))
-            return {each.number: each for each in applied}
+            found = Query(self._table, Applied, [partition], between=between)
+            return {each.number: each for each in found}
         except TableNotFound:
             return None
 
@@ -114,15 +95,15 @@ class History:
         Raises:
             LeaseLost: another migrator took over; nothing was written.
         """
-        send(self._table, _Record(self._table, [applied], run))
+        send(self._table, _RecordApplied(self._table, [applied], run))
 
     def record_created(self, applied: Sequence[Applied]) -> None:
         """Record migrations that a new table was created with. What is recorded already stays."""
         for at in range(0, len(applied), TRANSACTION_ACTIONS):
-            send(self._table, _Record(self._table, applied[at : at + TRANSACTION_ACTIONS]))
+            send(self._table, _RecordApplied(self._table, applied[at : at + TRANSACTION_ACTIONS]))
 
 
-class _Record(Write[bool]):
+class _RecordApplied(Write[bool]):
     fixed_keys = True
 
     def __init__(self, table: Table, applied: Iterable[Applied], run: Run | None = None) -> None:

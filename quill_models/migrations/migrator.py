@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
+from types import ModuleType
 
-from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.table import Table
+from quill_models.migrations import versions
 from quill_models.migrations.catalog import Migration, find
 from quill_models.migrations.history import Applied, History
 from quill_models.migrations.step import Listener, Step
@@ -52,8 +53,8 @@ class Standing:
         number: of the file; where there is none, of the history.
         name: likewise.
         description: likewise.
-        state: ``applied``; ``pending``; ``changed`` where the file is not the one that was
-            applied; ``unknown`` where there is no such file.
+        state: ``applied``; ``pending``; ``changed`` if the file is not the one that was applied;
+            ``unknown`` if there is no such file.
         checksum: of the file.
         applied: what the table knows of it.
     """
@@ -72,15 +73,15 @@ class Migrations:
     Args:
         table: the table.
         job_runs: whose lease is the lock.
-        folder: where the files are; by default those that came with the package.
+        package: which has the numbered modules; by default those that came with this one.
     """
 
     OPERATIONS = "migrations"
 
-    def __init__(self, table: Table, job_runs: JobRuns, folder: Path | None = None) -> None:
+    def __init__(self, table: Table, job_runs: JobRuns, package: ModuleType = versions) -> None:
         self._table = table
         self._job_runs = job_runs
-        self._folder = folder
+        self._package = package
         self._history = History(table)
 
     @operation
@@ -92,7 +93,7 @@ class Migrations:
         Raises:
             InvalidMigrations: the files are not in order.
         """
-        return _standings(find(self._folder), self._history.applied() or {})
+        return _standings(find(self._package), self._history.applied() or {})
 
     @operation
     def plan(self, to: int | None = None) -> list[Migration]:
@@ -142,8 +143,7 @@ class Migrations:
             LeaseLost: another migrator took over in between.
         """
         listener = listener or Listener()
-        # A limit that is none is found before anything is done.
-        Pace(write_units)
+        RateLimit(write_units)  # Raises before anything is done, if it is not a limit.
         applied = self._history.applied()
         pending = self._pending(to, applied or {})
         if not pending:
@@ -174,28 +174,13 @@ class Migrations:
         return []
 
     def record_created(self) -> None:
-        """Record all migrations for a table that was just created with what they bring.
-
-        One transaction.
-        """
+        """Record all, in one transaction, for a table just created with what they bring."""
         now, owner = self._table.clock(), f"{socket.gethostname()}:{os.getpid()}"
-        self._history.record_created(
-            [
-                Applied(
-                    migration.number,
-                    migration.name,
-                    migration.description,
-                    migration.checksum,
-                    now,
-                    Decimal(0),
-                    owner,
-                )
-                for migration in find(self._folder)
-            ]
-        )
+        created = [Applied(*_facts(each), now, Decimal(0), owner) for each in find(self._package)]
+        self._history.record_created(created)
 
     def _pending(self, to: int | None, applied: Mapping[int, Applied]) -> list[Migration]:
-        files = find(self._folder)
+        files = find(self._package)
         if to is not None and not 1 <= to <= len(files):
             raise InvalidValue(f"there is no migration {to}; the last one is {files[-1].name}")
         standings = _standings(files, applied)
@@ -206,41 +191,25 @@ class Migrations:
         ]
         if wrong:
             raise MigrationMismatch("\n".join([*wrong, "Nothing was applied."]))
-        pending = {each.number for each in standings if each.state is State.PENDING}
-        return [each for each in files[:to] if each.number in pending]
+        return [each for each in files[:to] if each.number not in applied]
 
     def _apply(
         self, migration: Migration, run: Run, write_units: float | None, listener: Listener
     ) -> Applied:
-        told = {"quill_table": self._table.name, "quill_migration": migration.name}
-        _log.info("Migration %s begins", migration.name, extra=told)
+        extra = {"quill_table": self._table.name, "quill_migration": migration.name}
+        _log.info("Migration %s begins", migration.name, extra=extra)
         listener.report(f"{migration.name}: {migration.description}")
         started = time.monotonic()
         step = Step(self._table, migration.identity, run, listener, write_units)
         _run(migration, step)
-        applied = Applied(
-            migration.number,
-            migration.name,
-            migration.description,
-            migration.checksum,
-            self._table.clock(),
-            Decimal(f"{time.monotonic() - started:.3f}"),
-            run.owner,
-            run.fencing_token,
-            step.seen,
-            step.changed,
-        )
+        seconds = Decimal(f"{time.monotonic() - started:.3f}")
+        counts = (step.seen, step.changed)
+        now = self._table.clock()
+        applied = Applied(*_facts(migration), now, seconds, run.owner, run.fencing_token, *counts)
         self._history.record(applied, run)
-        _log.info(
-            "Migration %s is applied: %s s, %d items seen, %d changed",
-            migration.name,
-            applied.seconds,
-            step.seen,
-            step.changed,
-            extra=told,
-        )
-        # Its place is of no more use, to nobody.
-        run.save_checkpoint({})
+        message = "Migration %s is applied: %s s, %d items seen, %d changed"
+        _log.info(message, migration.name, seconds, *counts, extra=extra)
+        run.save_checkpoint({})  # The positions of its backfills are no longer needed.
         return applied
 
 
@@ -254,7 +223,7 @@ def _waits_for(holder: JobRun) -> str:
 
 def _run(migration: Migration, step: Step) -> None:
     try:
-        migration.load()(step)
+        migration.up(step)
     except LeaseLost:
         raise
     # One that exits has not done what it shall, whatever status it names.
@@ -267,43 +236,36 @@ def _run(migration: Migration, step: Step) -> None:
         ) from error
 
 
+def _facts(migration: Migration) -> tuple[int, str, str, str]:
+    return migration.number, migration.name, migration.description, migration.checksum
+
+
 def _standings(files: list[Migration], applied: Mapping[int, Applied]) -> list[Standing]:
     by_number = {each.number: each for each in files}
-    return [
-        _standing(number, by_number.get(number), applied.get(number))
-        for number in sorted({*by_number, *applied})
-    ]
 
+    def standing(number: int) -> Standing:
+        file, record = by_number.get(number), applied.get(number)
+        known, checksum = file or applied[number], None if file is None else file.checksum
+        if file is None:
+            state = State.UNKNOWN
+        elif record is None:
+            state = State.PENDING
+        else:
+            state = State.APPLIED if record.checksum == checksum else State.CHANGED
+        return Standing(number, known.name, known.description, state, checksum, record)
 
-def _standing(number: int, file: Migration | None, applied: Applied | None) -> Standing:
-    if file is None:
-        state = State.UNKNOWN
-    elif applied is None:
-        state = State.PENDING
-    else:
-        state = State.APPLIED if file.checksum == applied.checksum else State.CHANGED
-    known = file or applied
-    assert known is not None  # noqa: S101 -- the number is of one of them
-    return Standing(
-        number,
-        known.name,
-        known.description,
-        state,
-        None if file is None else file.checksum,
-        applied,
-    )
+    return [standing(number) for number in sorted({*by_number, *applied})]
 
 
 def _mismatch(standing: Standing, applied: Applied) -> str:
-    when = f"on {applied.applied_at:%Y-%m-%d %H:%M:%S} UTC"
+    was = f"was applied on {applied.applied_at:%Y-%m-%d %H:%M:%S} UTC"
     if standing.checksum is None:
         return (
-            f"The migration {applied.name} was applied {when} and is not among the files: this "
-            "package is older than the table. Install the one that migrated it, or a later one."
+            f"The migration {applied.name} {was} and is not among the files: this package is older "
+            "than the table. Install the one that migrated it, or a later one."
         )
+    before, now = (each[:_CHECKSUM_SHOWN] for each in (applied.checksum, standing.checksum))
     return (
-        f"The migration {standing.name} was applied {when} and its file was changed since: its "
-        f"checksum was {applied.checksum[:_CHECKSUM_SHOWN]}… and is "
-        f"{standing.checksum[:_CHECKSUM_SHOWN]}…. Bring the file back, and put the change into a "
-        "new migration."
+        f"The migration {standing.name} {was} and its file was changed since: its checksum was "
+        f"{before}… and is {now}…. Bring the file back, and put the change into a new migration."
     )

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.table import Table
-from quill_models.migrations.backfill import Backfill, Change, Progress
-from quill_models.migrations.place import Place
+from quill_models.migrations.backfill import Backfill, ItemChange
+from quill_models.reads.parallel_scan import Progress, ScanPosition
 from quill_models.repositories import Run
 from quill_models.values.errors import InvalidValue
 
-__all__ = ["Listener", "Step"]
+__all__ = ["Listener", "Progress", "Step"]
 
 # Each is a thread with a connection of the client, which has 32 and is used by others too.
 _MOST_SEGMENTS = 16
 
 
 def _silent(*_: object) -> None:
-    """For what nobody wants to hear."""
+    """Ignore it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Step:
         self._run = run
         self._listener = listener
         self._write_units = write_units
-        self._places: list[Place] = []
+        self._positions: list[ScanPosition] = []
         saved = {} if run is None else run.checkpoint
         # Where the file was mended since, what it did before does not count.
         is_own = all(saved.get(name) == value for name, value in identity.items())
@@ -70,13 +70,13 @@ class Step:
 
     @property
     def seen(self) -> int:
-        """How many items its backfills walked past."""
-        return sum(place.seen for place in self._places)
+        """How many items its backfills read."""
+        return sum(each.seen for each in self._positions)
 
     @property
     def changed(self) -> int:
         """How many items its backfills changed."""
-        return sum(place.changed for place in self._places)
+        return sum(each.changed for each in self._positions)
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One request on the table, such as ``update_item``, in DynamoDB's wire format.
@@ -96,7 +96,7 @@ class Step:
 
     def backfill(
         self,
-        change: Change,
+        change: ItemChange,
         *,
         index: str | None = None,
         kind: str | None = None,
@@ -132,19 +132,19 @@ class Step:
             raise InvalidValue("a backfill needs a table; the migration that creates it has none")
         if not 1 <= segments <= _MOST_SEGMENTS:
             raise InvalidValue(f"segments are {segments}; allowed are 1 to {_MOST_SEGMENTS}")
-        run, at = self._run, len(self._places)
+        run, at = self._run, len(self._positions)
         if at < len(self._saved):
-            place = Place.saved(self._saved[at], index, segments)
+            position = ScanPosition.saved(self._saved[at], index, segments)
         else:
-            place = Place.beginning(index, segments)
-        self._places.append(place)
-        if place.seen:
-            self.report(f"goes on after {place.seen:,} items")
-        pace = Pace(write_units if self._write_units is None else self._write_units)
-        walk = Backfill(self._table, change, place, kind=kind, pace=pace, check=run.check)
-        walk.run(self._save, self._listener.progress)
+            position = ScanPosition.beginning(index, segments)
+        self._positions.append(position)
+        if position.seen:
+            self.report(f"goes on after {position.seen:,} items")
+        rate_limit = RateLimit(write_units if self._write_units is None else self._write_units)
+        backfill = Backfill(self._table, change, position, kind, rate_limit, run.check)
 
-    def _save(self) -> None:
-        assert self._run is not None  # noqa: S101 -- for the type checker
-        documents = [place.to_document() for place in self._places]
-        self._run.save_checkpoint({**self._identity, "backfills": documents})
+        def save() -> None:
+            documents = [asdict(each) for each in self._positions]
+            run.save_checkpoint({**self._identity, "backfills": documents})
+
+        backfill.run(save, self._listener.progress)

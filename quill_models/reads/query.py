@@ -7,10 +7,12 @@ import binascii
 import hashlib
 import heapq
 import json
+import operator
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat, zip_longest
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from quill_models.dynamodb.items import PK, SK, Condition, RawItem
@@ -33,9 +35,9 @@ class Listed(Protocol):
 
 
 M = TypeVar("M", bound=Listed)
-R = TypeVar("R")
-# Calls a function with its arguments, as work for an operation.
-_Run = Callable[..., Any]
+# After which item of each partition to read; from its beginning, if that is None.
+_Starts = dict[str, RawItem | None]
+_Runner = Callable[..., Any]  # Calls a function with its arguments, as work for an operation.
 
 _PARALLEL_REQUESTS = 8
 _CHECKSUM_BYTES = 16
@@ -86,6 +88,7 @@ class Query(Generic[M]):
         self._model = model
         self._given = partitions
         self._index = index
+        self._key_names = (PK, SK) if index is None else (f"{index}pk", f"{index}sk")
         self._between = between
         self._moving_end = moving_end
         self._newest_first = newest_first
@@ -106,7 +109,7 @@ class Query(Generic[M]):
     def raw_items(self) -> Iterator[RawItem]:
         """The same items, lazily too, as DynamoDB's wire format has them; at the same requests."""
         with self._begun() as run:
-            for _, item in self._merged(run(self._places, None), run, limit=None):
+            for _, item in self._merged(run(self._starts, None), run, limit=None):
                 yield item
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
@@ -127,19 +130,20 @@ class Query(Generic[M]):
             raise InvalidValue(f"limit must be 1 or more, not {limit}")
         items: list[M] = []
         with self._begun() as run:
-            places = run(self._places, cursor)
+            starts = run(self._starts, cursor)
+            names = dict.fromkeys((PK, SK, *self._key_names))
             # One more than asked for tells whether anything is left.
-            for at, item in self._merged(places, run, limit=limit + 1):
+            for partition, item in self._merged(starts, run, limit=limit + 1):
                 if len(items) == limit:
-                    return Page(items, self._cursor(places))
-                places[at] = _Place(places[at].partition, self._start_key(item))
+                    return Page(items, self._cursor(starts))
+                starts[partition] = {name: item[name] for name in names}
                 items.append(self._model.from_item(item))
         return Page(items, None)
 
     def first(self) -> M | None:
         """The first item, or ``None``. One request for each shard, of one item each."""
         with self._begun() as run:
-            for _, item in self._merged(run(self._places, None), run, limit=1):
+            for _, item in self._merged(run(self._starts, None), run, limit=1):
                 return self._model.from_item(item)
         return None
 
@@ -160,7 +164,7 @@ class Query(Generic[M]):
         items: list[M] = []
         unreadable: list[tuple[RawItem, InvalidValue]] = []
         with self._begun() as run:
-            for _, item in self._merged(run(self._places, None), run, limit=limit):
+            for _, item in self._merged(run(self._starts, None), run, limit=limit):
                 try:
                     items.append(self._model.from_item(item))
                 except InvalidValue as error:
@@ -185,13 +189,13 @@ class Query(Generic[M]):
             return total
 
     @contextmanager
-    def _begun(self) -> Iterator[_Run]:
+    def _begun(self) -> Iterator[_Runner]:
         """The operation of reading it, from its first request to its last, and how to work for it.
 
         Inside another call, such as a claim, reading is part of that one.
         """
         if self._operation is None:
-            yield _here
+            yield operator.call
             return
         with Operation(self._operation, self._table) as operation:
             yield operation.run
@@ -199,7 +203,7 @@ class Query(Generic[M]):
     # One partition.
 
     def _condition(self, partition: str) -> Condition:
-        pk, sk = (PK, SK) if self._index is None else (f"{self._index}pk", f"{self._index}sk")
+        pk, sk = self._key_names
         if self._between is None:
             return Condition("#pk = :pk", {"#pk": pk}, {":pk": {"S": partition}})
         lower, upper = self._between
@@ -209,48 +213,8 @@ class Query(Generic[M]):
             {":pk": {"S": partition}, ":lower": {"S": lower}, ":upper": {"S": upper}},
         )
 
-    def _start_key(self, item: RawItem) -> RawItem:
-        names = [PK, SK]
-        if self._index is not None:
-            names += [f"{self._index}pk", f"{self._index}sk"]
-        return {name: item[name] for name in names}
-
-    # All of them, in order.
-
-    def _merged(
-        self, places: Sequence[_Place], run: _Run, limit: int | None
-    ) -> Iterator[tuple[int, RawItem]]:
-        """The items with the number of their partition, in order."""
-        if not places:
-            return
-        sort_key = SK if self._index is None else f"{self._index}sk"
-
-        def order(entry: tuple[int, RawItem]) -> str:
-            # Of equal sort keys the lower shard's come first, on every page alike.
-            _, item = entry
-            sort_value: str = item[sort_key]["S"]
-            return sort_value
-
-        with ReadAhead(min(_PARALLEL_REQUESTS, len(places)), is_wanted=limit is None) as ahead:
-            requests = [
-                self._pages_of(place.partition, run, limit, len(places)) for place in places
-            ]
-            pages = ahead.all(
-                lambda each: each[0](each[1].start), list(zip(requests, places, strict=True))
-            )
-            readers = [
-                _numbered(at, ahead.items(page, request))
-                for at, (page, request) in enumerate(zip(pages, requests, strict=True))
-            ]
-            # The readers let go of their first pages when those are used.
-            del pages
-            if len(readers) == 1:
-                yield from readers[0]
-            else:
-                yield from heapq.merge(*readers, key=order, reverse=self._newest_first)
-
     def _pages_of(
-        self, partition: str, run: _Run, limit: int | None, partitions: int
+        self, partition: str, run: _Runner, limit: int | None, partitions: int
     ) -> RequestPage:
         """What fetches a partition's pages, one after the other."""
         condition = self._condition(partition)
@@ -285,67 +249,78 @@ class Query(Generic[M]):
 
         return request
 
+    # All of them, in order.
+
+    def _merged(
+        self, starts: _Starts, run: _Runner, limit: int | None
+    ) -> Iterator[tuple[str, RawItem]]:
+        """The items with their partition, in order."""
+        if not starts:
+            return
+        _, sort_key = self._key_names
+        with ReadAhead(min(_PARALLEL_REQUESTS, len(starts)), is_wanted=limit is None) as ahead:
+            requests = [self._pages_of(each, run, limit, len(starts)) for each in starts]
+            pages = ahead.all(
+                lambda each: each[0](each[1]), list(zip(requests, starts.values(), strict=True))
+            )
+            readers = [
+                zip(repeat(partition), ahead.items(page, request), strict=False)
+                for partition, page, request in zip(starts, pages, requests, strict=True)
+            ]
+            # The readers let go of their first pages when those are used.
+            del pages
+            if len(readers) == 1:
+                yield from readers[0]
+            else:
+                # Of equal sort keys the lower shard's come first, on every page alike.
+                yield from heapq.merge(
+                    *readers,
+                    key=lambda entry: entry[1][sort_key]["S"],
+                    reverse=self._newest_first,
+                )
+
     # Cursors.
 
-    def _fingerprint(self) -> bytes:
-        described = json.dumps(
-            [
-                self._table.name,
-                getattr(self._model, "KIND", ""),
-                # Not how many: a cursor outlives the growing of the shards.
-                self._partitions[:1],
-                self._index,
-                # Where the upper end is the present, it is another one for the next page.
-                self._between[:1] if self._between and self._moving_end else self._between,
-                self._newest_first,
-            ]
-        )
-        return hashlib.sha256(described.encode()).digest()
-
     def _checksum(self, content: bytes) -> bytes:
-        return hashlib.sha256(self._fingerprint() + content).digest()[:_CHECKSUM_BYTES]
+        identity = [
+            self._table.name,
+            getattr(self._model, "KIND", ""),
+            # Not how many: a cursor outlives the growing of the shards.
+            self._partitions[:1],
+            self._index,
+            # If the upper end is the present, it is another one for the next page.
+            self._between[:1] if self._between and self._moving_end else self._between,
+            self._newest_first,
+        ]
+        fingerprint = hashlib.sha256(json.dumps(identity).encode()).digest()
+        return hashlib.sha256(fingerprint + content).digest()[:_CHECKSUM_BYTES]
 
-    def _cursor(self, places: Sequence[_Place]) -> str:
-        described = json.dumps([place.start for place in places], separators=(",", ":"))
+    def _cursor(self, starts: _Starts) -> str:
+        described = json.dumps([*starts.values()], separators=(",", ":"))
         content = zlib.compress(described.encode())
-        return base64.urlsafe_b64encode(self._checksum(content) + content).decode().rstrip("=")
+        return _text_of(self._checksum(content) + content)
 
-    def _places(self, cursor: str | None) -> list[_Place]:
+    def _starts(self, cursor: str | None) -> _Starts:
+        partitions = self._partitions
         if cursor is None:
-            return [_Place(partition) for partition in self._partitions]
+            return dict.fromkeys(partitions)
         try:
             decoded = base64.b64decode(
                 cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
             )
         except (binascii.Error, ValueError, TypeError):
             raise InvalidCursor("The cursor is not one that a page of this package gave.") from None
-        # Bits of the last character that say nothing must not make another cursor of it.
-        canonical = base64.urlsafe_b64encode(decoded).decode().rstrip("=") == cursor
         checksum, content = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
-        if not canonical or checksum != self._checksum(content):
+        # Bits of the last character that say nothing must not make another cursor of it.
+        if _text_of(decoded) != cursor or checksum != self._checksum(content):
             raise InvalidCursor(
                 "The cursor was altered or belongs to another query (another table, list, range "
                 "or order). Start again without one."
             )
-        starts: list[RawItem | None] = json.loads(zlib.decompress(content))
         # Shards that were added since are read from their beginning.
-        partitions = self._partitions
-        starts += [None] * (len(partitions) - len(starts))
-        return [_Place(*place) for place in zip(partitions, starts, strict=True)]
+        starts: list[RawItem | None] = json.loads(zlib.decompress(content))
+        return dict(zip_longest(partitions, starts))
 
 
-def _here(function: Callable[..., R], *arguments: Any, **named: Any) -> R:
-    """Work for whatever this thread works for."""
-    return function(*arguments, **named)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where reading a partition goes on: after ``start``, from the beginning where ``None``."""
-
-    partition: str
-    start: RawItem | None = None
-
-
-def _numbered(at: int, items: Iterator[RawItem]) -> Iterator[tuple[int, RawItem]]:
-    return ((at, item) for item in items)
+def _text_of(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from threading import Condition
 from typing import Self, TypeVar
 
@@ -14,8 +15,7 @@ from quill_models.telemetry.operations import Threads
 
 __all__ = ["ReadAhead", "RequestPage"]
 
-# The second page is asked for when so much of the first is used: whoever stops at the first few
-# items does not pay for more.
+# The second page is asked for when so much of the first is used: who stops before pays for one.
 _USED_BEFORE_THE_SECOND = 10
 
 A = TypeVar("A")
@@ -26,14 +26,11 @@ RequestPage = Callable[[RawItem | None], RawPage]
 
 
 class ReadAhead:
-    """The threads that fetch for one list. Leaving the block stops what is not asked for yet.
+    """The threads that fetch for one list, ``parallel`` at a time. Leaving the block stops them.
 
-    Where no thread can be had, each page is fetched by whoever asks for it: in a thread that goes
-    on after the main one has ended, in a forked process, where the system allows no more of them.
-
-    Args:
-        parallel: how many requests are made at a time.
-        is_wanted: whether pages are fetched before they are asked for.
+    If no thread can be had, the consumer of a page fetches it: in a thread that continues after the
+    main one has ended, in a forked process, or if the system allows no more threads. The same holds
+    if ``is_wanted`` is false: then no page is fetched before it is used.
     """
 
     def __init__(self, parallel: int, *, is_wanted: bool) -> None:
@@ -44,21 +41,16 @@ class ReadAhead:
 
     def all(self, function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
         """What a function gives for each, at the same time."""
-        if len(arguments) < 2:
-            return [function(argument) for argument in arguments]
-        try:
-            results = self._threads().map(function, arguments)
-        except RuntimeError:
-            return [function(argument) for argument in arguments]
+        results: Iterator[B] = map(function, arguments)
+        if len(arguments) > 1:
+            with suppress(RuntimeError):  # If no thread can be had.
+                results = self._threads().map(function, arguments)
         return list(results)
 
     def items(self, first: RawPage, request: RequestPage) -> Iterator[RawItem]:
         """The items of the first page and of those after it, of which one is fetched ahead."""
         items, start = first.items, first.start
-        if start is None:
-            yield from items
-            return
-        if not self._is_wanted:
+        if start is None or not self._is_wanted:
             yield from items
             while start is not None:
                 page = request(start)

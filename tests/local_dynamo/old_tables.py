@@ -11,6 +11,7 @@ from quill_models import Metric, Quill, Settings, connect
 from quill_models.migrations import Migrations
 from quill_models.schema import declared_table
 from tests.local_dynamo.support import botocore_of
+from tests.unit.migrations.files import package_of
 
 # What a metric did not have before it was listed by day.
 ADDED = ("gsi3pk", "gsi3sk")
@@ -48,5 +49,5 @@ def store_all(quill: Quill, items: Iterable[dict[str, Any]]) -> None:
 
 
 def migrations_of(quill: Quill, folder: Path) -> Migrations:
-    """The migrator of a folder of one's own."""
-    return Migrations(quill._table, quill.job_runs, folder)
+    """The migrator of a folder of one's own, in a process that has imported none of them."""
+    return Migrations(quill._table, quill.job_runs, package_of(folder))

@@ -158,7 +158,7 @@ def test_whoever_stops_reading_stops_the_scan(
         source.items.close()
     # The pages that were ready, those that waited for room, and those on their way.
     assert sent.count("Scan") <= 4 * 3 + 4
-    assert not [each for each in threading.enumerate() if "quill-export" in each.name]
+    assert not [each for each in threading.enumerate() if "quill-scan" in each.name]
 
 
 @pytest.mark.parametrize("segments", [1, 3])

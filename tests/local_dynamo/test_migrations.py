@@ -194,6 +194,7 @@ class TestWhatIsWrong:
         first = own.status()[0]
         noting(tmp_path, 1, "return 7")
         noting(tmp_path, 3)
+        own = migrations_of(old, tmp_path)
         changed = own.status()
         assert states(changed) == ["changed", "applied", "pending"]
         assert changed[0].applied is not None
@@ -239,7 +240,7 @@ class TestWhatIsWrong:
         assert run is not None
         assert run.status is JobStatus.FAILED
         noting(tmp_path, 2)
-        assert [each.number for each in own.up()] == [2, 3]
+        assert [each.number for each in migrations_of(old, tmp_path).up()] == [2, 3]
         assert notes(old) == {"0001_m1": 1, "0002_m2": 2, "0003_m3": 1}
 
     def test_what_the_server_refuses_names_the_migration(self, old: Quill, tmp_path: Path) -> None:

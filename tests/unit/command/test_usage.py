@@ -391,13 +391,15 @@ def test_a_new_migration_is_for_a_checkout(run: Callable[..., Ran], isolated: Pa
     assert (status, out) == (1, "")
     assert "There are no migrations in" in err
     assert str(isolated) in err.replace("\n", "")
-    written(isolated / "migrations", "0001_a")
+    folder = Path("quill_models", "migrations", "versions")
+    folder.parent.mkdir(parents=True)
+    written(folder, "0001_a")
     status, out, err = run("migrate", "new", "list", "agents", "by", "email")
-    file = Path("migrations", "0002_list_agents_by_email.py")
+    file = folder / "0002_list_agents_by_email.py"
     assert (status, out, err) == (0, f"Wrote {file}.\n", "")
     assert "list agents by email" in file.read_text()
     status, out, _ = run("migrate", "new", "--json", "and", "more")
-    assert (status, json.loads(out)) == (0, {"file": "migrations/0003_and_more.py"})
+    assert (status, json.loads(out)) == (0, {"file": str(folder / "0003_and_more.py")})
     status, out, err = run("migrate", "new", "…")
     assert (status, out) == (1, "")
     assert "letters a to z" in err

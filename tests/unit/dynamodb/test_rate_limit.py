@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quill_models.dynamodb.rate_limit import Pace
+from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.errors import InvalidValue
 
 
@@ -26,14 +26,14 @@ def test_no_time_has_more_than_its_units_and_one_write(
     units: float, writes: list[tuple[float, float]]
 ) -> None:
     clock = Hand()
-    pace = Pace(units, clock)
+    limit = RateLimit(units, clock)
     done: list[tuple[float, float]] = []
     for idle, size in writes:
         clock.now += idle
-        while (pause := pace.pause()) > 0:
+        while (pause := limit.pause()) > 0:
             clock.now += pause
         done.append((clock.now, size))
-        pace.took(size)
+        limit.took(size)
     # From any write to any later one: what was taken before the later one is paid for by then.
     for first in range(len(done)):
         for last in range(first, len(done)):
@@ -44,27 +44,27 @@ def test_no_time_has_more_than_its_units_and_one_write(
 
 def test_it_waits_no_longer_than_it_has_to() -> None:
     clock = Hand()
-    pace = Pace(10, clock)
-    assert pace.pause() == 0
-    pace.took(5)
-    assert pace.pause() == pytest.approx(0.5)
-    pace.took(5)
-    assert pace.pause() == pytest.approx(1)
+    limit = RateLimit(10, clock)
+    assert limit.pause() == 0
+    limit.took(5)
+    assert limit.pause() == pytest.approx(0.5)
+    limit.took(5)
+    assert limit.pause() == pytest.approx(1)
     clock.now += 1
-    assert pace.pause() == 0
+    assert limit.pause() == 0
     # What was not used is not saved up.
     clock.now += 100
-    pace.took(20)
-    assert pace.pause() == pytest.approx(2)
+    limit.took(20)
+    assert limit.pause() == pytest.approx(2)
 
 
 def test_no_limit() -> None:
-    pace = Pace(None)
-    pace.took(1e9)
-    assert pace.pause() == 0
+    limit = RateLimit(None)
+    limit.took(1e9)
+    assert limit.pause() == 0
 
 
 @pytest.mark.parametrize("units", [0, -1, float("inf"), float("nan")])
 def test_a_limit_is_more_than_nothing(units: float) -> None:
     with pytest.raises(InvalidValue, match="units a second"):
-        Pace(units)
+        RateLimit(units)

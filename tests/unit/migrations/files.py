@@ -1,8 +1,12 @@
-"""Folders of migrations, to be read."""
+"""Packages of migrations of a test's own."""
 
 from __future__ import annotations
 
+import sys
+from importlib import invalidate_caches
+from itertools import count
 from pathlib import Path
+from types import ModuleType
 
 NOTHING = "def up(step):\n    pass\n"
 
@@ -20,3 +24,15 @@ def in_order(folder: Path, number: int) -> Path:
     for each in range(1, number + 1):
         written(folder, f"{each:04d}_m{each}")
     return folder
+
+
+_packages = count()
+
+
+def package_of(folder: Path) -> ModuleType:
+    """A folder as a package, of which nothing was imported before, as in a new process."""
+    package = ModuleType(f"migrations_{next(_packages)}")
+    package.__path__ = [str(folder)]
+    sys.modules[package.__name__] = package
+    invalidate_caches()
+    return package

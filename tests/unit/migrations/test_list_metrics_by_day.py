@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import runpy
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -17,8 +16,7 @@ from quill_models.models import QuillModel
 from tests.unit.examples import EXAMPLES, KINDS, NOON, metric, table
 from tests.unit.strategies import instants, metrics
 
-FILE = Path(__file__).parents[3] / "migrations" / "0003_list_metrics_by_day.py"
-MIGRATION = runpy.run_path(str(FILE))
+MIGRATION = vars(import_module("quill_models.migrations.versions.0003_list_metrics_by_day"))
 ADDED = ("gsi3pk", "gsi3sk")
 
 

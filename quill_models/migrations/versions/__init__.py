@@ -1,0 +1,1 @@
+"""The numbered migrations. Tables hold their checksums: an applied one stays byte for byte."""
