@@ -50,22 +50,8 @@ def quill() -> None:
     """  # noqa: D301 -- click's mark for "keep these lines"
 
 
-_COMMANDS = (
-    demo,
-    local,
-    schema,
-    migrate,
-    ingest,
-    load,
-    list_items,
-    export,
-    jobs,
-    events,
-    doctor,
-    completion,
-)
-
-for command in _COMMANDS:
+for command in (demo, local, schema, migrate, ingest, load, list_items, export, jobs, events):
     quill.add_command(command)
-
+for command in (doctor, completion):
+    quill.add_command(command)
 add_verbose(quill)

@@ -9,7 +9,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from quill_models.command.output import json_option, print_json, show
+from quill_models.command.failures import report
+from quill_models.command.output import json_option
 from quill_models.health.checks import Finding, examine
 from quill_models.quill import connect
 
@@ -18,7 +19,7 @@ __all__ = ["doctor"]
 
 @click.command()
 @json_option
-def doctor(*, as_json: bool) -> None:
+def doctor() -> None:
     """Look at settings, server, table, clock, leases and migrations. Writes nothing.
 
     Each line is ok, or says what to do. The exit status is 0 where all is ok, else 1.
@@ -32,10 +33,7 @@ def doctor(*, as_json: bool) -> None:
     with connect() as quill:
         found = list(examine(quill))
     fine = all(each.ok is not False for each in found)
-    if as_json:
-        print_json({"ok": fine, "findings": [asdict(each) for each in found]})
-    else:
-        show(_shown(found))
+    report({"ok": fine, "findings": [asdict(each) for each in found]}, _shown(found))
     sys.exit(0 if fine else 1)
 
 
@@ -50,8 +48,6 @@ def _shown(found: list[Finding]) -> Table:
         None: Text("?", style="dim"),
     }
     for each in found:
-        text = Text(each.says)
-        if each.advice:
-            text.append(f"\n{each.advice}", style="bold")
-        shown.add_row(marks[each.ok], each.about, text)
+        advice = (f"\n{each.advice}", "bold") if each.advice else ""
+        shown.add_row(marks[each.ok], each.about, Text.assemble(each.says, advice))
     return shown

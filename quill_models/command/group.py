@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from quill_models.command.failures import FAILED, Interrupted, fail
-from quill_models.command.output import show_error, wants_json
+from quill_models.command.failures import FAILED, Interrupted, report
+from quill_models.command.output import show_error
 from quill_models.values.errors import QuillError
 
 __all__ = ["CommandGroup", "Root"]
@@ -19,17 +19,10 @@ _WHOLE = 1000
 class CommandGroup(click.Group):
     """Shows the summary of each of its commands whole: click cuts them to one line."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands into the help."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(_WHOLE))
-                    for name, command in commands
-                    if command is not None and not command.hidden
-                ]
-            )
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command."""
+        cmd.short_help = cmd.get_short_help_str(_WHOLE)
+        super().add_command(cmd, name)
 
 
 class Root(CommandGroup):
@@ -51,7 +44,7 @@ class Root(CommandGroup):
         try:
             return super().invoke(ctx)
         except QuillError as error:
-            fail(error, as_json=wants_json(ctx))
+            report({}, errors=[error])
         # The latter from a question.
         except (KeyboardInterrupt, click.Abort):
-            fail(Interrupted("Interrupted."), as_json=wants_json(ctx))
+            report({}, errors=[Interrupted("Interrupted.")])

@@ -1,11 +1,12 @@
-"""What `quill jobs` and `quill events` share: a view that is shown once, as JSON, or watched."""
+"""A view of the table that is shown once, as JSON, or watched."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -13,7 +14,8 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from quill_models.command.output import console, print_json, show
+from quill_models.command.failures import report
+from quill_models.command.output import console, wants_json
 from quill_models.quill import Quill, connect
 from quill_models.values.clock import system_clock
 
@@ -34,29 +36,23 @@ watch_option = click.option(
 )
 
 
-class View(Protocol):
-    """What was read at one moment."""
+@dataclass(frozen=True)
+class View:
+    """What was read at one moment: for programs, for people, and notes on standard error."""
 
-    def document(self) -> dict[str, Any]:
-        """For programs."""
-        ...
-
-    def shown(self) -> RenderableType:
-        """For people."""
-        ...
+    document: dict[str, Any]
+    shown: RenderableType
+    notes: Iterable[str] = ()
 
 
-def present(read: Callable[[Quill], View], *, as_json: bool, watch: int | None) -> None:
+def present(read: Callable[[Quill], View], *, watch: int | None = None) -> None:
     """Show what is read, once or again and again."""
     if watch is not None:
-        _watch(read, watch, as_json=as_json)
+        _watch(read, watch)
         return
     with connect() as quill:
         view = read(quill)
-    if as_json:
-        print_json(view.document())
-    else:
-        show(view.shown())
+    report(view.document, view.shown, notes=view.notes)
 
 
 def alone(context: click.Context) -> bool:
@@ -68,8 +64,7 @@ def alone(context: click.Context) -> bool:
     if context.invoked_subcommand is None:
         return True
     for parameter in context.command.params:
-        name = parameter.name or ""
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 f"{parameter.opts[0]} is no option for all of {context.command_path!r}; give it "
                 f"after {context.invoked_subcommand!r}, where that has it.",
@@ -100,8 +95,8 @@ def shortened(text: str | None) -> str:
     return line if len(line) <= _ERROR_CHARACTERS else f"{line[: _ERROR_CHARACTERS - 1]}…"
 
 
-def _watch(read: Callable[[Quill], View], seconds: int, *, as_json: bool) -> None:
-    if as_json:
+def _watch(read: Callable[[Quill], View], seconds: int) -> None:
+    if wants_json():
         raise click.UsageError("Give --watch or --json, not both.")
     out = console()
     if not out.is_terminal or out.is_dumb_terminal:
@@ -112,12 +107,9 @@ def _watch(read: Callable[[Quill], View], seconds: int, *, as_json: bool) -> Non
             view = read(quill)
             with Live(console=out, auto_refresh=False) as live:
                 while True:
-                    head = Text(
-                        f"{system_clock():%Y-%m-%d %H:%M:%S} UTC, every {seconds} s, "
-                        "Ctrl-C ends it",
-                        style="dim",
-                    )
-                    live.update(Group(head, view.shown()), refresh=True)
+                    now = f"{system_clock():%Y-%m-%d %H:%M:%S} UTC"
+                    head = Text(f"{now}, every {seconds} s, Ctrl-C ends it", style="dim")
+                    live.update(Group(head, view.shown), refresh=True)
                     time.sleep(seconds)
                     view = read(quill)
     except KeyboardInterrupt:

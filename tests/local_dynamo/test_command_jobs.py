@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from quill_models import LeaseLost, Quill, WebhookEvent, connect
-from quill_models.command.events import _Overview
+from quill_models.command.events import read_overview
 from quill_models.command.overview import age
 from tests.local_dynamo import tables, test_command
 from tests.local_dynamo.support import MINUTE, SECOND, event, on_the_wire
@@ -273,11 +273,11 @@ class TestEvents:
     def test_failed_ones_cost_no_request(self, quill: Quill) -> None:
         assert quill.webhook_events.claim("hubspot") == []
         with on_the_wire(quill) as none:
-            _Overview.read(quill, "hubspot", 20, with_processed=False)
+            read_overview(quill, "hubspot", 20, with_processed=False)
         quill.webhook_events.fail(claim(quill, "a"), "boom", retry_in=MINUTE)
         with on_the_wire(quill) as some:
-            overview = _Overview.read(quill, "hubspot", 20, with_processed=False)
-        assert [each.event_key for each in overview.failed] == ["a"]
+            overview = read_overview(quill, "hubspot", 20, with_processed=False)
+        assert [each["event_key"] for each in overview.document["failed"]] == ["a"]
         assert some == none
 
     def test_replay(self, impatient: Quill, run: Run) -> None:
