@@ -46,15 +46,13 @@ def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
 
 
 def _reason(error: Exception) -> str:
-    match error:
-        case InvalidPayload():
-            return error.reason
-        case UnicodeDecodeError():
-            return "not UTF-8"
-        case simplejson.JSONDecodeError():
-            return f"not JSON, one object a line: {error.msg} at column {error.colno}"
-        case _:
-            return f"not JSON: {error}"
+    if isinstance(error, InvalidPayload):
+        return error.reason
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, simplejson.JSONDecodeError):
+        return f"not JSON, one object a line: {error.msg} at column {error.colno}"
+    return f"not JSON: {error}"
 
 
 def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any]]:

@@ -52,6 +52,6 @@ def quill() -> None:
 
 for command in (demo, local, schema, migrate, ingest, load, list_items, export, jobs, events):
     quill.add_command(command)
-for command in (doctor, completion):
-    quill.add_command(command)
+quill.add_command(doctor)
+quill.add_command(completion)
 add_verbose(quill)

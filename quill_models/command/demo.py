@@ -82,20 +82,12 @@ def demo() -> None:
         quill = stack.enter_context(connect(replace(settings, endpoint=endpoint, table=name)))
         stack.callback(quill.schema.delete_table)
         samples = stack.enter_context(as_file(files("quill_models") / "samples"))
-        done = _make_table(quill)
-        loaded = _load(quill, samples)
-        ingested = _ingest(quill, samples / "hubspot")
-        stored = _count_stored(quill, ingested)
+        document: dict[str, Any] = {"endpoint": endpoint, "table": name, "done": _make_table(quill)}
+        document["loaded"] = _load(quill, samples)
+        document["ingested"] = ingested = _ingest(quill, samples / "hubspot")
+        document["stored"] = _count_stored(quill, ingested)
         _show_questions(quill)
         _show_storage(quill)
-    document = {
-        "endpoint": endpoint,
-        "table": name,
-        "done": done,
-        "loaded": loaded,
-        "ingested": ingested,
-        "stored": stored,
-    }
     report(document, _WHAT_NEXT)
 
 
@@ -114,8 +106,7 @@ def _load(quill: Quill, samples: Path) -> list[dict[str, Any]]:
         for time in ("first", "second")
         for name in _LOADED
     ]
-    columns = ("file", "time", "items", "created", "unchanged")
-    _say(table(columns, [[each[column] for column in columns] for each in done]))
+    _say(table(("file", "time", "items", "created", "unchanged"), done))
     return done
 
 

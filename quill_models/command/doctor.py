@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from quill_models.command.failures import report
@@ -38,10 +38,8 @@ def doctor() -> None:
 
 
 def _shown(found: list[Finding]) -> Table:
-    shown = Table.grid(padding=(0, 2))
-    shown.add_column(no_wrap=True)
-    shown.add_column(no_wrap=True)
-    shown.add_column(overflow="fold")
+    columns = (Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"))
+    shown = Table.grid(*columns, padding=(0, 2))
     marks = {
         True: Text("ok", style="green"),
         False: Text("problem", style="bold red"),

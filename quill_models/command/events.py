@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from heapq import nsmallest
@@ -13,14 +12,13 @@ from itertools import takewhile
 from typing import Any
 
 import click
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from quill_models.command.failures import Failed, interruptible, report
-from quill_models.command.group import CommandGroup
 from quill_models.command.lists import SOURCE, Lists
-from quill_models.command.output import counted, json_option, limit_option, table
-from quill_models.command.overview import View, age, alone, present, shortened, watch_option
+from quill_models.command.output import counted, json_option, table
+from quill_models.command.overview import Read, View, age, overview, shortened, stacked
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.models.json_form import to_json
 from quill_models.quill import Quill, connect
@@ -37,35 +35,16 @@ _URGENT_SHARE = 0.25
 _TAKEN_UP = "Interrupted. Run the same command again for the events that are left."
 
 _LISTS = Lists(WebhookEvents)
-
-
-@click.group(
-    cls=CommandGroup,
-    invoke_without_command=True,
-    subcommand_metavar="[COMMAND]",
-    params=[*_LISTS.options],
-)
-@click.option(
-    "--all",
-    "with_processed",
+_COUNT_ALL = click.Option(
+    ["--all", "with_processed"],
     is_flag=True,
     help="Count the processed ones, too. Reads them all, which takes long and costs read units "
     "where they are many.",
 )
-@limit_option(20, "How many failed and how many dead ones to show at most.")
-@json_option
-@watch_option
-@click.pass_context
-def events(
-    context: click.Context,
-    /,
-    *,
-    source: str,
-    with_processed: bool,
-    limit: int,
-    watch: int | None,
-    **chosen: Any,
-) -> None:
+
+
+@overview([*_LISTS.options, _COUNT_ALL], "How many failed and how many dead ones to show at most.")
+def events(*, source: str, with_processed: bool, limit: int, **chosen: Any) -> Read:
     """Count the events by status, and show failed and dead ones.
 
     Due are those that a worker gets when it asks now: new ones, failed ones after their
@@ -82,13 +61,9 @@ def events(
       quill events --source hubspot --watch 5
       quill events --all --json
     """  # noqa: D301 -- click's mark for "keep these lines"
-    if not alone(context):
-        return
     if any(chosen.values()):
-        read = _LISTS.reader(limit, source=source, **chosen)
-    else:
-        read = partial(read_overview, source=source, limit=limit, with_processed=with_processed)
-    present(read, watch=watch)
+        return _LISTS.reader(limit, source=source, **chosen)
+    return partial(read_overview, source=source, limit=limit, with_processed=with_processed)
 
 
 @events.command(params=[SOURCE])
@@ -111,12 +86,8 @@ def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool) -> None:
     replayed, errors = 0, list[QuillError]()
     with connect() as quill, interruptible(_TAKEN_UP):
         try:
-            tried = (
-                _replay_dead(quill, source)
-                if all_dead
-                else _replay_named(quill, source, event_keys)
-            )
-            for done in tried:
+            replay_all = _replay_dead if all_dead else partial(_replay_named, keys=event_keys)
+            for done in replay_all(quill, source):
                 if isinstance(done, Failed):
                     errors.append(done)
                 else:
@@ -161,132 +132,109 @@ def read_overview(quill: Quill, source: str, limit: int, *, with_processed: bool
     """How many events are in which status, and the failed and the dead ones."""
     now = system_clock()
     listed = partial(quill.webhook_events.list_by_status, source)
-    failed = _Count(waiting=0)
+    failed, processing = Counter(due=0, waiting=0), Counter(due=0, waiting=0)
     # One more than asked for tells whether there are more.
-    soonest = nsmallest(limit + 1, failed.each(listed(EventStatus.FAILED), now), key=_due_at)
-    processing = _Count(waiting=0)
-    deque(processing.each(listed(EventStatus.PROCESSING), now), maxlen=0)
+    soonest = nsmallest(limit + 1, _counted(listed(EventStatus.FAILED), failed, now), key=_due_at)
+    deque(_counted(listed(EventStatus.PROCESSING), processing, now), maxlen=0)
     counts = {
         EventStatus.PENDING: _pending(listed, now),
         EventStatus.PROCESSING: processing,
         EventStatus.FAILED: failed,
-        EventStatus.DEAD: _Count(listed(EventStatus.DEAD).count()),
+        EventStatus.DEAD: Counter(events=listed(EventStatus.DEAD).count()),
     }
     if with_processed:
-        counts[EventStatus.PROCESSED] = _Count(listed(EventStatus.PROCESSED).count())
+        counts[EventStatus.PROCESSED] = Counter(events=listed(EventStatus.PROCESSED).count())
     dead = listed(EventStatus.DEAD, newest_first=True).page(limit)
     first = listed(EventStatus.PENDING).first()
     expires = None if first is None else first.ttl
-    retention = quill.settings.webhook_retention
     tries, more_failed, more = soonest[:limit], len(soonest) > limit, dead.cursor is not None
     document = {
         "at": time_text(now),
         "source": source,
-        "counts": {status.value: count.events for status, count in counts.items()},
-        "due": {
-            status.value: count.due for status, count in counts.items() if count.due is not None
-        },
+        "counts": {status.value: count.total() for status, count in counts.items()},
+        "due": {status.value: each["due"] for status, each in counts.items() if "due" in each},
         "expires_first": None if expires is None else time_text(expires),
         "failed": [to_json(event) for event in tries],
         "more_failed": more_failed,
         "dead": [to_json(event) for event in dead.items],
         "more": more,
     }
-    parts: list[RenderableType] = [
-        table(
-            ("status", "events", "due now", "waiting"),
-            [(key.value, each.events, each.due, each.waiting) for key, each in counts.items()],
-            title=f"the events of {source}",
-        )
+    retention = quill.settings.webhook_retention
+    is_urgent = expires and retention and expires - now < _URGENT_SHARE * retention
+    none = (
+        f"No events of {source!r}. --source names another one."
+        if with_processed
+        else f"No events of {source!r}, but for processed ones. --source names another source, "
+        "--all counts the processed ones, too."
+    )
+    warning = (
+        f"Pending events expire, the first one {age(expires, now)}: what no worker has claimed by "
+        "then is forgotten."
+    )
+    next_tries = [
+        (each, _due_at(each), age(_due_at(each), now) if _waits(each, now) else "due")
+        for each in tries
     ]
-    if not any(count.events for count in counts.values()):
-        none = (
-            f"No events of {source!r}. --source names another one."
-            if with_processed
-            else f"No events of {source!r}, but for processed ones. --source names another source, "
-            "--all counts the processed ones, too."
-        )
-        parts.append(Text(none))
-    if expires and retention and expires - now < _URGENT_SHARE * retention:
-        warning = (
-            f"Pending events expire, the first one {age(expires, now)}: what no worker has "
-            "claimed by then is forgotten."
-        )
-        parts.append(Text(warning, style="bold red"))
-    if tries:
-        parts.append(
-            _listed(
-                "failed, by their next try",
-                "next try",
-                [(each, _due_at(each)) for each in tries],
-                lambda instant: age(instant, now) if instant > now else "due",
-            )
-        )
-    if more_failed:
-        parts.append(Text("There are more failed ones: give a higher --limit.", style="dim"))
-    if dead.items:
-        rows = [(each, each.occurred_at) for each in dead.items]
-        parts.append(_listed("dead, newest first", "occurred", rows, partial(age, now=now)))
-    if more:
-        parts.append(Text("There are more dead ones: give a higher --limit.", style="dim"))
-    return View(document, Group(*parts))
+    buried = [(each, each.occurred_at, age(each.occurred_at, now)) for each in dead.items]
+    rows = [(key, n.total(), n.get("due"), n.get("waiting")) for key, n in counts.items()]
+    columns = ("status", "events", "due now", "waiting")
+    shown = stacked(
+        table(columns, rows, title=f"the events of {source}"),
+        None if any(count.total() for count in counts.values()) else Text(none),
+        Text(warning, style="bold red") if is_urgent else None,
+        _listed("failed", "by their next try", "next try", next_tries, more=more_failed),
+        _listed("dead", "newest first", "occurred", buried, more=more),
+    )
+    return View(document, shown)
 
 
-@dataclass
-class _Count:
-    """How many events are in a status, and how many of them are not due yet."""
-
-    events: int = 0
-    # None in a status in which nothing is due any more.
-    waiting: int | None = None
-
-    @property
-    def due(self) -> int | None:
-        # Counted in two requests, between which an event may have gone.
-        return None if self.waiting is None else max(0, self.events - self.waiting)
-
-    def each(self, found: Iterable[WebhookEvent], now: datetime) -> Iterator[WebhookEvent]:
-        """Count events as they are read, both counts in one reading."""
-        for event in found:
-            self.events += 1
-            self.waiting = (self.waiting or 0) + _waits(event, now)
-            yield event
+def _counted(
+    found: Iterable[WebhookEvent], counts: Counter[str], now: datetime
+) -> Iterator[WebhookEvent]:
+    """Events as they are read, counted in the same reading."""
+    for event in found:
+        counts["waiting" if _waits(event, now) else "due"] += 1
+        yield event
 
 
-def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> _Count:
-    total = listed(EventStatus.PENDING).count()
+def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Counter[str]:
+    # Counted in two requests, between which an event may have gone.
+    total, waiting = listed(EventStatus.PENDING).count(), 0
     # In order of their due time, so that those that wait come last. Usually none does, which one
     # event tells; and then the list, which may be long, need not be read.
     last_first = listed(EventStatus.PENDING, newest_first=True)
     last = last_first.first()
-    if last is None or not _waits(last, now):
-        return _Count(total, 0)
-    return _Count(total, sum(1 for _ in takewhile(lambda event: _waits(event, now), last_first)))
+    if last is not None and _waits(last, now):
+        waiting = sum(1 for _ in takewhile(lambda event: _waits(event, now), last_first))
+    return Counter(due=max(0, total - waiting), waiting=waiting)
 
 
 def _listed(
-    title: str,
+    kind: str,
+    order: str,
     when: str,
-    rows: Iterable[tuple[WebhookEvent, datetime]],
-    told: Callable[[datetime], str],
-) -> RenderableType:
+    rows: Sequence[tuple[WebhookEvent, datetime, str]],
+    *,
+    more: bool,
+) -> RenderableType | None:
     """Events that did not go well, each with an instant and how that is told."""
-    return table(
-        ("event_key", "type", "object", when, "", "attempts", "last error"),
-        [
-            (
-                event.event_key,
-                event.event_type,
-                " ".join(filter(None, (event.object_type, event.object_id))),
-                instant,
-                told(instant),
-                event.attempts,
-                shortened(event.last_error),
-            )
-            for event, instant in rows
-        ],
-        title=title,
-    )
+    if not rows:
+        return None
+    columns = ("event_key", "type", "object", when, "", "attempts", "last error")
+    cells = [
+        (
+            event.event_key,
+            event.event_type,
+            " ".join(filter(None, (event.object_type, event.object_id))),
+            instant,
+            told,
+            event.attempts,
+            shortened(event.last_error),
+        )
+        for event, instant, told in rows
+    ]
+    note = Text(f"There are more {kind} ones: give a higher --limit.", style="dim")
+    return stacked(table(columns, cells, title=f"{kind}, {order}"), note if more else None)
 
 
 def _due_at(event: WebhookEvent) -> datetime:

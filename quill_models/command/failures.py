@@ -24,12 +24,7 @@ class Interrupted(QuillError):
 
 
 class Failed(QuillError):
-    """One thing that a command was to do, and could not.
-
-    Attributes:
-        kind: of the failure, the ``type`` that programs read.
-        about: what it is about, by names that programs read.
-    """
+    """One thing that a command could not do: its ``type`` for programs, and what it is about."""
 
     def __init__(self, reason: str, *, kind: str, **about: str) -> None:
         self.kind = kind
@@ -52,17 +47,7 @@ def report(
     notes: Iterable[str] = (),
     errors: Sequence[QuillError] = (),
 ) -> None:
-    """Print what came of a command, and end the command if something failed.
-
-    Args:
-        document: For programs, with ``--json``, where the errors are added.
-        shown: For people.
-        notes: For people, on standard error.
-        errors: What failed, each a message on standard error.
-
-    Raises:
-        SystemExit: There are errors.
-    """
+    """Print the document for programs, or what is for people; then exit if there are errors."""
     if wants_json():
         failed = {"errors": [_document(each) for each in errors]} if errors else {}
         print_json({**document, **failed})

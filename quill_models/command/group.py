@@ -45,6 +45,5 @@ class Root(CommandGroup):
             return super().invoke(ctx)
         except QuillError as error:
             report({}, errors=[error])
-        # The latter from a question.
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, click.Abort):  # The latter from a question.
             report({}, errors=[Interrupted("Interrupted.")])

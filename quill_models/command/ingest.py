@@ -14,7 +14,7 @@ from quill_models.command.files import files_argument, go_through, reading
 from quill_models.command.group import CommandGroup
 from quill_models.command.output import json_option, table
 from quill_models.models import WebhookEvent
-from quill_models.quill import Quill, connect
+from quill_models.quill import Quill
 from quill_models.writes.results import Outcome, PartialWriteError, WriteResult
 
 __all__ = ["Ingested", "ingest", "ingest_file"]
@@ -51,33 +51,24 @@ def hubspot(*, files: tuple[str, ...]) -> None:
       quill ingest hubspot --json monday.jsonl tuesday.jsonl
       cat *.jsonl | quill ingest hubspot -
     """  # noqa: D301 -- click's mark for "keep these lines"
-    with connect() as quill:
-        done, errors = go_through(files, lambda file: ingest_file(quill, file))
+    done, errors = go_through(files, ingest_file)
     rows: list[dict[str, Any]] = [
         {"file": file, **ingested.counts, "job_run": ingested.job_run} for file, ingested in done
     ]
     total = {name: sum(row[name] for row in rows) for name in _COUNTS}
     conflicts = [key for _, ingested in done for key in ingested.conflicts]
     document = {"files": rows, "total": total, **({"conflicts": conflicts} if conflicts else {})}
-    notes = [
-        f"conflict: {event_key} is stored with other content, which stays"
-        for event_key in conflicts[:_CONFLICTS_SHOWN]
-    ]
+    says = "is stored with other content, which stays"
+    notes = [f"conflict: {event_key} {says}" for event_key in conflicts[:_CONFLICTS_SHOWN]]
     if len(rows) > 1:
         rows = [*rows, {"file": "total", **total, "job_run": ""}]
-    shown = [table(list(rows[0]), [list(row.values()) for row in rows])] if rows else []
+    shown = [table(("file", *_COUNTS, "job_run"), rows)] if rows else []
     report(document, *shown, notes=notes, errors=errors)
 
 
 @dataclass
 class Ingested:
-    """What came of the events of one file.
-
-    Attributes:
-        job_run: the window of the job run.
-        counts: how many events there were, and of each outcome.
-        conflicts: the keys of events that are stored with other content, at most a hundred.
-    """
+    """What came of the events of one file, in the job run of that window."""
 
     job_run: str
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
@@ -92,17 +83,9 @@ class Ingested:
 
 
 def ingest_file(quill: Quill, file: str) -> Ingested:
-    """Record the events of one file, in a job run of its own. Repeating it records nothing twice.
-
-    Returns:
-        The counts, which are in the run's ``stats`` too.
-
-    Raises:
-        InvalidPayload: All events before it are recorded; the run is failed.
-        PartialWriteError: The table stopped answering. Do it again.
-    """
+    """Record the events of one file, in a job run of its own, whose stats have the counts, too."""
     with (
-        reading(file, "events", kept="recorded") as lines,
+        reading(file, "events", kept="recorded") as (lines, report_done),
         quill.job_runs.start("ingest-hubspot", lease=_LEASE) as run,
     ):
         ingested = Ingested(run.window)
@@ -110,7 +93,7 @@ def ingest_file(quill: Quill, file: str) -> Ingested:
         try:
             for result in quill.webhook_events.iter_record_many(hubspot_source.read(lines)):
                 ingested.count(result)
-                lines.done(ingested.counts["events"])
+                report_done(ingested.counts["events"])
         except PartialWriteError as error:
             for result in error.results:
                 ingested.count(result)

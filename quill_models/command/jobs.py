@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import click
-from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from quill_models.command.failures import Failed, report
-from quill_models.command.group import CommandGroup
 from quill_models.command.lists import Lists
-from quill_models.command.output import json_option, limit_option, table
-from quill_models.command.overview import View, age, alone, present, shortened, watch_option
+from quill_models.command.output import json_option, table
+from quill_models.command.overview import Read, View, age, overview, shortened, stacked
 from quill_models.models import JobRun, JobStatus
 from quill_models.models.json_form import to_json
 from quill_models.quill import Quill, connect
@@ -30,19 +28,8 @@ __all__ = ["jobs"]
 _LISTS = Lists(JobRuns)
 
 
-@click.group(
-    cls=CommandGroup,
-    invoke_without_command=True,
-    subcommand_metavar="[COMMAND]",
-    params=[*_LISTS.options],
-)
-@limit_option(20, "How many of each at most.")
-@json_option
-@watch_option
-@click.pass_context
-def jobs(
-    context: click.Context, /, *, job: str | None, limit: int, watch: int | None, **chosen: Any
-) -> None:
+@overview(_LISTS.options, "How many of each at most.")
+def jobs(*, job: str | None, limit: int, **chosen: Any) -> Read:
     """Show which jobs run, which of them are stale, and which failed.
 
     A run is stale where its lease has ended and it still counts as running: its process
@@ -59,15 +46,11 @@ def jobs(
       quill jobs --job ingest-hubspot --limit 5
       quill jobs --status failed --json
     """  # noqa: D301 -- click's mark for "keep these lines"
-    if not alone(context):
-        return
     if any(chosen.values()):
-        read = _LISTS.reader(limit, job=job, **chosen)
-    elif job is not None:
-        read = partial(_runs, job=job, limit=limit)
-    else:
-        read = partial(_overview, limit=limit)
-    present(read, watch=watch)
+        return _LISTS.reader(limit, job=job, **chosen)
+    if job is not None:
+        return partial(_runs, job=job, limit=limit)
+    return partial(_overview, limit=limit)
 
 
 @jobs.command()
@@ -89,15 +72,9 @@ def attempts(*, job: str, window: str) -> None:
     if not found:
         raise _no_such_run(job, window)
     now = system_clock()
-    report(
-        {
-            "at": time_text(now),
-            "job_name": job,
-            "window": window,
-            "attempts": _documents(found, now),
-        },
-        _table(found, now, _RUN, title=f"the attempts at {window} of {job}"),
-    )
+    tries = {"job_name": job, "window": window, "attempts": _documents(found, now)}
+    title = f"the attempts at {window} of {job}"
+    report({"at": time_text(now), **tries}, stacked(_table(_RUN, found, now, title)))
 
 
 @jobs.command()
@@ -143,10 +120,7 @@ def _overview(quill: Quill, limit: int) -> View:
     lately = runs.list_by_status(JobStatus.SUCCEEDED, newest_first=True).page(limit)
     names = {run.job_name for run in (*running, *failed.items, *lately.items)}
     succeeded = [run for run in map(runs.last_success, sorted(names)) if run is not None]
-    more = {
-        "running": bool(stale.cursor or alive.cursor),
-        "failed": failed.cursor is not None,
-    }
+    more = {"running": bool(stale.cursor or alive.cursor), "failed": failed.cursor is not None}
     now = system_clock()
     document = {
         "at": time_text(now),
@@ -156,29 +130,23 @@ def _overview(quill: Quill, limit: int) -> View:
         "more": more,
     }
     overdue = sum(_is_stale(run, now) for run in running) or "none"
-    parts: list[RenderableType] = [
-        _table(running, now, _RUNNING, title=f"running ({overdue} stale)")
-        if running
-        else Text("No job is running.")
-    ]
-    if failed.items:
-        parts.append(_table(failed.items, now, _FAILED, title="failed, the last started first"))
-    if succeeded:
-        parts.append(_table(succeeded, now, _SUCCEEDED, title="last success"))
-    if any(more.values()):
-        parts.append(_MORE)
-    return View(document, Group(*parts))
+    shown = stacked(
+        _table(_RUNNING, running, now, f"running ({overdue} stale)") or Text("No job is running."),
+        _table(_FAILED, failed.items, now, "failed, the last started first"),
+        _table(_SUCCEEDED, succeeded, now, "last success"),
+        _MORE if any(more.values()) else None,
+    )
+    return View(document, shown)
 
 
 def _runs(quill: Quill, job: str, limit: int) -> View:
     """The runs of one job, newest first."""
     page = quill.job_runs.list_by_job(job).page(limit)
-    runs, more, now = page.items, page.cursor is not None, system_clock()
-    document = {"at": time_text(now), "items": _documents(runs, now), "more": more}
-    if not runs:
-        return View(document, Text(f"The job {job!r} has no runs."))
-    shown = _table(runs, now, ("window", *_RUN), title=f"the runs of {job}, newest first")
-    return View(document, Group(shown, _MORE) if more else shown)
+    more, now = page.cursor is not None, system_clock()
+    document = {"at": time_text(now), "items": _documents(page.items, now), "more": more}
+    shown = _table(("window", *_RUN), page.items, now, f"the runs of {job}, newest first")
+    none = Text(f"The job {job!r} has no runs.")
+    return View(document, stacked(shown or none, _MORE if more else None))
 
 
 _MORE = Text("There are more: give a higher --limit.", style="dim")
@@ -207,10 +175,11 @@ _FAILED = ("job", "window", "attempt", "started", "failed", "error")
 _SUCCEEDED = ("job", "window", "finished", "", "stats")
 
 
-def _table(runs: Iterable[JobRun], now: datetime, columns: Iterable[str], *, title: str) -> Table:
-    columns = tuple(columns)
+def _table(
+    columns: Sequence[str], runs: Iterable[JobRun], now: datetime, title: str
+) -> Table | None:
     rows = [[_COLUMNS[column](run, now) for column in columns] for run in runs]
-    return table(columns, rows, title=title)
+    return table(columns, rows, title=title) if rows else None
 
 
 def _is_running(run: JobRun) -> bool:

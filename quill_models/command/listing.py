@@ -50,7 +50,7 @@ def list_items() -> None:
 
 @list_items.command(params=[SINCE, UNTIL, NEWEST_FIRST])
 @click.option("--scope", help="agent:ID, team:NAME or global.")
-@click.option("--name", help="The metric; with --scope or --bucket.")
+@click.option("--name", default="", help="The metric; with --scope or --bucket.")
 @click.option(
     "--grain",
     type=click.Choice([grain.value for grain in Grain]),
@@ -65,7 +65,7 @@ def list_items() -> None:
 def metrics(
     *,
     scope: str | None,
-    name: str | None,
+    name: str,
     grain: str,
     bucket: datetime | None,
     on: date | None,
@@ -84,7 +84,7 @@ def metrics(
     """  # noqa: D301
     if sum(chosen is not None for chosen in (scope, bucket, on)) != 1:
         raise click.UsageError("Give one of --scope, --bucket and --day.")
-    if (name is None) == (on is None):
+    if bool(name) is (on is not None):
         raise click.UsageError("--name goes with --scope and --bucket, and not with --day.")
     if scope is None and (since is not None or until is not None):
         raise click.UsageError("--since and --until go with --scope.")
@@ -101,9 +101,9 @@ def metrics(
         if on is not None:
             return quill.metrics.list_by_day(on, newest_first=newest_first)
         if bucket is not None:
-            return quill.metrics.across(name or "", grain, bucket)
+            return quill.metrics.across(name, grain, bucket)
         return quill.metrics.series(
-            scope or "", name or "", grain, since, until, newest_first=newest_first
+            scope or "", name, grain, since, until, newest_first=newest_first
         )
 
     present(lambda quill: listed("No metrics.", [query(quill)], Metric, limit))

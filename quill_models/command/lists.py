@@ -14,10 +14,9 @@ import click
 
 from quill_models import hubspot
 from quill_models.command.output import table, wants_json
-from quill_models.command.overview import View
+from quill_models.command.overview import Read, View
 from quill_models.models import QuillModel
 from quill_models.models.json_form import to_json
-from quill_models.quill import Quill
 from quill_models.reads.query import Query
 from quill_models.repositories.repository import Repository
 from quill_models.values.clock import system_clock
@@ -58,12 +57,7 @@ NEWEST_FIRST = click.Option(["--newest-first"], is_flag=True, help="Newest first
 
 
 class Lists:
-    """The lists of one repository, each with the option that chooses it.
-
-    Attributes:
-        name: that of the repository in `Quill`.
-        options: one for each list, and those that lists share.
-    """
+    """The lists of one repository, by the options that choose one."""
 
     def __init__(self, repository: type[Repository[Any]]) -> None:
         self.name = repository.OPERATIONS
@@ -92,12 +86,8 @@ class Lists:
         examples = "\n".join(f"  {command} {each.example}" for each in self._lists.values())
         return f"{by}{otherwise.get(self._default, '')}.\n\n\b\nExamples:\n{examples}"
 
-    def reader(self, limit: int, **chosen: Any) -> Callable[[Quill], View]:
-        """What reads the list that was chosen by the options.
-
-        Raises:
-            UsageError: There is no such list.
-        """
+    def reader(self, limit: int, **chosen: Any) -> Read:
+        """What reads the list that was chosen by the options."""
         given = [by for by in self._lists if chosen[by] is not None]
         if len(given) > 1:
             raise click.UsageError(f"Give {_flags(given)}, not several of them.")
@@ -114,7 +104,8 @@ class Lists:
         elif by == "status":
             values = self._lists[by].choices
         else:
-            values = _last_days(newest_first=shared["newest_first"])
+            ago = range(_DAYS_SHOWN)[:: 1 if shared["newest_first"] else -1]
+            values = [system_clock().date() - timedelta(days=days) for days in ago]
             what = f"{what} in the last {_DAYS_SHOWN} days"
         none = f"No {' '.join(filter(None, (chosen.get('status'), what)))}."
         if SOURCE.name in chosen:
@@ -138,14 +129,16 @@ class _List:
         self.choices = _choices(own[0].annotation)
         # `object_type` and `object_id` of `list_by_object` are ``--object TYPE ID``.
         words = " ".join(each.removeprefix(f"{by}_").upper() for each in self._own)
-        sample = (self.choices or (["2026-11-22"] if by == "day" else [words]))[0]
+        kind: Any = str
+        sample = words
+        if self.choices:
+            sample, kind = self.choices[0], click.Choice(self.choices)
+        elif own[0].annotation is date:
+            sample, kind = "2026-11-22", day
+        metavar = None if words == by.upper() else words
         self.example = f"--{by} {sample}"
         self.option = click.Option(
-            [f"--{by}"],
-            type=click.Choice(self.choices) if self.choices else day if by == "day" else str,
-            nargs=len(own),
-            metavar=None if sample != words or words == by.upper() else words,
-            help=_summary(method),
+            [f"--{by}"], type=kind, nargs=len(own), metavar=metavar, help=_summary(method)
         )
 
     def __contains__(self, name: object) -> bool:
@@ -178,7 +171,6 @@ def _summary(method: Callable[..., Any]) -> str:
 
 
 def _choices(annotation: Any) -> list[str]:
-    """The values of an enumeration among the types of a parameter."""
     types = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
     return [value.value for each in types if issubclass(each, StrEnum) for value in each]
 
@@ -186,9 +178,3 @@ def _choices(annotation: Any) -> list[str]:
 def _flags(names: Iterable[str]) -> str:
     *others, last = [f"--{name}" for name in names]
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def _last_days(*, newest_first: bool) -> list[date]:
-    today = system_clock().date()
-    days = [today - timedelta(days=back) for back in range(_DAYS_SHOWN)]
-    return days if newest_first else days[::-1]

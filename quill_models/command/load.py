@@ -11,7 +11,7 @@ from quill_models.command.files import files_argument, go_through, reading
 from quill_models.command.output import json_option, table
 from quill_models.loading import load as load_models
 from quill_models.loading import read_models
-from quill_models.quill import Quill, connect
+from quill_models.quill import Quill
 from quill_models.writes.results import Outcome
 
 __all__ = ["load", "load_file"]
@@ -43,21 +43,20 @@ def load(*, files: tuple[str, ...]) -> None:
       quill load --json agents.jsonl interactions.jsonl
       gunzip -c agents.jsonl.gz | quill load -
     """  # noqa: D301 -- click's mark for "keep these lines"
-    with connect() as quill:
-        done, errors = go_through(files, lambda file: load_file(quill, file))
+    done, errors = go_through(files, load_file)
     rows: list[dict[str, Any]] = [{"file": file, **counts} for file, counts in done]
-    shown = [table(list(rows[0]), [list(row.values()) for row in rows])] if rows else []
+    shown = [table(("file", *_COUNTS), rows)] if rows else []
     report({"files": rows}, *shown, errors=errors)
 
 
 def load_file(quill: Quill, file: str) -> dict[str, int]:
     """Put the models of one file; how many there were, and of each outcome."""
     counts = dict.fromkeys(_COUNTS, 0)
-    with reading(file, "items", kept="stored") as lines:
+    with reading(file, "items", kept="stored") as (lines, report_done):
         for result in load_models(quill, read_models(lines)):
             counts["items"] += 1
             counts[result.outcome] += 1
-            lines.done(counts["items"])
+            report_done(counts["items"])
             if result.outcome is Outcome.CONFLICT:
                 click.echo(
                     f"conflict: item {counts['items']} of {file} was not stored: its external id "

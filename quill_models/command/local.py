@@ -113,24 +113,14 @@ def _server(settings: Settings, port: int | None) -> LocalServer:
 def _show(found: ServerStatus) -> None:
     details = {
         "pid": found.pid,
-        "data": None if found.data_dir is None else str(found.data_dir),
-        "log": None if found.log is None else str(found.log),
-        "started_at": None if found.started_at is None else found.started_at.isoformat(),
+        "data": found.data_dir and str(found.data_dir),
+        "log": found.log and str(found.log),
+        "started_at": found.started_at and found.started_at.isoformat(),
     }
-    document = {
-        "state": found.state.value,
-        "up": found.is_up,
-        "port": found.port,
-        "endpoint": found.endpoint,
-        **details,
-    }
-    is_shown = found.state is not ServerState.STOPPED
+    server = {"up": found.is_up, "port": found.port, "endpoint": found.endpoint}
+    known = {} if found.state is ServerState.STOPPED else details
     report(
-        document,
+        {"state": found.state.value, **server, **details},
         Text.assemble(f"DynamoDB Local at {found.endpoint}: ", (found.state.value, "bold")),
-        *(
-            f"  {name:<11}{value}"
-            for name, value in details.items()
-            if is_shown and value is not None
-        ),
+        *(f"  {name:<11}{value}" for name, value in known.items() if value is not None),
     )

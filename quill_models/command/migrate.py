@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -178,20 +179,11 @@ def _listener() -> Iterator[Listener]:
             click.echo(text, file=sys.stderr)
 
         def progress(filled: Progress) -> None:
-            update(visible=True, completed=filled.seen, total=filled.total, told=_told(filled))
+            left = "" if filled.left is None else f", {timedelta(seconds=round(filled.left))} left"
+            told = f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
+            update(visible=True, completed=filled.seen, total=filled.total, told=told)
 
         yield Listener(say, progress)
-
-
-def _told(filled: Progress) -> str:
-    left = "" if filled.left is None else f", {_duration(filled.left)} left"
-    return f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _standing(standing: Standing) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -118,7 +118,10 @@ def print_json(document: Any) -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any] | Mapping[str, Any]],
+    *,
+    title: str | None = None,
 ) -> Table:
     """A table; what a cell holds is shown as text, never as markup, but a `Text` has its style."""
     shown = Table(
@@ -130,23 +133,19 @@ def table(
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(
-            *(
-                value if isinstance(value, Text) else Text(_cell(value).translate(VISIBLE))
-                for value in row
-            )
-        )
+        values = [row[column] for column in columns] if isinstance(row, Mapping) else row
+        shown.add_row(*map(_cell, values))
     return shown
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
+def _cell(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {inner}" for name, inner in value.items())
-    return str(value)
+        value = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    elif isinstance(value, dict):
+        value = ", ".join(f"{name}: {inner}" for name, inner in value.items())
+    return Text(("" if value is None else str(value)).translate(VISIBLE))
 
 
 def counted(number: int, noun: str) -> str:
@@ -180,11 +179,7 @@ def download_bar() -> Iterator[Report]:
 def work_bar(
     name: str, *columns: ProgressColumn, total: int | None = None, visible: bool = True
 ) -> Iterator[Callable[..., None]]:
-    """A bar on standard error for long work, gone when the work is done.
-
-    Yields:
-        Rich's ``update`` of its task, which also takes ``told``: a text behind the bar.
-    """
+    """A bar on standard error for long work. Its ``update`` takes ``told``, a text behind it."""
     out = console(stderr=True)
     with Progress(
         SpinnerColumn(),

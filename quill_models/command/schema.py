@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from rich.console import RenderableType
 from rich.text import Text
 
 from quill_models.command.failures import interruptible, report
@@ -83,12 +84,9 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool) -> None:
         pending = [each.name for each in quill.migrations.status() if each.state is State.PENDING]
     if not done:
         did("all is there already, nothing was changed")
-    lines = [
-        *_missing(found),
-        *(f"left alone: {each.what}. {each.remedy}" for each in found.differences),
-    ]
-    if pending:
-        lines.append(f"pending migrations: {', '.join(pending)}. See quill migrate plan.")
+    left = [f"left alone: {each.what}. {each.remedy}" for each in found.differences]
+    names = ", ".join(pending)
+    waiting = [f"pending migrations: {names}. See quill migrate plan."] if pending else []
     report(
         {
             **about,
@@ -97,7 +95,7 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool) -> None:
             "missing": list(found.missing),
             "pending_migrations": pending,
         },
-        *(Text(f"  {line}") for line in lines),
+        *(Text(f"  {line}") for line in (*_missing(found), *left, *waiting)),
     )
 
 
@@ -116,25 +114,19 @@ def diff() -> None:
     with connect() as quill:
         found = quill.schema.diff()
     name, where = quill.settings.table, _where(quill)
-    rows = [
-        {"what": each.what, "declared": each.declared, "live": each.live, "remedy": each.remedy}
-        for each in found.differences
-    ]
+    names = ("what", "declared", "live", "remedy")
+    rows = [{column: getattr(each, column) for column in names} for each in found.differences]
+    shown: RenderableType = table(
+        ("what", "declared", "live", "what mends it"),
+        [list(row.values()) for row in rows],
+        title=f"Table {name} at {where}",
+    )
+    if found.is_equal:
+        shown = Text.assemble("Table ", (name, "bold"), f" at {where} is what the models declare.")
+    about = {"table": name, "endpoint": where, "equal": found.is_equal}
     report(
-        {
-            "table": name,
-            "endpoint": where,
-            "equal": found.is_equal,
-            "differences": rows,
-            "missing": list(found.missing),
-        },
-        Text.assemble("Table ", (name, "bold"), f" at {where} is what the models declare.")
-        if found.is_equal
-        else table(
-            ("what", "declared", "live", "what mends it"),
-            [list(row.values()) for row in rows],
-            title=f"Table {name} at {where}",
-        ),
+        {**about, "differences": rows, "missing": list(found.missing)},
+        shown,
         *(Text(f"  {line}") for line in _missing(found)),
     )
     sys.exit(0 if found.is_equal else 1)

@@ -21,20 +21,13 @@ _NAMED = 5
 _OF_THE_TABLE = ("table", "TTL", "stale leases", "migrations")
 
 
-# What a look finds: whether it is fine, what it says, and its advice.
+# All of a finding but what it is about.
 _Found = tuple[bool | None, str, str]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look has found.
-
-    Attributes:
-        about: what was looked at.
-        ok: whether it is fine; ``None`` where it could not be looked at.
-        says: what there is, in words.
-        advice: what to do; empty where it is fine.
-    """
+    """What one look has found; ``ok`` is None if it could not be looked at."""
 
     about: str
     ok: bool | None

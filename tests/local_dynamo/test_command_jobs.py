@@ -141,6 +141,9 @@ class TestJobs:
         for_people = succeeded(run("jobs", "--job", "sync"))
         assert "ValueError: boom" in for_people
         assert "w4" not in for_people
+        failed_ones = document(run("jobs", "--status", "failed", "--json"))
+        assert failed_ones == document(run("list", "job-runs", "--status", "failed", "--json"))
+        assert [each["window"] for each in failed_ones["items"]] == ["w2"]
 
     def test_attempts(self, quill: Quill, run: Run) -> None:
         fail(quill, "sync", "w1", "first")
@@ -236,6 +239,14 @@ class TestEvents:
         assert "contact 77" in for_people
         assert "\x1b" not in for_people
         assert "processed" in succeeded(run("events", "--all"))
+
+    def test_options_of_a_list(self, impatient: Quill, run: Run) -> None:
+        bury(impatient, "dead")
+        record(impatient, "new")
+        for options in (["--status", "dead"], ["--object", "contact", "77"], ["--newest-first"]):
+            listed = document(run("events", *options, "--json"))
+            assert listed == document(run("list", "webhook-events", *options, "--json"))
+            assert "dead" in {each["event_key"] for each in listed["items"]}
 
     def test_some_of_the_dead_ones(self, impatient: Quill, run: Run) -> None:
         for key in ("a", "b"):
