@@ -18,11 +18,10 @@ from quill_models.writes.results import WriteResult
 
 __all__ = ["load", "read_models"]
 
-_REPOSITORIES = [getattr(repositories, name) for name in repositories.__all__]
-# The models that are put, each with the repository that puts it, by its name in `Quill`.
-_LOADABLE: dict[type[QuillModel], str] = {
-    each.MODEL: each.OPERATIONS for each in _REPOSITORIES if issubclass(each, Puts)
-}
+_NAMED = (getattr(repositories, name) for name in repositories.__all__)
+_PUTTING: list[Any] = [each for each in _NAMED if issubclass(each, Puts)]
+# The models that are put, each with the name of its repository in `Quill`.
+_LOADABLE: dict[type[QuillModel], str] = {each.MODEL: each.OPERATIONS for each in _PUTTING}
 
 
 def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:

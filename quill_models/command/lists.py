@@ -61,7 +61,7 @@ class Lists:
 
     def __init__(self, repository: type[Repository[Any]]) -> None:
         self.name = repository.OPERATIONS
-        self._model = repository.MODEL
+        self._model = repository.MODEL  # pyright: ignore[reportGeneralTypeIssues]
         self._lists = {
             name.removeprefix("list_by_"): _List(name, method)
             for name, method in vars(repository).items()

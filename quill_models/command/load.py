@@ -51,7 +51,7 @@ def load(*, files: tuple[str, ...]) -> None:
 
 def load_file(quill: Quill, file: str) -> dict[str, int]:
     """Put the models of one file; how many there were, and of each outcome."""
-    counts = dict.fromkeys(_COUNTS, 0)
+    counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     with reading(file, "items", kept="stored") as (lines, report_done):
         for result in load_models(quill, read_models(lines)):
             counts["items"] += 1
