@@ -62,6 +62,8 @@ def events(*, source: str, with_processed: bool, limit: int, **chosen: Any) -> R
       quill events --all --json
     """  # noqa: D301 -- click's mark for "keep these lines"
     if any(chosen.values()):
+        if with_processed:
+            raise click.UsageError("--all is for counting, not for a list.")
         return _LISTS.reader(limit, source=source, **chosen)
     return partial(read_overview, source=source, limit=limit, with_processed=with_processed)
 

@@ -33,8 +33,7 @@ class Root(CommandGroup):
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
-            # Mostly standard output, to a full disk: nothing more can be printed there. Of one
-            # whose reader has enough, click has ended without a word.
+            # Mostly standard output, to a full disk. If its reader has ended, click exits silently.
             where = "Reading or writing" if error.filename is None else error.filename
             show_error(f"{where}: {error.strerror or error}")
             sys.exit(FAILED)

@@ -111,8 +111,7 @@ def print_json(document: Any) -> None:
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        # Unpaired surrogates, which a source may send, can only be escaped. So can most of the
-        # rest where the locale has no UTF-8.
+        # Unpaired surrogates, and what the locale's encoding lacks, can only be escaped.
         text = simplejson.dumps(document, use_decimal=True, ensure_ascii=True, indent=2)
     click.echo(text)
 

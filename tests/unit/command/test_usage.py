@@ -234,6 +234,8 @@ def test_the_version() -> None:
         "list agents --limit 99999999999999999999",
         "jobs --limit 99999999999999999999",
         "events --limit 99999999999999999999",
+        "events --all --status dead",
+        "jobs --job a --status failed",
         "list interactions --agent a --contact b",
         "list interactions --day today",
         "list interactions --day 2031-13-01",
