@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
 import simplejson
 
-from quill_models.models import Agent, Interaction, Metric, QuillModel
+from quill_models import repositories
+from quill_models.models import QuillModel
 from quill_models.models.json_form import from_json
 from quill_models.quill import Quill
+from quill_models.repositories.repository import Puts
 from quill_models.values.errors import InvalidPayload
 from quill_models.writes.results import WriteResult
 
 __all__ = ["load", "read_models"]
 
-_Put = Callable[[Iterable[Any]], Iterator[WriteResult[Any]]]
-
-# Whose lines are put, and by what.
-_LOADABLE: dict[type[QuillModel], Callable[[Quill], _Put]] = {
-    Agent: lambda quill: quill.agents.iter_put_many,
-    Interaction: lambda quill: quill.interactions.iter_put_many,
-    Metric: lambda quill: quill.metrics.iter_put_many,
-}
+_NAMED = (getattr(repositories, name) for name in repositories.__all__)
+_PUTTING: list[Any] = [each for each in _NAMED if issubclass(each, Puts)]
+# The models that are put, each with the name of its repository in `Quill`.
+_LOADABLE: dict[type[QuillModel], str] = {each.MODEL: each.OPERATIONS for each in _PUTTING}
 
 
 def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
@@ -38,21 +36,22 @@ def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             model = from_json(simplejson.loads(text, use_decimal=True, allow_nan=False))
-        except InvalidPayload as error:
-            raise InvalidPayload(error.reason, position=f"line {number}") from error
-        except UnicodeDecodeError as error:
-            raise InvalidPayload("not UTF-8", position=f"line {number}") from error
-        except simplejson.JSONDecodeError as error:
-            reason = f"not JSON, one object a line: {error.msg} at column {error.colno}"
-            raise InvalidPayload(reason, position=f"line {number}") from error
+            if type(model) not in _LOADABLE:
+                allowed = ", ".join(loadable.KIND for loadable in _LOADABLE)
+                raise InvalidPayload(f"{model.KIND} cannot be loaded; allowed are {allowed}")
         except (ValueError, RecursionError, ArithmeticError) as error:
-            raise InvalidPayload(f"not JSON: {error}", position=f"line {number}") from error
-        if type(model) not in _LOADABLE:
-            allowed = ", ".join(loadable.KIND for loadable in _LOADABLE)
-            raise InvalidPayload(
-                f"{model.KIND} cannot be loaded; allowed are {allowed}", position=f"line {number}"
-            )
+            raise InvalidPayload(_reason(error), position=f"line {number}") from error
         yield model
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidPayload):
+        return error.reason
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, simplejson.JSONDecodeError):
+        return f"not JSON, one object a line: {error.msg} at column {error.colno}"
+    return f"not JSON: {error}"
 
 
 def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any]]:
@@ -63,4 +62,4 @@ def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any
         PartialWriteError: the table stopped answering. Do it again.
     """
     for model_type, group in groupby(models, key=type):
-        yield from _LOADABLE[model_type](quill)(group)
+        yield from getattr(quill, _LOADABLE[model_type]).iter_put_many(group)

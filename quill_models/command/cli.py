@@ -50,22 +50,8 @@ def quill() -> None:
     """  # noqa: D301 -- click's mark for "keep these lines"
 
 
-_COMMANDS = (
-    demo,
-    local,
-    schema,
-    migrate,
-    ingest,
-    load,
-    list_items,
-    export,
-    jobs,
-    events,
-    doctor,
-    completion,
-)
-
-for command in _COMMANDS:
+for command in (demo, local, schema, migrate, ingest, load, list_items, export, jobs, events):
     quill.add_command(command)
-
+quill.add_command(doctor)
+quill.add_command(completion)
 add_verbose(quill)

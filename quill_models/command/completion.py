@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 __all__ = ["completion"]
 
-_SHELLS = ("bash", "fish", "zsh")
+_SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(context: click.Context, *, shell: str) -> None:
     """Print the script that completes commands, options and values.
@@ -25,8 +25,5 @@ def completion(context: click.Context, *, shell: str) -> None:
       source <(quill completion zsh)
       quill completion fish > ~/.config/fish/completions/quill.fish
     """  # noqa: D301 -- click's mark for "keep these lines"
-    known = get_completion_class(shell)
-    if known is None:
-        raise click.UsageError(f"This version of click has no completion for {shell}.", context)
-    script = known(context.find_root().command, {}, "quill", "_QUILL_COMPLETE").source()
-    click.echo(script)
+    root = context.find_root().command
+    click.echo(_SHELLS[shell](root, {}, "quill", "_QUILL_COMPLETE").source())

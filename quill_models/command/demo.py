@@ -16,9 +16,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from quill_models import hubspot
+from quill_models.command.failures import report
 from quill_models.command.ingest import ingest_file
 from quill_models.command.load import load_file
-from quill_models.command.output import download_bar, json_option, print_json, show, table
+from quill_models.command.output import download_bar, json_option, show, table, wants_json
 from quill_models.local import embedded, find_or_fetch
 from quill_models.local.probe import Answer, probe
 from quill_models.models import INDEXES, EventStatus, QuillModel
@@ -37,25 +38,28 @@ _DELIVERIES = (
     ("retry_of_mixed_objects.json", "retry, reordered"),
     ("test_button.json", "same file again"),
 )
+_COUNTED = ("created", "duplicate")
+_WHAT_NEXT = """
+The table of the demo is deleted. To go on with a table that stays:
+  quill local start
+  quill schema apply
+  quill ingest hubspot FILE
+  quill list webhook-events"""
 
 
-class _Screen:
-    """Shows each step to people at once; to a program nothing, which gets all at the end."""
+def _say(what: RenderableType) -> None:
+    """Show a step to people at once; a program gets all at the end."""
+    if not wants_json():
+        show(what)
 
-    def __init__(self, *, blank: bool) -> None:
-        self._blank = blank
 
-    def say(self, what: RenderableType) -> None:
-        if not self._blank:
-            show(what)
-
-    def headline(self, text: str, command: str | None = None) -> None:
-        self.say(f"\n[bold]{text}[/]" + (f"   [dim]{command}[/]" if command else ""))
+def _headline(text: str, command: str = "") -> None:
+    _say(Text.assemble("\n", (text, "bold"), (f"   {command}" if command else "", "dim")))
 
 
 @click.command()
 @json_option
-def demo(*, as_json: bool) -> None:
+def demo() -> None:
     """Show the whole way through: load, ingest, ingest again, list.
 
     Uses the DynamoDB Local that answers at DYNAMODB_ENDPOINT, in a table of its own that is
@@ -72,121 +76,90 @@ def demo(*, as_json: bool) -> None:
             "DATA_BACKEND is 'aws'; the demo runs on DynamoDB Local only. "
             "Run it with DATA_BACKEND=dynamodb-local."
         )
-    screen = _Screen(blank=as_json)
     with ExitStack() as stack:
-        endpoint = stack.enter_context(_server(screen, settings))
+        endpoint = stack.enter_context(_server(settings))
         name = f"{settings.table[:200]}-demo-{secrets.token_hex(4)}"
         quill = stack.enter_context(connect(replace(settings, endpoint=endpoint, table=name)))
         stack.callback(quill.schema.delete_table)
         samples = stack.enter_context(as_file(files("quill_models") / "samples"))
-        done = _make_table(screen, quill)
-        loaded = _load(screen, quill, samples)
-        ingested = _ingest(screen, quill, samples / "hubspot")
-        stored = _count_stored(screen, quill, ingested)
-        _show_questions(screen, quill)
-        _show_storage(screen, quill)
-    _show_what_next(screen)
-    if as_json:
-        print_json(
-            {
-                "endpoint": endpoint,
-                "table": name,
-                "done": done,
-                "loaded": loaded,
-                "ingested": ingested,
-                "stored": stored,
-            }
-        )
+        document: dict[str, Any] = {"endpoint": endpoint, "table": name, "done": _make_table(quill)}
+        document["loaded"] = _load(quill, samples)
+        document["ingested"] = ingested = _ingest(quill, samples / "hubspot")
+        document["stored"] = _count_stored(quill, ingested)
+        _show_questions(quill)
+        _show_storage(quill)
+    report(document, _WHAT_NEXT)
 
 
-def _make_table(screen: _Screen, quill: Quill) -> list[str]:
-    screen.headline("1. The table", "quill schema apply")
+def _make_table(quill: Quill) -> list[str]:
+    _headline("1. The table", "quill schema apply")
     done = quill.schema.apply()
     for step in done:
-        screen.say(Text(f"  {step}"))
+        _say(Text(f"  {step}"))
     return done
 
 
-def _load(screen: _Screen, quill: Quill, samples: Path) -> list[dict[str, Any]]:
-    screen.headline("2. Agents, interactions and metrics, loaded twice", "quill load FILE.jsonl")
+def _load(quill: Quill, samples: Path) -> list[dict[str, Any]]:
+    _headline("2. Agents, interactions and metrics, loaded twice", "quill load FILE.jsonl")
     done = [
         {"file": name, "time": time, **load_file(quill, str(samples / name))}
         for time in ("first", "second")
         for name in _LOADED
     ]
-    columns = ("file", "time", "items", "created", "unchanged")
-    screen.say(table(columns, [[each[column] for column in columns] for each in done]))
+    _say(table(("file", "time", "items", "created", "unchanged"), done))
     return done
 
 
-def _ingest(screen: _Screen, quill: Quill, deliveries: Path) -> list[dict[str, Any]]:
-    screen.headline("3. HubSpot deliveries, and their retries", "quill ingest hubspot FILE")
+def _ingest(quill: Quill, deliveries: Path) -> list[dict[str, Any]]:
+    _headline("3. HubSpot deliveries, and their retries", "quill ingest hubspot FILE")
     done = [
-        {"file": name, "is": what, **ingest_file(quill, str(deliveries / name)).counts()}
+        {"file": name, "is": what, **ingest_file(quill, str(deliveries / name)).counts}
         for name, what in _DELIVERIES
     ]
     columns = ("file", "", "events", "created", "duplicate", "conflict")
-    screen.say(table(columns, [list(each.values()) for each in done]))
+    _say(table(columns, [list(each.values()) for each in done]))
     return done
 
 
-def _count_stored(screen: _Screen, quill: Quill, ingested: list[dict[str, Any]]) -> int:
+def _count_stored(quill: Quill, ingested: list[dict[str, Any]]) -> int:
     came, created = (sum(each[name] for each in ingested) for name in ("events", "created"))
     stored = quill.webhook_events.list_by_status(hubspot.SOURCE, EventStatus.PENDING).count()
     if stored != created:
         raise QuillError(f"{created} events were created, but the table holds {stored}.")
-    screen.say(
+    _say(
         f"  {came} events came in, {created} of them new. The table holds {stored}: "
         "nothing was counted twice."
     )
     return stored
 
 
-def _show_questions(screen: _Screen, quill: Quill) -> None:
-    screen.headline("4. Questions, one request each", "quill list KIND")
-    screen.say(
-        table(
-            ("agent_id", "name", "team", "status"),
-            [
-                (agent.agent_id, agent.name, agent.team, agent.status)
-                for agent in quill.agents.list_by_team("north")
-            ],
-            title="the agents of the team north, by name",
-        )
-    )
+def _show_questions(quill: Quill) -> None:
+    _headline("4. Questions, one request each", "quill list KIND")
+    agents = [
+        (agent.agent_id, agent.name, agent.team, agent.status)
+        for agent in quill.agents.list_by_team("north")
+    ]
+    columns = ("agent_id", "name", "team", "status")
+    _say(table(columns, agents, title="the agents of the team north, by name"))
     owner = quill.agents.get_by_external_id(hubspot.SOURCE, "1184062")
-    screen.say(f"  HubSpot's owner 1184062 is: {owner.name if owner else 'nobody'}")
-    screen.say(
-        table(
-            ("started_at", "channel", "direction", "subject or outcome"),
-            [
-                (call.started_at, call.channel, call.direction, call.subject or call.outcome)
-                for call in quill.interactions.list_by_agent("ada", newest_first=True)
-            ],
-            title="Ada's interactions, newest first",
-        )
-    )
-    screen.say(
-        table(
-            ("started_at", "status", "file", "created", "duplicate"),
-            [
-                (
-                    run.started_at,
-                    run.status,
-                    Path(run.stats["file"]).name,
-                    run.stats["created"],
-                    run.stats["duplicate"],
-                )
-                for run in quill.job_runs.list_by_job("ingest-hubspot")
-            ],
-            title="the runs of the job ingest-hubspot, newest first",
-        )
-    )
+    _say(f"  HubSpot's owner 1184062 is: {owner.name if owner else 'nobody'}")
+    calls = [
+        (call.started_at, call.channel, call.direction, call.subject or call.outcome)
+        for call in quill.interactions.list_by_agent("ada", newest_first=True)
+    ]
+    columns = ("started_at", "channel", "direction", "subject or outcome")
+    _say(table(columns, calls, title="Ada's interactions, newest first"))
+    runs = [
+        (run.started_at, run.status, Path(run.stats["file"]).name, *map(run.stats.get, _COUNTED))
+        for run in quill.job_runs.list_by_job("ingest-hubspot")
+    ]
+    title = "the runs of the job ingest-hubspot, newest first"
+    _say(table(("started_at", "status", "file", *_COUNTED), runs, title=title))
 
 
-def _show_storage(screen: _Screen, quill: Quill) -> None:
-    screen.headline("5. How it is stored: one table, which item under which key")
-    shown: list[QuillModel | None] = [
+def _show_storage(quill: Quill) -> None:
+    _headline("5. How it is stored: one table, which item under which key")
+    models: list[QuillModel | None] = [
         quill.agents.get("ada"),
         quill.interactions.get("call-7001"),
         quill.metrics.series("agent:ada", "calls", "day").first(),
@@ -194,50 +167,35 @@ def _show_storage(screen: _Screen, quill: Quill) -> None:
         quill.webhook_events.list_by_status(hubspot.SOURCE, EventStatus.PENDING).first(),
     ]
     rows: list[Sequence[object]] = []
-    for model in shown:
-        stored = None if model is None else quill.table.get(model.key())
-        if stored is None:
-            continue
-        for name in ("", *INDEXES):
-            keys = [f"{name}pk", f"{name}sk"]
+    for model in filter(None, models):
+        stored = quill.table.get(model.key()) or {}
+        for index in ("", *INDEXES):
+            keys = [f"{index}pk", f"{index}sk"]
             if keys[0] in stored:
-                kind = "" if name else stored["kind"]["S"]
+                kind = "" if index else model.KIND
                 rows.append([kind, ", ".join(keys), " / ".join(stored[key]["S"] for key in keys)])
-    screen.say(table(("kind", "key", "partition key / sort key"), rows))
-
-
-def _show_what_next(screen: _Screen) -> None:
-    screen.say("\nThe table of the demo is deleted. To go on with a table that stays:")
-    for line in (
-        "quill local start",
-        "quill schema apply",
-        "quill ingest hubspot FILE",
-        "quill list webhook-events",
-    ):
-        screen.say(f"  {line}")
+    _say(table(("kind", "key", "partition key / sort key"), rows))
 
 
 @contextmanager
-def _server(screen: _Screen, settings: Settings) -> Iterator[str]:
+def _server(settings: Settings) -> Iterator[str]:
     """The endpoint of the server that answers, or of one that runs as long as the block."""
     endpoint = settings.endpoint or ""
     if _answers(endpoint):
-        screen.say(
+        _say(
             f"Using the DynamoDB that answers at {endpoint}, in a table that is deleted at the end."
         )
         yield endpoint
         return
-    with download_bar("Fetching DynamoDB Local") as report:
-        distribution = find_or_fetch(settings.local_home, report=report)
+    with download_bar() as progress:
+        distribution = find_or_fetch(settings.local_home, report=progress)
     with embedded(local_home=distribution, java_home=settings.java_home) as server:
-        screen.say(
+        _say(
             f"No DynamoDB answers at {endpoint}; running DynamoDB Local at {server.endpoint}, "
             "in memory."
         )
         yield server.endpoint
-    # A path is copied, and must not be broken.
-    stays = f"\nDynamoDB Local itself stays in {distribution}"
-    screen.say(Text(stays, no_wrap=True, overflow="ignore"))
+    _say(f"\nDynamoDB Local itself stays in {distribution}")
 
 
 def _answers(endpoint: str) -> bool:

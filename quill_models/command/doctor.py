@@ -6,10 +6,11 @@ import sys
 from dataclasses import asdict
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from quill_models.command.output import json_option, print_json, show
+from quill_models.command.failures import report
+from quill_models.command.output import json_option
 from quill_models.health.checks import Finding, examine
 from quill_models.quill import connect
 
@@ -18,7 +19,7 @@ __all__ = ["doctor"]
 
 @click.command()
 @json_option
-def doctor(*, as_json: bool) -> None:
+def doctor() -> None:
     """Look at settings, server, table, clock, leases and migrations. Writes nothing.
 
     Each line is ok, or says what to do. The exit status is 0 where all is ok, else 1.
@@ -32,26 +33,19 @@ def doctor(*, as_json: bool) -> None:
     with connect() as quill:
         found = list(examine(quill))
     fine = all(each.ok is not False for each in found)
-    if as_json:
-        print_json({"ok": fine, "findings": [asdict(each) for each in found]})
-    else:
-        show(_shown(found))
+    report({"ok": fine, "findings": [asdict(each) for each in found]}, _shown(found))
     sys.exit(0 if fine else 1)
 
 
 def _shown(found: list[Finding]) -> Table:
-    shown = Table.grid(padding=(0, 2))
-    shown.add_column(no_wrap=True)
-    shown.add_column(no_wrap=True)
-    shown.add_column(overflow="fold")
+    columns = (Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"))
+    shown = Table.grid(*columns, padding=(0, 2))
     marks = {
         True: Text("ok", style="green"),
         False: Text("problem", style="bold red"),
         None: Text("?", style="dim"),
     }
     for each in found:
-        text = Text(each.says)
-        if each.advice:
-            text.append(f"\n{each.advice}", style="bold")
-        shown.add_row(marks[each.ok], each.about, text)
+        advice = (f"\n{each.advice}", "bold") if each.advice else ""
+        shown.add_row(marks[each.ok], each.about, Text.assemble(each.says, advice))
     return shown

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import TextColumn
+from rich.console import RenderableType
 
-from quill_models.command.failures import interruptible
-from quill_models.command.listing import DAY
-from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
+from quill_models.command.failures import interruptible, report
+from quill_models.command.lists import day
+from quill_models.command.output import counted, json_option, table, work_bar
 from quill_models.export import (
     DEFAULT_SEGMENTS,
     TABLES,
     Exported,
     Format,
+    Progress,
     export_files,
     export_from_s3,
 )
-from quill_models.export import Progress as Read
 from quill_models.quill import connect
 
 __all__ = ["export"]
@@ -48,7 +47,6 @@ class _Kind(click.Choice[str]):
 )
 @click.option(
     "--format",
-    "file_format",
     type=click.Choice([each.value for each in Format]),
     default=Format.PARQUET.value,
     show_default=True,
@@ -58,11 +56,11 @@ class _Kind(click.Choice[str]):
     "--kind",
     "kinds",
     multiple=True,
-    type=_Kind([table.kind for table in TABLES]),
+    type=_Kind([each.kind for each in TABLES]),
     help="Only this kind; may be given several times.",
 )
-@click.option("--since", type=DAY, help="From this UTC day on; without it the whole table.")
-@click.option("--until", type=DAY, help="Before this UTC day; by default today is the last one.")
+@click.option("--since", type=day, help="From this UTC day on; without it the whole table.")
+@click.option("--until", type=day, help="Before this UTC day; by default today is the last one.")
 @click.option(
     "--source",
     "sources",
@@ -94,15 +92,11 @@ class _Kind(click.Choice[str]):
 def export(
     *,
     out: Path,
-    file_format: str,
-    kinds: Sequence[str],
     since: date | None,
     until: date | None,
-    sources: Sequence[str],
-    segments: int,
-    read_units: float | None,
     s3_export: Path | None,
-    as_json: bool,
+    kinds: Sequence[str],
+    **options: Any,
 ) -> None:
     """Export the table for Power BI: a star schema, one file a day.
 
@@ -119,35 +113,35 @@ def export(
     """  # noqa: D301 -- click's mark for "keep these lines"
     if until is not None and (since is None or until <= since):
         raise click.UsageError("--until needs an earlier --since.")
-    if sources and since is None:
+    if options["sources"] and since is None:
         raise click.UsageError("--source goes with --since; without it all sources are exported.")
     if s3_export is not None and since is not None:
         raise click.UsageError("Give --from-s3-export or --since, not both.")
-    if (segments != DEFAULT_SEGMENTS or read_units is not None) and (since or s3_export):
+    by_scan = (options["segments"], options["read_units"])
+    if by_scan != (DEFAULT_SEGMENTS, None) and (since or s3_export):
         raise click.UsageError("--segments and --read-units are for reading the whole table.")
-    with interruptible(_WHOLE), _bar() as report:
+    with interruptible(_WHOLE), work_bar("export") as update:
+
+        def progress(read: Progress) -> None:
+            of = "" if read.total is None else f" of about {read.total:,}"
+            update(completed=read.items, total=read.total, told=f"{read.items:,}{of} items")
+
         if s3_export is not None:
             done = export_from_s3(
-                s3_export, out, format=file_format, kinds=kinds or None, report=report
+                s3_export, out, format=options["format"], kinds=kinds or None, report=progress
             )
         else:
+            options.update(since=since, until=until)
             with connect() as quill:
-                done = export_files(
-                    quill,
-                    out,
-                    format=file_format,
-                    kinds=kinds or None,
-                    since=since,
-                    until=until,
-                    sources=sources,
-                    segments=segments,
-                    read_units=read_units,
-                    report=report,
-                )
-    if as_json:
-        print_json(_document(done))
-    else:
-        _show(done)
+                done = export_files(quill, out, kinds=kinds or None, report=progress, **options)
+    document = {
+        "out": str(done.folder),
+        "rows": done.rows,
+        "files": done.files,
+        "removed": done.removed,
+        "manifest": done.manifest,
+    }
+    report(document, *_shown(done))
     if done.assumed_sources:
         click.echo(
             f"Webhook events of {', '.join(done.assumed_sources)} only: the folder knows no other "
@@ -156,42 +150,13 @@ def export(
         )
 
 
-def _document(done: Exported) -> dict[str, Any]:
-    return {
-        "out": str(done.folder),
-        "rows": done.rows,
-        "files": done.files,
-        "removed": done.removed,
-        "manifest": done.manifest,
-    }
-
-
-def _show(done: Exported) -> None:
+def _shown(done: Exported) -> tuple[RenderableType, ...]:
     rows = []
-    for name, table in done.manifest["tables"].items():
-        days = [table["first_day"], table["last_day"]]
-        span = " to ".join(dict.fromkeys(day for day in days if day))
-        written = done.rows.get(name, 0)
-        rows.append((name, f"{written:,}", f"{table['rows']:,}", len(table["files"]), span))
-    show_table(("table", "rows written", "rows in all", "files", "days"), rows)
-    click.echo(f"{done.folder}: {_files(done.files)} written, {done.removed} out of date removed.")
-
-
-def _files(number: int) -> str:
-    return f"{number:,} file{'' if number == 1 else 's'}"
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Read], None]]:
-    """How far the reading is, on standard error, where that is a terminal."""
-    out = error_console()
-    with work_bar(out, TextColumn("{task.fields[told]}", markup=False)) as bars:
-        task = bars.add_task("export", total=None, told="")
-
-        def report(read: Read) -> None:
-            told = f"{read.items:,} items"
-            if read.total is not None:
-                told = f"{read.items:,} of about {read.total:,} items"
-            bars.update(task, completed=read.items, total=read.total, told=told)
-
-        yield report
+    for name, content in done.manifest["tables"].items():
+        days = [content["first_day"], content["last_day"]]
+        span = " to ".join(dict.fromkeys(each for each in days if each))
+        written, held = (f"{number:,}" for number in (done.rows.get(name, 0), content["rows"]))
+        rows.append((name, written, held, len(content["files"]), span))
+    columns = ("table", "rows written", "rows in all", "files", "days")
+    files = f"{counted(done.files, 'file')} written, {done.removed} out of date removed"
+    return table(columns, rows), f"{done.folder}: {files}."

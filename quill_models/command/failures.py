@@ -1,15 +1,18 @@
-"""How a command fails: a message for people, the errors that programs read, the exit status."""
+"""How a command ends: its result, the errors for people and programs, the exit status."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
-from quill_models.command.output import print_json, show_error
+import click
+from rich.console import RenderableType
+
+from quill_models.command.output import print_json, show, show_error, wants_json
 from quill_models.values.errors import InvalidPayload, QuillError
 
-__all__ = ["FAILED", "INTERRUPTED", "Failed", "Interrupted", "fail", "interruptible"]
+__all__ = ["FAILED", "INTERRUPTED", "Failed", "Interrupted", "interruptible", "report"]
 
 FAILED = 1
 # What shells make of a program that Ctrl-C has ended.
@@ -21,12 +24,7 @@ class Interrupted(QuillError):
 
 
 class Failed(QuillError):
-    """One thing that a command was to do, and could not.
-
-    Attributes:
-        kind: of the failure, the ``type`` that programs read.
-        about: what it is about, by names that programs read.
-    """
+    """One thing that a command could not do: its ``type`` for programs, and what it is about."""
 
     def __init__(self, reason: str, *, kind: str, **about: str) -> None:
         self.kind = kind
@@ -36,38 +34,40 @@ class Failed(QuillError):
 
 @contextmanager
 def interruptible(says: str) -> Iterator[None]:
-    """What Ctrl-C means for work that goes on elsewhere, or can be taken up again.
-
-    Raises:
-        Interrupted: it was pressed; says so.
-    """
+    """Make Ctrl-C say what it means for work that goes on elsewhere, or can be taken up again."""
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(says) from None
 
 
-def fail(*errors: QuillError, as_json: bool, document: dict[str, Any] | None = None) -> NoReturn:
-    """End a command in which something failed.
-
-    Args:
-        errors: what failed, each a message on standard error.
-        as_json: whether a program reads standard output; then they are there, too.
-        document: what came of the command all the same. If not as JSON, it has been shown.
-    """
-    if as_json:
-        print_json({**(document or {}), "errors": [_document(each) for each in errors]})
-    for each in errors:
-        show_error(each)
-    interrupted = any(isinstance(each, Interrupted) for each in errors)
-    raise SystemExit(INTERRUPTED if interrupted else FAILED)
+def report(
+    document: dict[str, Any],
+    *shown: RenderableType,
+    notes: Iterable[str] = (),
+    errors: Sequence[QuillError] = (),
+) -> None:
+    """Print the document for programs, or what is for people; then exit if there are errors."""
+    if wants_json():
+        failed = {"errors": [_document(each) for each in errors]} if errors else {}
+        print_json({**document, **failed})
+    else:
+        for each in shown:
+            show(each)
+        for note in notes:
+            click.echo(note, err=True)
+    for error in errors:
+        show_error(error)
+    if errors:
+        interrupted = any(isinstance(each, Interrupted) for each in errors)
+        raise SystemExit(INTERRUPTED if interrupted else FAILED)
 
 
 def _document(error: QuillError) -> dict[str, Any]:
+    kind, reason = type(error).__name__, str(error)
+    about: Mapping[str, str | None] = {}
     if isinstance(error, Failed):
-        return {"type": error.kind, **error.about, "reason": str(error)}
-    kind = type(error).__name__
-    if isinstance(error, InvalidPayload):
-        place = {"file": error.source, "position": error.position}
-        return {"type": kind, **place, "reason": error.reason}
-    return {"type": kind, "reason": str(error)}
+        kind, about = error.kind, error.about
+    elif isinstance(error, InvalidPayload):
+        reason, about = error.reason, {"file": error.source, "position": error.position}
+    return {"type": kind, **about, "reason": reason}

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from quill_models.command.failures import FAILED, Interrupted, fail
-from quill_models.command.output import show_error, wants_json
+from quill_models.command.failures import FAILED, Interrupted, report
+from quill_models.command.output import show_error
 from quill_models.values.errors import QuillError
 
 __all__ = ["CommandGroup", "Root"]
@@ -19,17 +19,10 @@ _WHOLE = 1000
 class CommandGroup(click.Group):
     """Shows the summary of each of its commands whole: click cuts them to one line."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands into the help."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(_WHOLE))
-                    for name, command in commands
-                    if command is not None and not command.hidden
-                ]
-            )
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command."""
+        cmd.short_help = cmd.get_short_help_str(_WHOLE)
+        super().add_command(cmd, name)
 
 
 class Root(CommandGroup):
@@ -40,8 +33,7 @@ class Root(CommandGroup):
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
-            # Mostly standard output, to a full disk: nothing more can be printed there. Of one
-            # whose reader has enough, click has ended without a word.
+            # Mostly standard output, to a full disk. If its reader has ended, click exits silently.
             where = "Reading or writing" if error.filename is None else error.filename
             show_error(f"{where}: {error.strerror or error}")
             sys.exit(FAILED)
@@ -51,7 +43,6 @@ class Root(CommandGroup):
         try:
             return super().invoke(ctx)
         except QuillError as error:
-            fail(error, as_json=wants_json(ctx))
-        # The latter from a question.
-        except (KeyboardInterrupt, click.Abort):
-            fail(Interrupted("Interrupted."), as_json=wants_json(ctx))
+            report({}, errors=[error])
+        except (KeyboardInterrupt, click.Abort):  # The latter from a question.
+            report({}, errors=[Interrupted("Interrupted.")])

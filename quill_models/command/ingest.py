@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import click
 
 from quill_models import hubspot as hubspot_source
-from quill_models.command.failures import fail, interruptible
-from quill_models.command.files import files_argument, go_through, opened
+from quill_models.command.failures import report
+from quill_models.command.files import files_argument, go_through, reading
 from quill_models.command.group import CommandGroup
-from quill_models.command.ingestion import Ingested
-from quill_models.command.ingestion import ingest as ingest_events
-from quill_models.command.output import json_option, print_json, reading, show_table
-from quill_models.quill import Quill, connect
+from quill_models.command.output import json_option, table
+from quill_models.models import WebhookEvent
+from quill_models.quill import Quill
+from quill_models.writes.results import Outcome, PartialWriteError, WriteResult
 
-__all__ = ["ingest", "ingest_file"]
+__all__ = ["Ingested", "ingest", "ingest_file"]
 
-JOB_NAME = "ingest-hubspot"
+# The run is renewed in the background; a process that dies is known to be dead after this long.
+_LEASE = timedelta(minutes=2)
 _COUNTS = ("events", "created", "duplicate", "conflict")
+_CONFLICTS_KEPT = 100
 _CONFLICTS_SHOWN = 10
-_TAKEN_UP = "Interrupted. What was recorded stays; run the same command again for the rest."
 
 
 @click.group(cls=CommandGroup)
@@ -32,7 +34,7 @@ def ingest() -> None:
 @ingest.command()
 @files_argument("FILE...")
 @json_option
-def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
+def hubspot(*, files: tuple[str, ...]) -> None:
     """Record HubSpot webhook deliveries.
 
     \b
@@ -49,50 +51,53 @@ def hubspot(*, files: tuple[str, ...], as_json: bool) -> None:
       quill ingest hubspot --json monday.jsonl tuesday.jsonl
       cat *.jsonl | quill ingest hubspot -
     """  # noqa: D301 -- click's mark for "keep these lines"
-    done: list[dict[str, Any]] = []
-    conflicts: list[str] = []
-    with connect() as quill:
+    done, errors = go_through(files, ingest_file)
+    rows: list[dict[str, Any]] = [
+        {"file": file, **ingested.counts, "job_run": ingested.job_run} for file, ingested in done
+    ]
+    total = {name: sum(row[name] for row in rows) for name in _COUNTS}
+    conflicts = [key for _, ingested in done for key in ingested.conflicts]
+    document = {"files": rows, "total": total, **({"conflicts": conflicts} if conflicts else {})}
+    says = "is stored with other content, which stays"
+    notes = [f"conflict: {event_key} {says}" for event_key in conflicts[:_CONFLICTS_SHOWN]]
+    if len(rows) > 1:
+        rows = [*rows, {"file": "total", **total, "job_run": ""}]
+    shown = [table(("file", *_COUNTS, "job_run"), rows)] if rows else []
+    report(document, *shown, notes=notes, errors=errors)
 
-        def work(file: str) -> None:
-            ingested = ingest_file(quill, file)
-            done.append({"file": file, **ingested.counts(), "job_run": ingested.job_run})
-            conflicts.extend(result.item.event_key for result in ingested.conflicts)
 
-        errors = go_through(files, work)
-    total = {name: sum(row[name] for row in done) for name in _COUNTS}
-    document: dict[str, Any] = {"files": done, "total": total}
-    if conflicts:
-        document["conflicts"] = conflicts
-    if not as_json:
-        _show(done, total, conflicts)
-    if errors:
-        fail(*errors, as_json=as_json, document=document)
-    if as_json:
-        print_json(document)
+@dataclass
+class Ingested:
+    """What came of the events of one file, in the job run of that window."""
+
+    job_run: str
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
+    conflicts: list[str] = field(default_factory=list)
+
+    def count(self, result: WriteResult[WebhookEvent]) -> None:
+        """Count one result."""
+        self.counts["events"] += 1
+        self.counts[result.outcome] += 1
+        if result.outcome is Outcome.CONFLICT and len(self.conflicts) < _CONFLICTS_KEPT:
+            self.conflicts.append(result.item.event_key)
 
 
 def ingest_file(quill: Quill, file: str) -> Ingested:
-    """Record the events of one file, in a job run of its own."""
+    """Record the events of one file, in a job run of its own, whose stats have the counts, too."""
     with (
-        interruptible(_TAKEN_UP),
-        opened(file) as stream,
-        reading(stream, Path(file).name, "events") as progress,
+        reading(file, "events", kept="recorded") as (lines, report_done),
+        quill.job_runs.start("ingest-hubspot", lease=_LEASE) as run,
     ):
-        return ingest_events(
-            quill,
-            JOB_NAME,
-            hubspot_source.read(progress.lines(stream)),
-            file=file,
-            report=lambda ingested: progress.done(ingested.events),
-        )
-
-
-def _show(done: list[dict[str, Any]], total: dict[str, int], conflicts: list[str]) -> None:
-    columns = ("file", *_COUNTS, "job_run")
-    rows = [[row[column] for column in columns] for row in done]
-    if len(rows) > 1:
-        rows.append(["total", *(total[name] for name in _COUNTS), ""])
-    if rows:
-        show_table(columns, rows)
-    for event_key in conflicts[:_CONFLICTS_SHOWN]:
-        click.echo(f"conflict: {event_key} is stored with other content, which stays", err=True)
+        ingested = Ingested(run.window)
+        run.stats["file"] = file
+        try:
+            for result in quill.webhook_events.iter_record_many(hubspot_source.read(lines)):
+                ingested.count(result)
+                report_done(ingested.counts["events"])
+        except PartialWriteError as error:
+            for result in error.results:
+                ingested.count(result)
+            raise
+        finally:
+            run.stats.update(ingested.counts)
+    return ingested

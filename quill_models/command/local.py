@@ -6,9 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from rich.text import Text
 
+from quill_models.command.failures import report
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import console, download_bar, json_option, print_json
+from quill_models.command.output import download_bar, json_option
 from quill_models.local import LocalServer, ServerState, ServerStatus
 from quill_models.settings import Backend, Settings
 
@@ -43,7 +45,7 @@ _port = click.option(
 )
 @click.option("--in-memory", is_flag=True, help="Keep no data.")
 @json_option
-def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: bool) -> None:
+def start(*, port: int | None, data_dir: Path | None, in_memory: bool) -> None:
     """Start it in the background and wait until it answers.
 
     \b
@@ -52,21 +54,21 @@ def start(*, port: int | None, data_dir: Path | None, in_memory: bool, as_json: 
       quill local start --in-memory --port 8001
     """  # noqa: D301
     settings = Settings.load()
-    with download_bar("Fetching DynamoDB Local") as report:
+    with download_bar() as report_bytes:
         status = _server(settings, port).start(
             local_home=settings.local_home,
             java_home=settings.java_home,
             data_dir=data_dir,
             in_memory=in_memory,
-            report=report,
+            report=report_bytes,
         )
-    _show(status, as_json=as_json)
+    _show(status)
 
 
 @local.command()
 @_port
 @json_option
-def stop(*, port: int | None, as_json: bool) -> None:
+def stop(*, port: int | None) -> None:
     """Stop the one that was started here; its data stays.
 
     \b
@@ -74,13 +76,13 @@ def stop(*, port: int | None, as_json: bool) -> None:
       quill local stop
       quill local stop --port 8001
     """  # noqa: D301
-    _show(_server(Settings.load(), port).stop(), as_json=as_json)
+    _show(_server(Settings.load(), port).stop())
 
 
 @local.command()
 @_port
 @json_option
-def status(*, port: int | None, as_json: bool) -> None:
+def status(*, port: int | None) -> None:
     """Say what is at the port. Exit status 1 where no DynamoDB Local answers.
 
     \b
@@ -89,7 +91,7 @@ def status(*, port: int | None, as_json: bool) -> None:
       quill local status --port 8001 --json
     """  # noqa: D301
     found = _server(Settings.load(), port).status()
-    _show(found, as_json=as_json)
+    _show(found)
     if not found.is_up:
         raise SystemExit(1)
 
@@ -108,27 +110,17 @@ def _server(settings: Settings, port: int | None) -> LocalServer:
     return LocalServer(port or _DEFAULT_PORT)
 
 
-def _show(found: ServerStatus, *, as_json: bool) -> None:
+def _show(found: ServerStatus) -> None:
     details = {
         "pid": found.pid,
-        "data": None if found.data_dir is None else str(found.data_dir),
-        "log": None if found.log is None else str(found.log),
-        "started_at": None if found.started_at is None else found.started_at.isoformat(),
+        "data": found.data_dir and str(found.data_dir),
+        "log": found.log and str(found.log),
+        "started_at": found.started_at and found.started_at.isoformat(),
     }
-    if as_json:
-        print_json(
-            {
-                "state": found.state.value,
-                "up": found.is_up,
-                "port": found.port,
-                "endpoint": found.endpoint,
-                **details,
-            }
-        )
-        return
-    out = console()
-    out.print(f"DynamoDB Local at {found.endpoint}: [bold]{found.state.value}[/]")
-    if found.state is not ServerState.STOPPED:
-        for name, value in details.items():
-            if value is not None:
-                out.print(f"  {name:<11}{value}", markup=False, soft_wrap=True)
+    server = {"up": found.is_up, "port": found.port, "endpoint": found.endpoint}
+    known = {} if found.state is ServerState.STOPPED else details
+    report(
+        {"state": found.state.value, **server, **details},
+        Text.assemble(f"DynamoDB Local at {found.endpoint}: ", (found.state.value, "bold")),
+        *(f"  {name:<11}{value}" for name, value in known.items() if value is not None),
+    )

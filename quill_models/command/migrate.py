@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import TextColumn
 
-from quill_models.command.failures import Failed, fail, interruptible
+from quill_models.command.failures import Failed, interruptible, report
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import error_console, json_option, print_json, show_table, work_bar
-from quill_models.migrations import Applied, Listener, Migration, Standing, State, write_new
-from quill_models.migrations import Progress as Filled
+from quill_models.command.output import json_option, table, work_bar
+from quill_models.migrations import (
+    Applied,
+    Listener,
+    Migration,
+    Progress,
+    Standing,
+    State,
+    write_new,
+)
 from quill_models.quill import connect
 from quill_models.values.errors import MigrationMismatch
 from quill_models.values.keys import time_text
@@ -45,7 +53,7 @@ def migrate() -> None:
 
 @migrate.command()
 @json_option
-def status(*, as_json: bool) -> None:
+def status() -> None:
     """Show each migration: applied or pending. Exit status 1 where one changed or is unknown.
 
     \b
@@ -59,22 +67,36 @@ def status(*, as_json: bool) -> None:
     """  # noqa: D301
     with connect() as quill:
         found = quill.migrations.status()
-        table = quill.settings.table
-    wrong = [each for each in found if each.state in {State.CHANGED, State.UNKNOWN}]
-    document = {"table": table, "migrations": [_standing(each) for each in found]}
-    if not as_json:
-        columns = ("migration", "status", "does", "applied", "by", "seconds", "seen", "changed")
-        show_table(columns, [_row(each) for each in found])
-    if wrong:
-        fail(*map(_mismatch, wrong), as_json=as_json, document=document)
-    if as_json:
-        print_json(document)
+    columns = ("migration", "status", "does", "applied", "by", "seconds", "seen", "changed")
+    known = ("applied_at", "owner", "seconds", "seen", "changed")
+    rows = [
+        (
+            each.name,
+            each.state.value,
+            each.description,
+            *(getattr(each.applied, name, "") for name in known),
+        )
+        for each in found
+    ]
+    report(
+        {"table": quill.settings.table, "migrations": [_standing(each) for each in found]},
+        table(columns, rows),
+        errors=[
+            Failed(
+                f"{each.name} is {each.state.value}; quill migrate plan says more.",
+                kind=MigrationMismatch.__name__,
+                migration=each.name,
+            )
+            for each in found
+            if each.state in {State.CHANGED, State.UNKNOWN}
+        ],
+    )
 
 
 @migrate.command()
 @_to
 @json_option
-def plan(*, to: int | None, as_json: bool) -> None:
+def plan(*, to: int | None) -> None:
     """Show what up would do, in order. Writes nothing.
 
     \b
@@ -84,13 +106,12 @@ def plan(*, to: int | None, as_json: bool) -> None:
     """  # noqa: D301
     with connect() as quill:
         pending = quill.migrations.plan(to)
-        table = quill.settings.table
-    if as_json:
-        print_json({"table": table, "pending": [_migration(each) for each in pending]})
-    elif pending:
-        show_table(("migration", "does"), [(each.name, each.description) for each in pending])
-    else:
-        click.echo("Nothing is pending.")
+    report(
+        {"table": quill.settings.table, "pending": [_migration(each) for each in pending]},
+        table(("migration", "does"), [(each.name, each.description) for each in pending])
+        if pending
+        else "Nothing is pending.",
+    )
 
 
 @migrate.command()
@@ -105,7 +126,7 @@ def plan(*, to: int | None, as_json: bool) -> None:
     help="The most that a backfill writes in a second; by default as it says itself.",
 )
 @json_option
-def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool) -> None:
+def up(*, to: int | None, no_wait: bool, write_units: int | None) -> None:
     """Apply what is pending, in order. Safe to repeat, to interrupt, and to run several times.
 
     One migrator works at a time; the others wait. If it dies, the next one goes on within
@@ -118,27 +139,22 @@ def up(*, to: int | None, no_wait: bool, write_units: int | None, as_json: bool)
       quill migrate up --to 2
       quill migrate up --no-wait --write-units 50
     """  # noqa: D301
-    with connect() as quill, interruptible(_TAKEN_UP), _shown() as listener:
+    with connect() as quill, interruptible(_TAKEN_UP), _listener() as listener:
         done = quill.migrations.up(
             to=to, wait=not no_wait, write_units=write_units, listener=listener
         )
-        table = quill.settings.table
-    if as_json:
-        print_json({"table": table, "applied": [_applied(each) for each in done]})
-    elif done:
-        columns = ("migration", "did", "seconds", "seen", "changed")
-        show_table(
-            columns,
-            [(each.name, each.description, each.seconds, each.seen, each.changed) for each in done],
-        )
-    else:
-        click.echo("Nothing was pending.")
+    columns = ("migration", "did", "seconds", "seen", "changed")
+    rows = [(each.name, each.description, each.seconds, each.seen, each.changed) for each in done]
+    report(
+        {"table": quill.settings.table, "applied": [_applied(each) for each in done]},
+        table(columns, rows) if done else "Nothing was pending.",
+    )
 
 
 @migrate.command()
 @click.argument("words", nargs=-1, required=True)
 @json_option
-def new(*, words: Sequence[str], as_json: bool) -> None:
+def new(*, words: Sequence[str]) -> None:
     """Write the next migration from a template. For those who work on this package.
 
     In quill_models/migrations/versions of the current folder.
@@ -148,79 +164,36 @@ def new(*, words: Sequence[str], as_json: bool) -> None:
       quill migrate new list agents by email
     """  # noqa: D301
     path = write_new(" ".join(words), _FOLDER)
-    if as_json:
-        print_json({"file": str(path)})
-    else:
-        click.echo(f"Wrote {path}.")
+    report({"file": str(path)}, f"Wrote {path}.")
 
 
 @contextmanager
-def _shown() -> Iterator[Listener]:
+def _listener() -> Iterator[Listener]:
     """What a migrator does, on standard error: lines, and on a terminal a bar for a backfill."""
-    out = error_console()
-    with work_bar(out, TextColumn("{task.fields[told]}", markup=False)) as bars:
-        task = bars.add_task("", visible=False, total=None, told="")
+    with work_bar("", visible=False) as update:
 
-        def report(text: str) -> None:
-            # The bar is that of what was reported last.
-            bars.update(task, visible=False, description=text.partition(":")[0])
-            out.print(text, markup=False, soft_wrap=True)
+        def say(text: str) -> None:
+            # The bar is that of what was said last.
+            update(visible=False, description=text.partition(":")[0])
+            # Looked up here: a bar takes the place of standard error.
+            click.echo(text, file=sys.stderr)
 
-        def progress(filled: Filled) -> None:
-            bars.update(
-                task, visible=True, completed=filled.seen, total=filled.total, told=_told(filled)
-            )
+        def progress(filled: Progress) -> None:
+            left = "" if filled.left is None else f", {timedelta(seconds=round(filled.left))} left"
+            told = f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
+            update(visible=True, completed=filled.seen, total=filled.total, told=told)
 
-        yield Listener(report, progress)
-
-
-def _told(filled: Filled) -> str:
-    left = "" if filled.left is None else f", {_duration(filled.left)} left"
-    return f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _mismatch(standing: Standing) -> Failed:
-    return Failed(
-        f"{standing.name} is {standing.state.value}; quill migrate plan says more.",
-        kind=MigrationMismatch.__name__,
-        migration=standing.name,
-    )
-
-
-def _row(standing: Standing) -> Sequence[Any]:
-    applied = standing.applied
-    known = (
-        ("", "", "", "", "")
-        if applied is None
-        else (applied.applied_at, applied.owner, applied.seconds, applied.seen, applied.changed)
-    )
-    return (standing.name, standing.state.value, standing.description, *known)
+        yield Listener(say, progress)
 
 
 def _standing(standing: Standing) -> dict[str, Any]:
-    return {
-        "number": standing.number,
-        "name": standing.name,
-        "description": standing.description,
-        "status": standing.state.value,
-        "checksum": standing.checksum,
-        "applied": None if standing.applied is None else _applied(standing.applied),
-    }
+    applied = None if standing.applied is None else _applied(standing.applied)
+    return {**_migration(standing), "status": standing.state.value, "applied": applied}
 
 
-def _migration(migration: Migration) -> dict[str, Any]:
-    return {
-        "number": migration.number,
-        "name": migration.name,
-        "description": migration.description,
-        "checksum": migration.checksum,
-    }
+def _migration(migration: Migration | Standing) -> dict[str, Any]:
+    names = ("number", "name", "description", "checksum")
+    return {name: getattr(migration, name) for name in names}
 
 
 def _applied(applied: Applied) -> dict[str, Any]:

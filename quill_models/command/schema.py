@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from rich.console import RenderableType
+from rich.text import Text
 
-from quill_models.command.failures import fail, interruptible
+from quill_models.command.failures import interruptible, report
 from quill_models.command.group import CommandGroup
-from quill_models.command.output import console, error_console, json_option, print_json, show_table
+from quill_models.command.output import console, json_option, show, table, wants_json
 from quill_models.migrations import State
 from quill_models.models import INDEXES
 from quill_models.quill import Quill, connect
@@ -44,7 +46,7 @@ def schema() -> None:
 )
 @click.option("--yes", is_flag=True, help="Do not ask before an index is deleted.")
 @json_option
-def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def apply(*, delete_indexes: tuple[str, ...], yes: bool) -> None:
     """Create the table, or bring a live one to what the models declare. Safe to repeat.
 
     Creates missing indexes, one after the other, and waits until they are filled: on a
@@ -57,58 +59,49 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool, as_json: bool) -> None:
       quill schema apply
       quill schema apply --delete-index gsi2
     """  # noqa: D301 -- click's mark for "keep these lines"
-    out = console()
     with connect() as quill:
+        table_name, where = quill.settings.table, _where(quill)
+        about = {"table": table_name, "endpoint": where}
         if delete_indexes and not yes:
             _confirm(quill, delete_indexes)
-        table, where = quill.settings.table, _where(quill)
-        head = [f"Table [bold]{table}[/] at {where}:"]
-
         steps: list[str] = []
 
         def did(step: str) -> None:
             # At once: what was done is not to be lost where the next step fails.
+            if not wants_json():
+                if not steps:
+                    show(Text.assemble("Table ", (table_name, "bold"), f" at {where}:"))
+                show(Text(f"  {step}"))
             steps.append(step)
-            if not as_json:
-                while head:
-                    out.print(head.pop())
-                out.print(f"  {step}", markup=False)
 
         try:
             with _waiting() as progress, interruptible(_GOES_ON):
                 done = quill.schema.apply(did, delete_indexes=delete_indexes, progress=progress)
         except QuillError as error:
-            so_far = {"table": table, "endpoint": where, "done": steps} if steps else None
-            fail(error, as_json=as_json, document=so_far)
+            report({**about, "done": steps} if steps else {}, errors=[error])
+            raise
         found = quill.schema.diff()
         pending = [each.name for each in quill.migrations.status() if each.state is State.PENDING]
-    left = [each.what for each in found.differences]
-    if as_json:
-        print_json(
-            {
-                "table": table,
-                "endpoint": where,
-                "done": done,
-                "left": left,
-                "missing": list(found.missing),
-                "pending_migrations": pending,
-            }
-        )
-        return
     if not done:
         did("all is there already, nothing was changed")
-    _show_missing(found)
-    for each in found.differences:
-        out.print(f"  left alone: {each.what}. {each.remedy}", markup=False)
-    if pending:
-        out.print(
-            f"  pending migrations: {', '.join(pending)}. See quill migrate plan.", markup=False
-        )
+    left = [f"left alone: {each.what}. {each.remedy}" for each in found.differences]
+    names = ", ".join(pending)
+    waiting = [f"pending migrations: {names}. See quill migrate plan."] if pending else []
+    report(
+        {
+            **about,
+            "done": done,
+            "left": [each.what for each in found.differences],
+            "missing": list(found.missing),
+            "pending_migrations": pending,
+        },
+        *(Text(f"  {line}") for line in (*_missing(found), *left, *waiting)),
+    )
 
 
 @schema.command()
 @json_option
-def diff(*, as_json: bool) -> None:
+def diff() -> None:
     """Show in what the live table differs from what the models declare. Writes nothing.
 
     The exit status is 0 where they are equal, and 1 where they differ.
@@ -120,35 +113,22 @@ def diff(*, as_json: bool) -> None:
     """  # noqa: D301
     with connect() as quill:
         found = quill.schema.diff()
-        table, where = quill.settings.table, _where(quill)
-    if as_json:
-        print_json(
-            {
-                "table": table,
-                "endpoint": where,
-                "equal": found.is_equal,
-                "differences": [
-                    {
-                        "what": each.what,
-                        "declared": each.declared,
-                        "live": each.live,
-                        "remedy": each.remedy,
-                    }
-                    for each in found.differences
-                ],
-                "missing": list(found.missing),
-            }
-        )
-    else:
-        if found.is_equal:
-            console().print(f"Table [bold]{table}[/] at {where} is what the models declare.")
-        else:
-            show_table(
-                ("what", "declared", "live", "what mends it"),
-                [(each.what, each.declared, each.live, each.remedy) for each in found.differences],
-                title=f"Table {table} at {where}",
-            )
-        _show_missing(found)
+    name, where = quill.settings.table, _where(quill)
+    names = ("what", "declared", "live", "remedy")
+    rows = [{column: getattr(each, column) for column in names} for each in found.differences]
+    shown: RenderableType = table(
+        ("what", "declared", "live", "what mends it"),
+        [list(row.values()) for row in rows],
+        title=f"Table {name} at {where}",
+    )
+    if found.is_equal:
+        shown = Text.assemble("Table ", (name, "bold"), f" at {where} is what the models declare.")
+    about = {"table": name, "endpoint": where, "equal": found.is_equal}
+    report(
+        {**about, "differences": rows, "missing": list(found.missing)},
+        shown,
+        *(Text(f"  {line}") for line in _missing(found)),
+    )
     sys.exit(0 if found.is_equal else 1)
 
 
@@ -197,7 +177,7 @@ def _confirm(quill: Quill, delete_indexes: tuple[str, ...]) -> None:
 @contextmanager
 def _waiting() -> Iterator[StepReport]:
     """What is waited for, on standard error: one line that changes on a terminal, else lines."""
-    out = error_console()
+    out = console(stderr=True)
     with out.status("") as status:
 
         def progress(text: str) -> None:
@@ -213,6 +193,5 @@ def _where(quill: Quill) -> str:
     return quill.settings.endpoint or "AWS"
 
 
-def _show_missing(found: SchemaDiff) -> None:
-    for what in found.missing:
-        console().print(f"  skipped: this server has no {what}", markup=False)
+def _missing(found: SchemaDiff) -> list[str]:
+    return [f"skipped: this server has no {what}" for what in found.missing]

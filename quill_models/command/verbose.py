@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import click
 
@@ -13,7 +11,6 @@ from quill_models.command.output import VISIBLE
 
 __all__ = ["add_verbose"]
 
-_LOGGER = "quill_models"
 _SETTING = "quill_models.verbose"
 _MORE = {
     "quill_sent_bytes": "bytes sent",
@@ -42,44 +39,30 @@ def add_verbose(command: click.Command) -> None:
 
 def _listen(context: click.Context, _: click.Parameter, count: int) -> None:
     """Once for each command in the line: the one nearest to the end adds to those before it."""
-    root = context.find_root()
-    handler: _OnStandardError | None = root.meta.get(_SETTING)
-    if handler is None:
-        handler = root.meta[_SETTING] = _OnStandardError()
-        logger = logging.getLogger(_LOGGER)
-        before = logger.level
+    root, logger = context.find_root(), logging.getLogger("quill_models")
+    if _SETTING not in root.meta:
+        handler, level = _OnStandardError(logging.WARNING), logger.level
+        root.meta[_SETTING] = handler
         logger.addHandler(handler)
         root.call_on_close(lambda: logger.removeHandler(handler))
-        root.call_on_close(lambda: logger.setLevel(before))
-    handler.hear(count)
+        root.call_on_close(lambda: logger.setLevel(level))
+    root.meta[_SETTING].asked += count
+    if root.meta[_SETTING].asked:
+        root.meta[_SETTING].setLevel(logging.DEBUG)
+        logger.setLevel(logging.DEBUG)
 
 
 class _OnStandardError(logging.Handler):
-    """A line for each record: warnings in any case, the rest where it is asked for."""
+    """A line for each record: warnings in any case, the rest if it is asked for."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._asked = 0
-
-    def hear(self, more: int) -> None:
-        self._asked += more
-        if self._asked:
-            self.setLevel(logging.DEBUG)
-            logging.getLogger(_LOGGER).setLevel(logging.DEBUG)
+    asked = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
             text = f"Warning: {text}"
-        if self._asked > 1:
-            text += "".join(f", {name} {value}" for name, value in _more(record))
+        if self.asked > 1:
+            values = ((name, vars(record).get(field)) for field, name in _MORE.items())
+            text += "".join(f", {name} {value}" for name, value in values if value is not None)
         # Looked up each time, as a bar that is on standard error takes its place for a while.
         click.echo(text.translate(VISIBLE), file=sys.stderr)
-
-
-def _more(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    """What of a record its message does not say."""
-    for field, name in _MORE.items():
-        value = vars(record).get(field)
-        if value is not None:
-            yield name, value

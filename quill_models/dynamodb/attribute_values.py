@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from quill_models.values.checks import exact_decimal
 from quill_models.values.clock import aware_utc
+from quill_models.values.conversion import exact_decimal
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import time_text
 

@@ -29,8 +29,8 @@ from quill_models.models import WebhookEvent
 from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Row, StarTable
 from quill_models.quill import Quill
 from quill_models.telemetry.operations import Operation
-from quill_models.values.checks import choice
 from quill_models.values.clock import Clock, system_clock
+from quill_models.values.conversion import choice
 from quill_models.values.errors import ExportFailed, InvalidValue, QuillError
 from quill_models.values.keys import time_text
 

@@ -21,16 +21,13 @@ _NAMED = 5
 _OF_THE_TABLE = ("table", "TTL", "stale leases", "migrations")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one look has found.
+# All of a finding but what it is about.
+_Found = tuple[bool | None, str, str]
 
-    Attributes:
-        about: what was looked at.
-        ok: whether it is fine; ``None`` where it could not be looked at.
-        says: what there is, in words.
-        advice: what to do; empty where it is fine.
-    """
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look has found; ``ok`` is None if it could not be looked at."""
 
     about: str
     ok: bool | None
@@ -44,40 +41,40 @@ def examine(quill: Quill) -> Iterator[Finding]:
     Two requests for the table, up to four on AWS, one for the leases and one for the history of
     the migrations. Never raises a `QuillError`: an error is a finding.
     """
-    yield _settings(quill.settings)
-    yield _looked("credentials", lambda: _credentials(quill))
+    yield Finding("settings", *_settings(quill.settings))
+    yield _looked("credentials", _credentials, quill)
     try:
         found = quill.schema.diff()
     except QuillError as error:
-        yield Finding(about="endpoint", ok=False, says="of no use as it is", advice=str(error))
+        yield Finding("endpoint", ok=False, says="of no use as it is", advice=str(error))
         yield from _not_looked_at("clock", *_OF_THE_TABLE, why="see the endpoint")
         return
-    yield Finding(about="endpoint", ok=True, says="DynamoDB answers")
-    yield _clock(quill)
-    yield _table(found, quill.settings.table)
+    yield Finding("endpoint", ok=True, says="DynamoDB answers")
+    yield Finding("clock", *_clock(quill))
+    yield Finding("table", *_table(found, quill.settings.table))
     if any(each.what == "table" for each in found.differences):
         yield from _not_looked_at(*_OF_THE_TABLE[1:], why="there is no table")
         return
-    yield _ttl(found)
-    yield _looked("stale leases", lambda: _stale(quill))
+    yield Finding("TTL", *_ttl(found))
+    yield _looked("stale leases", _stale, quill)
     if any(each.harmful for each in found.differences):
         yield from _not_looked_at("migrations", why="first the table")
     else:
-        yield _looked("migrations", lambda: _migrations(quill))
+        yield _looked("migrations", _migrations, quill)
 
 
 def _not_looked_at(*abouts: str, why: str) -> Iterator[Finding]:
-    return (Finding(about=about, ok=None, says=f"not looked at: {why}") for about in abouts)
+    return (Finding(about, ok=None, says=f"not looked at: {why}") for about in abouts)
 
 
-def _looked(about: str, look: Callable[[], Finding]) -> Finding:
+def _looked(about: str, look: Callable[[Quill], _Found], quill: Quill) -> Finding:
     try:
-        return look()
+        return Finding(about, *look(quill))
     except QuillError as error:
-        return Finding(about=about, ok=False, says="could not be looked at", advice=str(error))
+        return Finding(about, ok=False, says="could not be looked at", advice=str(error))
 
 
-def _settings(settings: Settings) -> Finding:
+def _settings(settings: Settings) -> _Found:
     protected = "protected" if settings.protected else "not protected"
     region = settings.region or "from the AWS profile"
     kept = (
@@ -91,93 +88,79 @@ def _settings(settings: Settings) -> Finding:
         f"table {settings.table!r}, {protected}; kept: {', '.join(kept)}",
         f"deadline {deadline:g} s; an event is dead after {settings.max_attempts} attempts",
     ]
-    return Finding(about="settings", ok=True, says="\n".join(said))
+    return True, "\n".join(said), ""
 
 
 def _kept(retention: timedelta | None) -> str:
     return "for ever" if retention is None else f"{retention.days} days"
 
 
-def _credentials(quill: Quill) -> Finding:
+def _credentials(quill: Quill) -> _Found:
     source = quill.schema.client.credentials_source()
-    if source is None:
-        return Finding(
-            about="credentials",
-            ok=False,
-            says="none",
-            advice="Give some by the standard AWS chain: environment, profile, container or "
-            "instance role. DATA_BACKEND=dynamodb-local needs none.",
-        )
-    return Finding(about="credentials", ok=True, says=f"from: {source}")
+    if source is not None:
+        return True, f"from: {source}", ""
+    advice = (
+        "Give some by the standard AWS chain: environment, profile, container or instance role. "
+        "DATA_BACKEND=dynamodb-local needs none."
+    )
+    return False, "none", advice
 
 
-def _table(found: SchemaDiff, name: str) -> Finding:
+def _table(found: SchemaDiff, name: str) -> _Found:
     others = [each for each in found.differences if each.what != "TTL"]
     if others:
-        return Finding(
-            about="table",
-            ok=False,
-            says="; ".join(f"{each.what}: {each.live}" for each in others),
-            advice=others[0].remedy if len(others) == 1 else "quill schema diff shows what to do.",
-        )
+        advice = others[0].remedy if len(others) == 1 else "quill schema diff shows what to do."
+        return False, "; ".join(f"{e.what}: {e.live}" for e in others), advice
     lacks = f"; this server has no {', no '.join(found.missing)}" if found.missing else ""
-    return Finding(about="table", ok=True, says=f"{name!r} is what the models declare{lacks}")
+    return True, f"{name!r} is what the models declare{lacks}", ""
 
 
-def _ttl(found: SchemaDiff) -> Finding:
+def _ttl(found: SchemaDiff) -> _Found:
     for each in found.differences:
         if each.what == "TTL":
-            return Finding(about="TTL", ok=False, says=each.live, advice=each.remedy)
-    return Finding(about="TTL", ok=True, says="on; what has expired is deleted within days")
+            return False, each.live, each.remedy
+    return True, "on; what has expired is deleted within days", ""
 
 
-def _clock(quill: Quill) -> Finding:
+def _clock(quill: Quill) -> _Found:
     skew = quill.schema.client.clock_skew
     if skew is None:
-        return Finding(about="clock", ok=None, says="the server does not say what time it has")
-    seconds = skew.total_seconds()
+        return None, "the server does not say what time it has", ""
     if abs(skew) <= _TOLERATED_SKEW:
-        return Finding(about="clock", ok=True, says="as the server's, to a few seconds")
-    return Finding(
-        about="clock",
-        ok=False,
-        says=f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the server's",
-        advice="Set it right, by NTP: leases and expiry go by it, and AWS refuses requests that "
-        "are more than five minutes off.",
+        return True, "as the server's, to a few seconds", ""
+    seconds = skew.total_seconds()
+    advice = (
+        "Set it right, by NTP: leases and expiry go by it, and AWS refuses requests that are more "
+        "than five minutes off."
     )
+    direction = "ahead of" if seconds > 0 else "behind"
+    return False, f"{abs(seconds):.0f} s {direction} the server's", advice
 
 
-def _stale(quill: Quill) -> Finding:
+def _stale(quill: Quill) -> _Found:
     found = list(islice(quill.job_runs.stale(), _NAMED + 1))
     if not found:
-        return Finding(about="stale leases", ok=True, says="none: no run's holder has died")
+        return True, "none: no run's holder has died", ""
     named = ", ".join(f"{run.job_name} / {run.window}" for run in found[:_NAMED])
     more = " and more" if len(found) > _NAMED else ""
-    return Finding(
-        about="stale leases",
-        ok=False,
-        says=f"{named}{more}",
-        advice="Their holders gave no sign of life. The next start of the window takes over; "
-        "quill jobs shows them, quill jobs cancel ends one.",
+    advice = (
+        "Their holders gave no sign of life. The next start of the window takes over; quill jobs "
+        "shows them, quill jobs cancel ends one."
     )
+    return False, f"{named}{more}", advice
 
 
-def _migrations(quill: Quill) -> Finding:
+def _migrations(quill: Quill) -> _Found:
     standings = quill.migrations.status()
-    wrong = [each for each in standings if each.state not in {State.APPLIED, State.PENDING}]
-    pending = [each.name for each in standings if each.state is State.PENDING]
+    wrong = [
+        f"{each.name} is {each.state.value}"
+        for each in standings
+        if each.state not in {State.APPLIED, State.PENDING}
+    ]
     if wrong:
-        return Finding(
-            about="migrations",
-            ok=False,
-            says=", ".join(f"{each.name} is {each.state.value}" for each in wrong),
-            advice="quill migrate plan says what to do.",
-        )
+        return False, ", ".join(wrong), "quill migrate plan says what to do."
+    pending = [each.name for each in standings if each.state is State.PENDING]
     if pending:
-        return Finding(
-            about="migrations",
-            ok=False,
-            says=f"pending: {', '.join(pending)}",
-            advice="When no writer of an older version is left, run quill migrate up.",
-        )
-    return Finding(about="migrations", ok=True, says=f"all {len(standings)} are applied")
+        advice = "When no writer of an older version is left, run quill migrate up."
+        return False, f"pending: {', '.join(pending)}", advice
+    return True, f"all {len(standings)} are applied", ""

@@ -20,8 +20,8 @@ from pynamodb.constants import MAP, NUMBER, STRING
 from pynamodb_attributes import IntegerAttribute, UnicodeEnumAttribute
 
 from quill_models.values.canonical import canonical_json
-from quill_models.values.checks import choice, exact_decimal, shown
 from quill_models.values.clock import aware_utc, epoch_text, whole_seconds
+from quill_models.values.conversion import choice, exact_decimal, shown
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import parse_time, time_text
 

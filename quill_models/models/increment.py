@@ -10,8 +10,8 @@ from typing import Self
 from quill_models.dynamodb.items import RawItem
 from quill_models.models import key_schema
 from quill_models.models.metric import Grain, Metric
-from quill_models.values.checks import choice, exact_decimal
 from quill_models.values.clock import aware_utc
+from quill_models.values.conversion import choice, exact_decimal
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key, parse_time, time_text
 

@@ -8,7 +8,7 @@ from quill_models.reads.query import Query
 from quill_models.repositories.external_ids import DeleteWithClaims, from_claim
 from quill_models.repositories.repository import Puts
 from quill_models.telemetry.operations import operation
-from quill_models.values.checks import choice
+from quill_models.values.conversion import choice
 from quill_models.values.errors import InvalidValue
 from quill_models.writes.driver import send
 

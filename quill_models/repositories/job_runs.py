@@ -15,7 +15,7 @@ from quill_models.repositories.run import Run
 from quill_models.repositories.watermark import Watermark
 from quill_models.repositories.work_log import log_run_ended, log_run_started
 from quill_models.telemetry.operations import operation
-from quill_models.values.checks import choice
+from quill_models.values.conversion import choice
 from quill_models.writes.driver import send
 
 __all__ = ["JobRuns"]

@@ -10,8 +10,8 @@ from quill_models.reads.query import Query
 from quill_models.repositories.add_once import AddOnce
 from quill_models.repositories.repository import Puts
 from quill_models.telemetry.operations import operation
-from quill_models.values.checks import choice
 from quill_models.values.clock import utc_day
+from quill_models.values.conversion import choice
 from quill_models.writes.bulk import iter_many, list_many
 from quill_models.writes.driver import send
 from quill_models.writes.results import WriteResult

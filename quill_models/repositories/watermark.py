@@ -13,8 +13,8 @@ from quill_models.dynamodb.table import Table
 from quill_models.models import key_schema
 from quill_models.repositories.run import Run
 from quill_models.telemetry.operations import operation
-from quill_models.values.checks import exact_decimal
 from quill_models.values.clock import aware_utc
+from quill_models.values.conversion import exact_decimal
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key, parse_time, time_text
 from quill_models.writes.actions import Put, Refusal

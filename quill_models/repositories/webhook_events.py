@@ -15,7 +15,7 @@ from quill_models.repositories.record_once import RecordEvent
 from quill_models.repositories.repository import Records
 from quill_models.repositories.worker import Handler, Processed, Worker, stopped_by_signal
 from quill_models.telemetry.operations import operation
-from quill_models.values.checks import choice
+from quill_models.values.conversion import choice
 from quill_models.writes.driver import send
 
 __all__ = ["WebhookEvents"]

@@ -22,7 +22,7 @@ from quill_models.dynamodb.items import (
 )
 from quill_models.dynamodb.service_errors import ConditionFailed, TransactionCanceled
 from quill_models.dynamodb.table import Table
-from quill_models.values.checks import exact_decimal
+from quill_models.values.conversion import exact_decimal
 from quill_models.values.errors import InvalidValue, RequestRejected
 from quill_models.values.keys import Key
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from quill_models.dynamodb.table import Table
 from quill_models.telemetry.operations import Threads
-from quill_models.values.checks import choice
+from quill_models.values.conversion import choice
 from quill_models.values.errors import InvalidPayload, InvalidValue, QuillError
 from quill_models.writes.actions import TRANSACTION_ACTIONS, TransactionPlan, check_action
 from quill_models.writes.driver import Driver, Prefer

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from quill_models import LeaseLost, Quill, WebhookEvent, connect
-from quill_models.command.events import _Overview
+from quill_models.command.events import read_overview
 from quill_models.command.overview import age
 from tests.local_dynamo import tables, test_command
 from tests.local_dynamo.support import MINUTE, SECOND, event, on_the_wire
@@ -141,6 +141,9 @@ class TestJobs:
         for_people = succeeded(run("jobs", "--job", "sync"))
         assert "ValueError: boom" in for_people
         assert "w4" not in for_people
+        failed_ones = document(run("jobs", "--status", "failed", "--json"))
+        assert failed_ones == document(run("list", "job-runs", "--status", "failed", "--json"))
+        assert [each["window"] for each in failed_ones["items"]] == ["w2"]
 
     def test_attempts(self, quill: Quill, run: Run) -> None:
         fail(quill, "sync", "w1", "first")
@@ -237,6 +240,14 @@ class TestEvents:
         assert "\x1b" not in for_people
         assert "processed" in succeeded(run("events", "--all"))
 
+    def test_options_of_a_list(self, impatient: Quill, run: Run) -> None:
+        bury(impatient, "dead")
+        record(impatient, "new")
+        for options in (["--status", "dead"], ["--object", "contact", "77"], ["--newest-first"]):
+            listed = document(run("events", *options, "--json"))
+            assert listed == document(run("list", "webhook-events", *options, "--json"))
+            assert "dead" in {each["event_key"] for each in listed["items"]}
+
     def test_some_of_the_dead_ones(self, impatient: Quill, run: Run) -> None:
         for key in ("a", "b"):
             bury(impatient, key, "x" * 900)
@@ -273,11 +284,11 @@ class TestEvents:
     def test_failed_ones_cost_no_request(self, quill: Quill) -> None:
         assert quill.webhook_events.claim("hubspot") == []
         with on_the_wire(quill) as none:
-            _Overview.read(quill, "hubspot", 20, with_processed=False)
+            read_overview(quill, "hubspot", 20, with_processed=False)
         quill.webhook_events.fail(claim(quill, "a"), "boom", retry_in=MINUTE)
         with on_the_wire(quill) as some:
-            overview = _Overview.read(quill, "hubspot", 20, with_processed=False)
-        assert [each.event_key for each in overview.failed] == ["a"]
+            overview = read_overview(quill, "hubspot", 20, with_processed=False)
+        assert [each["event_key"] for each in overview.document["failed"]] == ["a"]
         assert some == none
 
     def test_replay(self, impatient: Quill, run: Run) -> None:

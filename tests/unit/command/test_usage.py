@@ -16,7 +16,7 @@ from quill_models import __version__
 from quill_models.command import main
 from quill_models.command.cli import quill
 from quill_models.command.failures import INTERRUPTED
-from quill_models.command.output import print_json, show_error, show_table
+from quill_models.command.output import print_json, show, show_error, table
 from quill_models.errors import InvalidPayload
 from tests.unit.migrations.files import written
 from tests.unit.wire import closed_port
@@ -234,6 +234,8 @@ def test_the_version() -> None:
         "list agents --limit 99999999999999999999",
         "jobs --limit 99999999999999999999",
         "events --limit 99999999999999999999",
+        "events --all --status dead",
+        "jobs --job a --status failed",
         "list interactions --agent a --contact b",
         "list interactions --day today",
         "list interactions --day 2031-13-01",
@@ -440,7 +442,7 @@ def test_a_message_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_table_shows_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    show_table(("name", "n"), [("[red]Ada[/]", None), ({"a": 1}, 7)])
+    show(table(("name", "n"), [("[red]Ada[/]", None), ({"a": 1}, 7)]))
     shown = capsys.readouterr().out
     assert "[red]Ada[/]" in shown
     assert "a: 1" in shown
@@ -448,14 +450,14 @@ def test_a_table_shows_text_and_no_markup(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_no_line_ends_with_spaces(capsys: pytest.CaptureFixture[str]) -> None:
-    show_table(("name",), [("Ada",)], title="who")
+    show(table(("name",), [("Ada",)], title="who"))
     title, *_ = capsys.readouterr().out.splitlines()
     assert title == "who"
 
 
 def test_standard_output_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    show_table(("name",), [("Ada",)])
+    show(table(("name",), [("Ada",)]))
     print_json({"name": "Ada"})
 
 

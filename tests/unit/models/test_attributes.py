@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from quill_models.errors import InvalidValue
 from quill_models.models import QuillModel
 from quill_models.values.canonical import canonical_json
-from quill_models.values.checks import exact_decimal
+from quill_models.values.conversion import exact_decimal
 from tests.unit.examples import NOON, agent, interaction, job_run, metric, webhook_event
 from tests.unit.strategies import documents, instants, json_values, numbers, texts
 
