@@ -33,11 +33,10 @@ MANIFEST = "manifest.json"
 _LOCK, _JOURNAL = ".export-lock", ".export-journal.json"
 _STAGING = ".export-staging-"
 _EMPTY = "empty"
-_OUR_NAME = re.compile(
-    rf"(?:(?P<name>[a-z_]+)|(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}))\.(?:{'|'.join(Format)})"
+_OUR_FILE = re.compile(
+    rf"[a-z_]+/(?:(?P<name>[a-z_]+)|(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}))\.(?:{'|'.join(Format)})"
 )
-
-_TABLE, _STAGED = re.compile("[a-z_]+"), re.compile(re.escape(_STAGING) + "[0-9a-f]+")
+_STAGED = re.compile(re.escape(_STAGING) + "[0-9a-f]+")
 
 
 def file_of(table: StarTable, day: str, file_format: Format) -> str:
@@ -80,9 +79,10 @@ class Folder:
         found = {}
         folder = self._path / table.name
         for name in sorted(each.name for each in folder.iterdir()) if folder.is_dir() else ():
-            match = _OUR_NAME.fullmatch(name)
+            file = f"{table.name}/{name}"
+            match = _OUR_FILE.fullmatch(file)
             if match is not None and (match["day"] or match["name"] in {_EMPTY, table.name}):
-                found[f"{table.name}/{name}"] = match["day"] or ""
+                found[file] = match["day"] or ""
         return found
 
     def staged(self, file: str) -> Path:
@@ -181,8 +181,7 @@ def _journal(text: bytes) -> dict[str, Any]:
     """A journal, which names nothing outside of its folder; else an error."""
     journal: dict[str, Any] = json.loads(text)
     for file in [*journal["files"], *journal["removed"]]:
-        table, _, name = file.partition("/")
-        if _TABLE.fullmatch(table) is None or _OUR_NAME.fullmatch(name) is None:
+        if _OUR_FILE.fullmatch(file) is None:
             raise ValueError(f"{file!r} is no file of an export")
     if _STAGED.fullmatch(journal["staging"]) is None:
         raise ValueError(f"{journal['staging']!r} is no folder of an export")

@@ -26,6 +26,7 @@ __all__ = ["S3Export"]
 
 _SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
 _ABOVE, _FULL = "AWSDynamoDB", "FULL_EXPORT"
+_COPY_AGAIN = "Copy the folder from S3 again."
 # What files that were no DynamoDB's, or did not come whole, make of the reading.
 _NO_ITEMS = (
     *(OSError, EOFError, zlib.error, RecursionError),
@@ -81,23 +82,17 @@ class S3Export:
             time = aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime")
             count = int(summary["itemCount"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InvalidExport(
-                f"The manifests in {folder} are not those of an export: {error!r}. "
-                "Copy the folder from S3 again."
-            ) from error
+            wrong = f"The manifests in {folder} are not those of an export: {error!r}."
+            raise InvalidExport(f"{wrong} {_COPY_AGAIN}") from error
         items = sum(file.items for file in files)
         if items != count:
-            raise InvalidExport(
-                f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {count:,}. "
-                "Copy the folder from S3 again."
-            )
+            wrong = f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {count:,}."
+            raise InvalidExport(f"{wrong} {_COPY_AGAIN}")
         missing = [file.path.name for file in files if not _is_there(file.path)]
         if missing:
-            raise InvalidExport(
-                f"Of the {len(files)} data files {len(missing)} are missing in "
-                f"{folder / _DATA}: {', '.join(missing[:3])}{'…' if missing[3:] else ''}. "
-                "Copy the folder from S3 again."
-            )
+            names = f"{', '.join(missing[:3])}{'…' if missing[3:] else ''}"
+            wrong = f"Of the {len(files)} data files {len(missing)} are missing in {folder / _DATA}"
+            raise InvalidExport(f"{wrong}: {names}. {_COPY_AGAIN}")
         return cls(table, export, time, count, files)
 
     @property

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat, zip_longest
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -176,13 +177,11 @@ class Query(Generic[M]):
     def count(self) -> int:
         """How many there are now. As many requests and read units as reading them."""
 
-        def count_one(partition: str) -> int:
-            return self._table.count(self._condition(partition), index=self._index)
-
         def count_all() -> int:
-            partitions = self._partitions
-            with ReadAhead(min(_PARALLEL_REQUESTS, len(partitions) or 1), is_wanted=False) as ahead:
-                return sum(ahead.all(count_one, partitions))
+            conditions = [self._condition(each) for each in self._partitions]
+            parallel = min(_PARALLEL_REQUESTS, len(conditions) or 1)
+            with ReadAhead(parallel, is_wanted=False) as ahead:
+                return sum(ahead.all(partial(self._table.count, index=self._index), conditions))
 
         with self._begun() as run:
             total: int = run(count_all)
