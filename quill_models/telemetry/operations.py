@@ -56,7 +56,7 @@ class Telemetry(Protocol):
         """Begin an operation or a request. What this returns is kept as ``doing.span``."""
 
     def enter(self, doing: Operation | Request) -> Any:
-        """Take in that this thread now works for it. What this returns is passed to `leave`."""
+        """Take in that this thread now works for ``doing``. What this returns is passed to `leave`."""
 
     def leave(self, entered: Any) -> None:
         """Take in that this thread no longer works for what `enter` returned ``entered`` for."""
