@@ -60,7 +60,7 @@ class Client:
     def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
         self._settings = settings
         self.telemetry = telemetry
-        self._connection = Connection(settings, self._watch)
+        self._connection = Connection(settings, self._before_send)
         self._has_answered = False
         # The server's time in the last response, and when that arrived.
         self._server_time: tuple[str, datetime] | None = None
@@ -167,9 +167,6 @@ class Client:
             # A server that has never responded, and takes longer than the deadline, does not work.
             return is_running or not backoff.is_over
         return isinstance(error, Throttled)
-
-    def _watch(self, client: Any) -> None:
-        client.meta.events.register("before-send.dynamodb", self._before_send)
 
     def _before_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         """Send a request of PynamoDB or of a user in place of botocore.

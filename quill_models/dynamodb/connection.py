@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
+from typing import Any
 
 from botocore.client import BaseClient
 from botocore.config import Config
@@ -32,12 +33,12 @@ _WITHOUT_AWS_FILES = {
 class Connection:
     """One botocore client for each process. Makes none before the first use; thread-safe.
 
-    ``made`` is called with each new client.
+    Its requests are sent by ``before_send``, in place of botocore.
     """
 
-    def __init__(self, settings: Settings, made: Callable[[BaseClient], object]) -> None:
+    def __init__(self, settings: Settings, before_send: Callable[..., Any]) -> None:
         self._settings = settings
-        self._made = made
+        self._before_send = before_send
         self._lock = Lock()
         self._botocore: BaseClient | None = None
         self._process = os.getpid()
@@ -61,7 +62,7 @@ class Connection:
                     client = _connect(self._settings)
                 except (BotoCoreError, ValueError) as error:
                     raise translated(error, "connect", self._settings) from error
-                self._made(client)
+                client.meta.events.register("before-send.dynamodb", self._before_send)
                 self._botocore = client
             return self._botocore
 

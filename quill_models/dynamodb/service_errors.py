@@ -128,9 +128,9 @@ def translated(error: Exception | None, operation: str, settings: Settings) -> Q
                 "Whether it was done is not known; sending it again is safe."
                 f"{never if settings.endpoint else ''}"
             )
-    return _of_set_up(error, said) or RequestRejected(
-        f"{operation} at {where} failed: {said}", code="ClientError"
-    )
+        case _:
+            failed = f"{operation} at {where} failed: {said}"
+            return _of_set_up(error, said) or RequestRejected(failed, code="ClientError")
 
 
 def _of_set_up(error: Exception | None, said: str) -> QuillError | None:
@@ -169,7 +169,8 @@ def _of_set_up(error: Exception | None, said: str) -> QuillError | None:
                 "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
                 "needs none."
             )
-    return None
+        case _:
+            return None
 
 
 def _said(error: object) -> str:

@@ -56,10 +56,10 @@ class Telemetry(Protocol):
         """Begin an operation or a request. What this returns is kept as ``doing.span``."""
 
     def enter(self, doing: Operation | Request) -> Any:
-        """Take in that this thread now works for it. What this returns is passed to `leave`."""
+        """Begin to work for ``doing`` in this thread. What this returns is passed to `leave`."""
 
     def leave(self, entered: Any) -> None:
-        """Take in that this thread no longer works for what `enter` returned ``entered`` for."""
+        """End the work in this thread for which `enter` returned ``entered``."""
 
     def tried(self, request: RequestTry) -> None:
         """Take in one try of a request, answered or not."""
