@@ -10,6 +10,7 @@ shards; the number of shards is stored with the table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 from quill_models.dynamodb.shards import TABLE_SETTINGS
@@ -253,9 +254,7 @@ def interactions_between(since: datetime | None, until: datetime | None) -> tupl
     Also what keeps an agent's profile out of the list of its interactions. ``BETWEEN`` includes
     both ends, but every sort key goes on after its time, so that none equals the upper one.
     """
-    lower = prefix(_INTERACTION) if since is None else compose(_INTERACTION, time_text(since))
-    upper = prefix_end(_INTERACTION) if until is None else compose(_INTERACTION, time_text(until))
-    return lower, upper
+    return _from_time(_INTERACTION, since), _from_time(_INTERACTION, until, prefix_end)
 
 
 def events_until(until: datetime) -> tuple[str, str]:
@@ -279,9 +278,7 @@ def runs_between(since: datetime | None, until: datetime | None) -> tuple[str, s
 
     Every sort key goes on after its time, so that none equals the upper one.
     """
-    lower = prefix(_RUN) if since is None else compose(_RUN, time_text(since))
-    upper = prefix_end(_RUN) if until is None else compose(_RUN, time_text(until))
-    return lower, upper
+    return _from_time(_RUN, since), _from_time(_RUN, until, prefix_end)
 
 
 def runs_until(until: datetime) -> tuple[str, str]:
@@ -291,13 +288,19 @@ def runs_until(until: datetime) -> tuple[str, str]:
 
 def buckets_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
     """The sort keys of `metric` from ``since`` (inclusive) to ``until`` (exclusive)."""
-    lower = prefix(_BUCKET) if since is None else compose(_BUCKET, time_text(since))
+    lower = _from_time(_BUCKET, since)
     if until is None:
         return lower, prefix_end(_BUCKET)
     # The key ends with its time, in whole microseconds.
     if aware_utc(until, "until") == _FIRST:
         return lower, prefix(_BUCKET)
     return lower, compose(_BUCKET, time_text(until - timedelta(microseconds=1)))
+
+
+def _from_time(
+    component: str, instant: datetime | None, default: Callable[[str], str] = prefix
+) -> str:
+    return default(component) if instant is None else compose(component, time_text(instant))
 
 
 def shard(identity: Key, shards: int) -> int:

@@ -179,7 +179,13 @@ def _kept(table: Table, run: JobRun) -> RawItem:
     }
 
 
-class AlreadyRunning(QuillError):
+class _WindowTaken(QuillError):
+    def __init__(self, message: str, *, run: JobRun) -> None:
+        self.run = run
+        super().__init__(message)
+
+
+class AlreadyRunning(_WindowTaken):
     """Another process holds a live lease on this job and window.
 
     Attributes:
@@ -188,12 +194,8 @@ class AlreadyRunning(QuillError):
 
     __module__ = "quill_models.errors"
 
-    def __init__(self, message: str, *, run: JobRun) -> None:
-        self.run = run
-        super().__init__(message)
 
-
-class AlreadySucceeded(QuillError):
+class AlreadySucceeded(_WindowTaken):
     """This job has already succeeded for this window.
 
     Attributes:
@@ -201,7 +203,3 @@ class AlreadySucceeded(QuillError):
     """
 
     __module__ = "quill_models.errors"
-
-    def __init__(self, message: str, *, run: JobRun) -> None:
-        self.run = run
-        super().__init__(message)
