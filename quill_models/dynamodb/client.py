@@ -58,8 +58,7 @@ class Client:
     """
 
     def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
-        self._settings = settings
-        self.telemetry = telemetry
+        self._settings, self.telemetry = settings, telemetry
         self._connection = Connection(settings, self._before_send)
         self._has_answered = False
         # The server's time in the last response, and when that arrived.
@@ -76,8 +75,7 @@ class Client:
     def clock_skew(self) -> timedelta | None:
         """How far this machine's clock is ahead of the server's, to about a second.
 
-        By the last response, which has the server's time in whole seconds; None if there was none,
-        or it had no time. No request.
+        By the last response; None if there was none, or it had no time. No request.
         """
         if self._server_time is None:
             return None

@@ -37,8 +37,7 @@ class Connection:
     """
 
     def __init__(self, settings: Settings, before_send: Callable[..., Any]) -> None:
-        self._settings = settings
-        self._before_send = before_send
+        self._settings, self._before_send = settings, before_send
         self._lock = Lock()
         self._botocore: BaseClient | None = None
         self._process = os.getpid()

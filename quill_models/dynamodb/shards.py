@@ -91,8 +91,7 @@ class Shards:
     """What this process knows of the number, read again every minute."""
 
     def __init__(self, read: Callable[[], RawItem | None], clock: Clock) -> None:
-        self._read = read
-        self._clock = clock
+        self._read, self._clock = read, clock
         self._count: ShardCount | None = None
         self._read_at: datetime | None = None
 

@@ -41,10 +41,8 @@ class Table:
     def __init__(
         self, settings: Settings, clock: Clock = system_clock, telemetry: Telemetry | None = None
     ) -> None:
-        self.settings = settings
-        self.name = settings.table
-        self.clock = clock
-        self.telemetry = telemetry
+        self.settings, self.name = settings, settings.table
+        self.clock, self.telemetry = clock, telemetry
         self.client = Client(settings, telemetry)
         self._shards = Shards(lambda: self.get(TABLE_SETTINGS), clock)
         self.forget_shards = self._shards.forget

@@ -14,7 +14,7 @@ from botocore import exceptions as boto
 from quill_models import Backend, QuillError, Settings, errors
 from quill_models.dynamodb.client import Client
 from quill_models.dynamodb.service_errors import ConditionFailed, TransactionCanceled
-from tests.unit.wire import Answer, Wire, always, answer, closed_port, refusal
+from tests.unit.wire import Answer, Wire, always, answer, closed_port, noticing, refusal
 
 pytestmark = pytest.mark.usefixtures("isolated", "pauses")
 
@@ -420,6 +420,15 @@ def test_an_answer_is_what_json_says() -> None:
     Wire(client, always({"Items": [item], "Count": 1}))
     found = client.request("query", TableName="quill")
     assert (found["Items"], found["Count"]) == ([item], 1)
+
+
+def test_request_names_botocore_as_its_user_agent() -> None:
+    client = Client(LOCAL)
+    Wire(client, always({}))
+    agents: list[str] = []
+    with noticing(client.botocore, lambda request: agents.append(request.headers["User-Agent"])):
+        ask(client)
+    assert [each.partition("/")[0] for each in agents] == ["Botocore"]
 
 
 def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
