@@ -193,12 +193,12 @@ class TestDoctor:
         assert "Run quill schema apply" in shown.stdout
 
     def test_a_clock_that_is_wrong(self, quill: Quill, monkeypatch: pytest.MonkeyPatch) -> None:
-        from quill_models.dynamodb import transport  # noqa: PLC0415
+        from quill_models.dynamodb import client  # noqa: PLC0415
         from quill_models.health import checks as doctor  # noqa: PLC0415
         from quill_models.values import clock  # noqa: PLC0415
 
         monkeypatch.setattr(
-            transport, "system_clock", lambda: clock.system_clock() + timedelta(minutes=7)
+            client, "system_clock", lambda: clock.system_clock() + timedelta(minutes=7)
         )
         (found,) = (each for each in doctor.examine(quill) if each.about == "clock")
         assert found.ok is False
