@@ -282,6 +282,10 @@ class QuillModel(PynamoDBCalls):
             return NotImplemented
         return self._compared() == other._compared()
 
+    def has_content_of(self, other: Self) -> bool:
+        """Whether recording one again as the other is a duplicate, and not a conflict."""
+        return self == other
+
     def _compared(self) -> dict[str, Any]:
         return {name: _exact(value) for name, value in self.content().items()}
 

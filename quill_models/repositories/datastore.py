@@ -20,7 +20,7 @@ from quill_models.dynamodb.items import (
     raw_key,
 )
 from quill_models.dynamodb.table import Table
-from quill_models.models import INDEXES
+from quill_models.models import INDEX_KEYS
 from quill_models.telemetry.operations import begun, followed, operation
 from quill_models.values.clock import epoch_text, expiry
 from quill_models.values.errors import InvalidValue
@@ -31,9 +31,7 @@ from quill_models.writes.put_if_absent import PutIfAbsent
 __all__ = ["DataStore", "DynamoDataStore", "StoredItem"]
 
 # What the table and its indexes are keyed by, and what the package itself stores.
-_RESERVED = frozenset(
-    {PK, SK, TTL, WRITE_TOKEN, *(f"{index}{key}" for index in INDEXES for key in (PK, SK))}
-)
+_RESERVED = INDEX_KEYS | {PK, SK, TTL, WRITE_TOKEN}
 
 
 class StoredItem(dict[str, Any]):

@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 
 from quill_models.dynamodb.items import Condition, RawItem
 from quill_models.dynamodb.table import Table
-from quill_models.models import QuillModel, WebhookEvent
+from quill_models.models import QuillModel
 from quill_models.repositories.external_ids import from_claim, put_claims
 from quill_models.writes.actions import Put, Refusal
 from quill_models.writes.results import Outcome, WriteResult
 from quill_models.writes.write import Write
 
-__all__ = ["RecordEvent", "RecordOnce"]
+__all__ = ["RecordOnce"]
 
 M = TypeVar("M", bound=QuillModel)
 
@@ -43,21 +43,9 @@ class RecordOnce(Write[WriteResult[M]], Generic[M]):
             if own.item is None:
                 return None
             existing = self.model.from_item(own.item)
-            same = self.same_content(existing)
+            same = self.model.has_content_of(existing)
             return WriteResult(Outcome.DUPLICATE if same else Outcome.CONFLICT, existing)
         claimed = next((refusal.item for refusal in refusals if refusal and refusal.item), None)
         if claimed is None:
             return None
         return WriteResult(Outcome.CONFLICT, from_claim(type(self.model), claimed))
-
-    def same_content(self, existing: M) -> bool:
-        """Whether the stored model has the same content as the one to record."""
-        return self.model == existing
-
-
-class RecordEvent(RecordOnce[WebhookEvent]):
-    """The content of an event is its digest: a redelivery may differ in what does not count."""
-
-    def same_content(self, existing: WebhookEvent) -> bool:
-        """See `RecordOnce.same_content`."""
-        return existing.digest == self.model.digest

@@ -128,8 +128,6 @@ class Puts(Repository[M]):
 class Records(Repository[M]):
     """A repository of facts, which never change."""
 
-    RECORD: ClassVar[type[RecordOnce[Any]]] = RecordOnce
-
     @operation
     def record(self, item: M) -> WriteResult[M]:
         """Record an item, once. One request and one write unit per KB, and as many per index.
@@ -147,7 +145,7 @@ class Records(Repository[M]):
         Raises:
             InvalidPayload: The item is over 400 KB.
         """
-        return send(self._table, self.RECORD(self._table, item))
+        return send(self._table, RecordOnce(self._table, item))
 
     @operation
     def record_many(
@@ -166,7 +164,7 @@ class Records(Repository[M]):
             InvalidPayload: An item is over 400 KB.
             PartialWriteError: The table stopped responding.
         """
-        return list_many(self._table, self.RECORD, items, prefer)
+        return list_many(self._table, RecordOnce, items, prefer)
 
     def iter_record_many(
         self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
@@ -179,5 +177,5 @@ class Records(Repository[M]):
             items: The models, which may be endless.
             prefer: As for `record_many`.
         """
-        results: Iterator[Any] = iter_many(self._table, self.RECORD, items, prefer)
+        results: Iterator[Any] = iter_many(self._table, RecordOnce, items, prefer)
         return self._followed("iter_record_many", results)

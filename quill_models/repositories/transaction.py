@@ -13,7 +13,7 @@ from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEv
 from quill_models.repositories import event_queue
 from quill_models.repositories.add_once import AddOnce
 from quill_models.repositories.put_latest import PutLatest
-from quill_models.repositories.record_once import RecordEvent, RecordOnce
+from quill_models.repositories.record_once import RecordOnce
 from quill_models.telemetry.operations import operation
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
@@ -223,7 +223,7 @@ class _MetricWrites(_RepositoryWrites):
 class _WebhookEventWrites(_RepositoryWrites):
     def record(self, item: WebhookEvent) -> None:
         """As `WebhookEvents.record`."""
-        self._gather(RecordEvent(self._table, item))
+        self._gather(RecordOnce(self._table, item))
 
     def complete(self, event: WebhookEvent) -> None:
         """As `WebhookEvents.complete`: where it raises `LeaseLost`, nothing is written."""

@@ -11,7 +11,6 @@ from quill_models.models import EventStatus, WebhookEvent, key_schema
 from quill_models.reads.query import Query
 from quill_models.repositories import event_queue as queue
 from quill_models.repositories.lease import check_lease
-from quill_models.repositories.record_once import RecordEvent
 from quill_models.repositories.repository import Records
 from quill_models.repositories.worker import Handler, Processed, Worker, stopped_by_signal
 from quill_models.telemetry.operations import operation
@@ -31,7 +30,6 @@ class WebhookEvents(Records[WebhookEvent]):
 
     MODEL = WebhookEvent
     OPERATIONS = "webhook_events"
-    RECORD = RecordEvent
 
     def __init__(self, table: Table) -> None:
         super().__init__(table)
