@@ -45,14 +45,12 @@ class S3Export:
     """A full export in the format ``DYNAMODB_JSON``.
 
     Attributes:
-        table: the ARN of the table.
-        export_id: as DynamoDB gave it.
+        described: what the manifest of our own export says of it.
         time: the moment of the table that it shows.
         count: how many items there are, of whatever kind.
     """
 
-    table: str
-    export_id: str
+    described: dict[str, Any]
     time: datetime
     count: int
     _files: tuple[_DataFile, ...]
@@ -78,8 +76,13 @@ class S3Export:
                 )
                 for line in lines
             )
-            table, export = str(summary["tableArn"]), str(summary["exportArn"]).rpartition("/")[2]
             time = aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime")
+            described = {
+                "kind": "s3-export",
+                "table": str(summary["tableArn"]),
+                "export": str(summary["exportArn"]).rpartition("/")[2],
+                "time": time_text(time),
+            }
             count = int(summary["itemCount"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             wrong = f"The manifests in {folder} are not those of an export: {error!r}."
@@ -93,13 +96,7 @@ class S3Export:
             names = f"{', '.join(missing[:3])}{'…' if missing[3:] else ''}"
             wrong = f"Of the {len(files)} data files {len(missing)} are missing in {folder / _DATA}"
             raise InvalidExport(f"{wrong}: {names}. {_COPY_AGAIN}")
-        return cls(table, export, time, count, files)
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """What the manifest of our own export says of it."""
-        time = time_text(self.time)
-        return {"kind": "s3-export", "table": self.table, "export": self.export_id, "time": time}
+        return cls(described, time, count, files)
 
     def items(self) -> Iterator[RawItem]:
         """All items that had not expired at the time of the export.
