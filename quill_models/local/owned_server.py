@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -71,13 +71,8 @@ def embedded(
         data_dir = None if in_memory else home / "data"
         launch = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir)
         server = launch.on_a_free_port()
-        yield EmbeddedServer(
-            endpoint=server.endpoint,
-            port=server.port,
-            pid=server.pid,
-            data_dir=server.data_dir,
-            log=server.log,
-        )
+        known = {each.name: getattr(server, each.name) for each in fields(EmbeddedServer)}
+        yield EmbeddedServer(**known)
 
 
 def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | None) -> str:

@@ -126,7 +126,9 @@ def _indexes(declared: Declared, live: Live) -> Iterator[Difference]:
         is_now = _index_words(live.table, found.get(name))
         if is_now == shall_be:
             continue
-        change = _delete_index(live, name)
+        step, update = f"deleted the index {name!r}", {"Delete": {"IndexName": name}}
+        change = _change(live, step, GlobalSecondaryIndexUpdates=[update])
+        change = replace(change, deletes=name)
         if name not in found:
             change = _create_index(declared, live, wanted[name])
             remedy = f"{_APPLY}, which creates and fills it"
@@ -156,12 +158,6 @@ def _create_index(declared: Declared, live: Live, index: Mapping[str, Any]) -> C
         AttributeDefinitions=[each for each in attributes if each["AttributeName"] in used],
         GlobalSecondaryIndexUpdates=[{"Create": index}],
     )
-
-
-def _delete_index(live: Live, name: str) -> Change:
-    update = {"Delete": {"IndexName": name}}
-    change = _change(live, f"deleted the index {name!r}", GlobalSecondaryIndexUpdates=[update])
-    return replace(change, deletes=name)
 
 
 def _stream(declared: Declared, live: Live) -> Iterator[Difference]:

@@ -81,11 +81,7 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
     if declared.kms_key is not None and is_local(live):
         missing.append("encryption by a KMS key")
     return Live(
-        table=live,
-        ttl=ttl,
-        point_in_time_recovery=recovery,
-        tags=tags,
-        missing=tuple(missing),
+        table=live, ttl=ttl, point_in_time_recovery=recovery, tags=tags, missing=tuple(missing)
     )
 
 
