@@ -202,8 +202,7 @@ def _counted(
 def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Counter[str]:
     # Counted in two requests, between which an event may have gone.
     total, waiting = listed(EventStatus.PENDING).count(), 0
-    # In order of their due time, so that those that wait come last. Usually none does, which one
-    # event tells; and then the list, which may be long, need not be read.
+    # By their due time: those that wait come last. If none does, the list need not be read.
     last_first = listed(EventStatus.PENDING, newest_first=True)
     last = last_first.first()
     if last is not None and _waits(last, now):

@@ -24,10 +24,7 @@ class Answer(IntEnum):
 
 
 def probe(port: int, *, timeout: float = 2.0) -> Answer:
-    """Ask both loopback addresses, without going through any proxy.
-
-    A program that lets ``timeout`` seconds pass before a step of its answer is another one.
-    """
+    """Ask both loopback addresses, past any proxy; each step may take ``timeout`` seconds."""
     return max(_ask(host, port, timeout) for host in _LOOPBACKS)
 
 

@@ -145,8 +145,7 @@ class LocalServer:
                 present = self._present(limit)
                 return present or self._status(ServerState.STARTED, launch.at(self.port, limit))
             except PortLost:
-                # Someone took it since it was looked at: maybe a start that was killed, whose
-                # server came up late.
+                # Someone took it meanwhile: maybe the late server of a start that was killed.
                 present = self._present(limit)
                 if present is None:
                     raise

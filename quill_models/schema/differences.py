@@ -12,7 +12,7 @@ from typing import Any
 from quill_models.schema.declared import Declared, encryption, hash_first, tag_list
 from quill_models.schema.live import Live, is_local
 
-__all__ = ["Change", "Difference", "differences", "no_table"]
+__all__ = ["NO_TABLE", "Change", "Difference", "differences"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +57,17 @@ _APPLY = "Run quill schema apply"
 _NO_SUCH = "does not exist"
 
 
-def no_table() -> Difference:
-    """The difference of a table that does not exist; what makes it is more than one request."""
-    return Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
+# Of a table that does not exist; what makes it is more than one request.
+NO_TABLE = Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
 
 
 def differences(declared: Declared, live: Live) -> list[Difference]:
     """All of them, in the order in which they are to be mended; none where the two are equal."""
-    return [
-        *_key_schema(declared, live),
-        *_billing(declared, live),
-        *_deletion_protection(declared, live),
-        *_indexes(declared, live),
-        *_stream(declared, live),
-        *_ttl(declared, live),
-        *_recovery(declared, live),
-        *_encryption(declared, live),
-        *_tags(declared, live),
-    ]
+    looks = (
+        *(_key_schema, _billing, _deletion_protection, _indexes),
+        *(_stream, _ttl, _recovery, _encryption, _tags),
+    )
+    return [each for look in looks for each in look(declared, live)]
 
 
 def _harmless(

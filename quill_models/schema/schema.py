@@ -11,7 +11,7 @@ from quill_models.dynamodb.shards import DEFAULT_SHARDS
 from quill_models.dynamodb.table import Table
 from quill_models.schema.apply import Application, StepReport, until_gone
 from quill_models.schema.declared import Declared
-from quill_models.schema.differences import Difference, differences, no_table
+from quill_models.schema.differences import NO_TABLE, Difference, differences
 from quill_models.schema.live import described, read_live
 from quill_models.schema.shard_count import grow_shards, settle_shards
 from quill_models.telemetry.operations import operation
@@ -121,7 +121,7 @@ class Schema:
         """
         live = described(self._table)
         if live is None:
-            return SchemaDiff(differences=(no_table(),))
+            return SchemaDiff(differences=(NO_TABLE,))
         declared = Declared.of(self._table.settings)
         found = read_live(self._table, live, declared)
         return SchemaDiff(differences=tuple(differences(declared, found)), missing=found.missing)
