@@ -140,11 +140,6 @@ class Folder:
         _sync(self._path)
         path.unlink()
 
-    def clear(self) -> None:
-        """Remove the staging folder, unless a journal still needs it."""
-        if not (self._path / _JOURNAL).exists():
-            shutil.rmtree(self.staging, ignore_errors=True)
-
 
 @contextmanager
 def opened(path: Path) -> Iterator[Folder]:
@@ -171,7 +166,9 @@ def opened(path: Path) -> Iterator[Folder]:
         try:
             yield folder
         finally:
-            folder.clear()
+            # A journal still needs what is staged.
+            if not (path / _JOURNAL).exists():
+                shutil.rmtree(folder.staging, ignore_errors=True)
 
 
 def _journal(text: bytes) -> dict[str, Any]:

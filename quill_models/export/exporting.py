@@ -107,13 +107,13 @@ def export_files(
         raise InvalidValue("until is given without since; give the first day, too")
     if since is not None and (segments != DEFAULT_SEGMENTS or read_units is not None):
         raise InvalidValue("segments and read_units are a scan's; with since there is none")
-    days = None
+    days, clock = None, quill.table.clock
     if since is not None:
-        today = quill.table.clock().date()
+        today = clock().date()
         # The last day that a date can be has no day after it.
         days = Days(since, until or min(today, date.max - _DAY) + _DAY)
     given = {sources} if isinstance(sources, str) else set(sources)
-    export = _Export(out, format, kinds, days, quill.table.clock)
+    export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), days, clock)
 
     def source(before: Mapping[str, Any]) -> ExportInput:
         if days is None:
@@ -152,36 +152,31 @@ def export_from_s3(
         InvalidExport: the export is not whole, or of another kind.
         ExportFailed, InvalidValue: as `export_files`.
     """
-    export = _Export(out, format, kinds, None, clock)
+    export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), None, clock)
     found = S3Export.found_in(Path(folder))
     items = counted(found.items(), found.count, report)
     return export.run(lambda _: ExportInput(items, found.described))
 
 
+@dataclass
 class _Export:
     """One export, whatever it reads from."""
 
-    def __init__(
-        self,
-        out: str | Path,
-        file_format: Format | str,
-        kinds: Iterable[str] | None,
-        days: Days | None,
-        clock: Clock,
-    ) -> None:
-        self._out = Path(out)
-        self._format = choice(Format, file_format, "format")
-        self.tables = _tables_of(kinds)
-        self._days = days
-        self._clock = clock
+    out: Path
+    format: Format
+    tables: dict[str, StarTable]
+    days: Days | None
+    clock: Clock
+
+    def __post_init__(self) -> None:
         # Before anything is read: the package that it needs may not be installed.
-        self._write: FileWriter = writer(self._format)
-        self._is_of_everything = days is None and len(self.tables) == len(TABLES)
+        self.write = writer(self.format)
+        self.is_of_everything = self.days is None and len(self.tables) == len(TABLES)
 
     def run(self, source_of: Callable[[Mapping[str, Any]], ExportInput]) -> Exported:
         """Read, write, and put in place."""
-        started = time_text(self._clock())
-        with _failures_named(self._out), opened(self._out) as folder:
+        started = time_text(self.clock())
+        with _failures_named(self.out), opened(self.out) as folder:
             before = folder.manifest
             self._check(folder, before)
             source = source_of(before or {})
@@ -192,22 +187,22 @@ class _Export:
                     table = self.tables.get(item.get("kind", {}).get("S", ""))
                     if table is not None:
                         spill.add(table, item)
-            written = _WrittenFiles(folder, self._format, self._write, started)
+            written = _WrittenFiles(folder, self.format, self.write, started)
             for table, day, batches in spill.days(source.latest):
                 written.add(table, day, batches)
             tables, removed = self._with_those_before(folder, before, written)
             sources = written.sources
-            if self._days is not None or WebhookEvent.KIND not in self.tables:
+            if self.days is not None or WebhookEvent.KIND not in self.tables:
                 # Those whose events may be in files that stay.
                 sources = sources.union((before or {}).get("sources", ()), source.sources)
             manifest = {
                 "schema_version": SCHEMA_VERSION,
-                "format": self._format.value,
+                "format": self.format.value,
                 "exported_at": started,
                 "quill_models": metadata.version("quill-models"),
                 "from": source.described,
                 "kinds": [*self.tables],
-                "range": self._days and {name: f"{day}" for name, day in vars(self._days).items()},
+                "range": self.days and {name: f"{day}" for name, day in vars(self.days).items()},
                 "sources": sorted(sources),
                 "tables": tables,
             }
@@ -218,25 +213,25 @@ class _Export:
             for table in self.tables.values()
         }
         assumed = source.assumed_sources
-        return Exported(self._out, rows, len(names), len(removed), manifest, assumed)
+        return Exported(self.out, rows, len(names), len(removed), manifest, assumed)
 
     def _check(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""
-        if self._is_of_everything:
+        if self.is_of_everything:
             return
         if before is None:
             fits = not any(folder.files(table) for table in TABLES)
             held = "files of an export and no manifest"
         else:
             there, version = before["format"], before["schema_version"]
-            fits = (there, version) == (self._format, SCHEMA_VERSION)
+            fits = (there, version) == (self.format, SCHEMA_VERSION)
             held = (
                 f"{there} files of schema version {version}, which do not go together with "
-                f"{self._format} files of version {SCHEMA_VERSION}"
+                f"{self.format} files of version {SCHEMA_VERSION}"
             )
         if not fits:
             raise ExportFailed(
-                f"{self._out} holds {held}. Export everything once, without days and kinds, or "
+                f"{self.out} holds {held}. Export everything once, without days and kinds, or "
                 "take another folder."
             )
 
@@ -247,7 +242,7 @@ class _Export:
         tables: dict[str, Any] = {}
         removed: list[str] = []
         # A manifest of another version is not understood, and only replaced as a whole.
-        before = None if self._is_of_everything else before
+        before = None if self.is_of_everything else before
         for table in TABLES:
             there = folder.files(table)
             out_of_date = {file for file, day in there.items() if self._replaces(table, day)}
@@ -265,7 +260,7 @@ class _Export:
         """Whether a table's file of a day, or of no day, is out of date after this export."""
         if table.kind not in self.tables:
             return False
-        return self._days is None or table.partition is None or not day or day in self._days
+        return self.days is None or table.partition is None or not day or day in self.days
 
 
 @dataclass

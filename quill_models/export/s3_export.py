@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ __all__ = ["S3Export"]
 _SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
 _ABOVE, _FULL = "AWSDynamoDB", "FULL_EXPORT"
 _COPY_AGAIN = "Copy the folder from S3 again."
+# Unlike `Path.is_file` no error where the name cannot exist, or its folder cannot be read.
+_is_there = os.path.isfile
 # What files that were no DynamoDB's, or did not come whole, make of the reading.
 _NO_ITEMS = (
     *(OSError, EOFError, zlib.error, RecursionError),
@@ -109,13 +112,6 @@ class S3Export:
             yield from _items_of(file, self.time)
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # The name cannot exist, or its folder cannot be read.
-        return False
-
-
 def _folder_of(given: Path) -> Path:
     for above in (given, given / _ABOVE):
         if _is_there(above / _SUMMARY):
@@ -181,8 +177,7 @@ def _items_of(file: _DataFile, time: datetime) -> Iterator[RawItem]:
     number = 0
     try:
         with gzip.open(file.path, "rb") as lines:
-            for line in lines:
-                number += 1
+            for number, line in enumerate(lines, 1):
                 item: RawItem = json.loads(line)["Item"]
                 if not _is_ours(item):
                     raise InvalidExport(

@@ -55,8 +55,6 @@ class Difference:
 
 _APPLY = "Run quill schema apply"
 _NO_SUCH = "does not exist"
-
-
 # Of a table that does not exist; what makes it is more than one request.
 NO_TABLE = Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
 

@@ -39,17 +39,16 @@ class SchemaDiff:
 
 
 class Schema:
-    """The table of one connection."""
+    """The table of one connection.
+
+    Args:
+        table: the table.
+        created: called by the one `apply` that created the table, when all else is done.
+    """
 
     OPERATIONS = "schema"
 
     def __init__(self, table: Table, created: Callable[[], object] = lambda: None) -> None:
-        """Schema of a table.
-
-        Args:
-            table: the table.
-            created: called by the one `apply` that created the table, when all else is done.
-        """
         self._table = table
         self._created = created
 
