@@ -32,6 +32,8 @@ __all__ = ["events", "read_overview"]
 
 # Of the retention: so much time is left to put a worker to what waits.
 _URGENT_SHARE = 0.25
+# An event, an instant of it, and how that is told.
+_Told = tuple[WebhookEvent, datetime, str]
 _TAKEN_UP = "Interrupted. Run the same command again for the events that are left."
 
 _LISTS = Lists(WebhookEvents)
@@ -211,14 +213,9 @@ def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Count
 
 
 def _listed(
-    kind: str,
-    order: str,
-    when: str,
-    rows: Sequence[tuple[WebhookEvent, datetime, str]],
-    *,
-    more: bool,
+    kind: str, order: str, when: str, rows: Sequence[_Told], *, more: bool
 ) -> RenderableType | None:
-    """Events that did not go well, each with an instant and how that is told."""
+    """Events that did not go well."""
     if not rows:
         return None
     columns = ("event_key", "type", "object", when, "", "attempts", "last error")

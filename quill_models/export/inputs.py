@@ -188,9 +188,7 @@ def days_of(
     sources: Collection[str],
     report: ReportProgress,
 ) -> ExportInput:
-    """The items of some days, and all agents. Nothing else is read, with two exceptions.
-
-    Webhook events that wait are listed by when they are due: those of all days are read.
+    """The items of some days and all agents. Events that wait, listed by due time, are all read.
 
     Raises:
         InvalidValue: there is no list by day of one of the kinds.

@@ -34,7 +34,6 @@ _LENGTH_BYTES = 4
 _Entry = tuple[str, bytes]
 
 _RANKS = {table.name: str(rank) for rank, table in enumerate(TABLES)}
-_UPDATED_AT = {table.name: table.place("updated_at") for table in TABLES}
 # A position is the rank of the table, a time or as many spaces, and the identity.
 _TABLE_AND_DAY, _DAY, _IDENTITY = slice(0, 11), slice(1, 11), slice(28, None)
 # What is given back at once.
@@ -125,7 +124,7 @@ def identity_of(item: RawItem) -> str:
 def _batches(
     table: StarTable, entries: Iterator[_Entry], latest: dict[str, str]
 ) -> Iterator[list[Row]]:
-    updated_at = _UPDATED_AT[table.name]
+    updated_at = table.place("updated_at")
 
     def updated(row: Row) -> str:
         return str(row[updated_at] or "")
