@@ -212,8 +212,7 @@ class _Export:
             table.name: sum(file.rows for file in written.files[table.name])
             for table in self.tables.values()
         }
-        assumed = source.assumed_sources
-        return Exported(self.out, rows, len(names), len(removed), manifest, assumed)
+        return Exported(self.out, rows, len(names), len(removed), manifest, source.assumed_sources)
 
     def _check(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""

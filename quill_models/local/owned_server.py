@@ -69,8 +69,7 @@ def embedded(
     with closing(OwnedFolder("quill-dynamodb-")) as owned:
         home = owned.path if folder is None else folder.resolve()
         data_dir = None if in_memory else home / "data"
-        launch = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir)
-        server = launch.on_a_free_port()
+        server = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir).on_a_free_port()
         known = {each.name: getattr(server, each.name) for each in fields(EmbeddedServer)}
         yield EmbeddedServer(**known)
 
@@ -88,8 +87,7 @@ def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | No
     with locked(folder / "start", wait=_PATIENCE):
         server = running_in(folder)
         if server is None:
-            launch = Launch(*installed(local_home, java_home), folder=folder)
-            server = launch.on_a_free_port()
+            server = Launch(*installed(local_home, java_home), folder=folder).on_a_free_port()
         else:
             wait_until_ready(server, START_LIMIT)
         return server.endpoint

@@ -106,8 +106,7 @@ class Application:
         self.done(step)
 
     def _next(self, delete_indexes: Collection[str]) -> Change | None:
-        live = read_live(self.table, self._settled(), self.declared)
-        found = differences(self.declared, live)
+        found = differences(self.declared, read_live(self.table, self._settled(), self.declared))
         allowed = [
             each.change
             for each in found
