@@ -40,12 +40,8 @@ def doctor() -> None:
 def _shown(found: list[Finding]) -> Table:
     columns = (Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"))
     shown = Table.grid(*columns, padding=(0, 2))
-    marks = {
-        True: Text("ok", style="green"),
-        False: Text("problem", style="bold red"),
-        None: Text("?", style="dim"),
-    }
+    marks = {True: ("ok", "green"), False: ("problem", "bold red"), None: ("?", "dim")}
     for each in found:
         advice = (f"\n{each.advice}", "bold") if each.advice else ""
-        shown.add_row(marks[each.ok], each.about, Text.assemble(each.says, advice))
+        shown.add_row(Text(*marks[each.ok]), each.about, Text.assemble(each.says, advice))
     return shown

@@ -32,6 +32,8 @@ __all__ = ["events", "read_overview"]
 
 # Of the retention: so much time is left to put a worker to what waits.
 _URGENT_SHARE = 0.25
+# An event, an instant of it, and how that is told.
+_Told = tuple[WebhookEvent, datetime, str]
 _TAKEN_UP = "Interrupted. Run the same command again for the events that are left."
 
 _LISTS = Lists(WebhookEvents)
@@ -202,8 +204,7 @@ def _counted(
 def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Counter[str]:
     # Counted in two requests, between which an event may have gone.
     total, waiting = listed(EventStatus.PENDING).count(), 0
-    # In order of their due time, so that those that wait come last. Usually none does, which one
-    # event tells; and then the list, which may be long, need not be read.
+    # By their due time: those that wait come last. If none does, the list need not be read.
     last_first = listed(EventStatus.PENDING, newest_first=True)
     last = last_first.first()
     if last is not None and _waits(last, now):
@@ -212,14 +213,9 @@ def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Count
 
 
 def _listed(
-    kind: str,
-    order: str,
-    when: str,
-    rows: Sequence[tuple[WebhookEvent, datetime, str]],
-    *,
-    more: bool,
+    kind: str, order: str, when: str, rows: Sequence[_Told], *, more: bool
 ) -> RenderableType | None:
-    """Events that did not go well, each with an instant and how that is told."""
+    """Events that did not go well."""
     if not rows:
         return None
     columns = ("event_key", "type", "object", when, "", "attempts", "last error")

@@ -26,7 +26,6 @@ from quill_models.quill import connect
 
 __all__ = ["export"]
 
-
 _WHOLE = "Interrupted. What was in the folder before is whole; run the same command again."
 
 
@@ -134,14 +133,9 @@ def export(
             options.update(since=since, until=until)
             with connect() as quill:
                 done = export_files(quill, out, kinds=kinds or None, report=progress, **options)
-    document = {
-        "out": str(done.folder),
-        "rows": done.rows,
-        "files": done.files,
-        "removed": done.removed,
-        "manifest": done.manifest,
-    }
-    report(document, *_shown(done))
+    names = ("rows", "files", "removed", "manifest")
+    about = {name: getattr(done, name) for name in names}
+    report({"out": str(done.folder), **about}, *_shown(done))
     if done.assumed_sources:
         click.echo(
             f"Webhook events of {', '.join(done.assumed_sources)} only: the folder knows no other "

@@ -110,8 +110,7 @@ def cancel(*, job: str, window: str) -> None:
 def _overview(quill: Quill, limit: int) -> View:
     """What runs, what failed, and the last success of each job that is known from those."""
     runs = quill.job_runs
-    # By themselves, so that no limit hides them. Where one was renewed between the two
-    # requests, what was read last counts.
+    # By themselves, so that no limit hides them. If one was renewed, what was read last counts.
     stale = runs.stale().page(limit)
     alive = runs.list_by_status(JobStatus.RUNNING).page(limit)
     found = {(run.job_name, run.window): run for run in (*stale.items, *alive.items)}

@@ -98,15 +98,16 @@ class Folder:
 
         If a file cannot be replaced, which is an `OSError`, the next export begins with the rest.
         """
-        _write_for_good(self.staged(MANIFEST), manifest)
         files = [*files]
-        for folder in {self.staged(file).parent for file in [*files, MANIFEST]}:
-            _sync_folder(folder)
-        journal = {"staging": self.staging.name, "files": files, "removed": [*removed]}
-        prepared = self.staging / _JOURNAL
-        _write_for_good(prepared, journal)
-        prepared.replace(self._path / _JOURNAL)
-        _sync_folder(self._path)
+        staged = [self.staged(file) for file in [*files, MANIFEST]]
+        _write(staged[-1], manifest)
+        for path in dict.fromkeys([*staged, *(path.parent for path in staged)]):
+            _sync(path)
+        journal = self.staging / _JOURNAL
+        _write(journal, {"staging": self.staging.name, "files": files, "removed": [*removed]})
+        _sync(journal)
+        journal.replace(self._path / _JOURNAL)
+        _sync(self._path)
         self.finish()
 
     def finish(self) -> None:
@@ -134,21 +135,10 @@ class Folder:
         for file in journal["removed"]:
             (self._path / file).unlink(missing_ok=True)
         for folder in {file.partition("/")[0] for file in journal["files"] + journal["removed"]}:
-            _sync_folder(self._path / folder)
+            _sync(self._path / folder)
         put(MANIFEST)
-        _sync_folder(self._path)
+        _sync(self._path)
         path.unlink()
-
-    def begin(self) -> None:
-        """Clear away what dead processes left, and make room for new files."""
-        for left in self._path.glob(f"{_STAGING}*"):
-            shutil.rmtree(left)
-        self.staging.mkdir()
-
-    def clear(self) -> None:
-        """Remove the staging folder, unless a journal still needs it."""
-        if not (self._path / _JOURNAL).exists():
-            shutil.rmtree(self.staging, ignore_errors=True)
 
 
 @contextmanager
@@ -170,11 +160,15 @@ def opened(path: Path) -> Iterator[Folder]:
     with lock:
         folder = Folder(path)
         folder.finish()
-        folder.begin()
+        for left_by_dead_process in path.glob(f"{_STAGING}*"):
+            shutil.rmtree(left_by_dead_process)
+        folder.staging.mkdir()
         try:
             yield folder
         finally:
-            folder.clear()
+            # A journal still needs what is staged.
+            if not (path / _JOURNAL).exists():
+                shutil.rmtree(folder.staging, ignore_errors=True)
 
 
 def _journal(text: bytes) -> dict[str, Any]:
@@ -188,19 +182,16 @@ def _journal(text: bytes) -> dict[str, Any]:
     return journal
 
 
-def _write_for_good(path: Path, document: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _write(path: Path, document: dict[str, Any]) -> None:
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _sync_folder(path: Path) -> None:
-    """Make renames in a folder last, also where the power goes."""
-    if sys.platform == "win32":
+def _sync(path: Path) -> None:
+    """Make a file, or the renames in a folder, last, also where the power goes."""
+    if sys.platform == "win32" and path.is_dir():
         return
-    number = os.open(path, os.O_RDONLY)
+    number = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(number)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -99,20 +99,21 @@ def export_files(
     Raises:
         ExportFailed: the folder cannot be written, another process exports into it, or what is in
             it does not go together with this. What was there is whole.
-        InvalidValue: a value is not allowed, or an item cannot be a row.
+        InvalidValue: a value is not allowed, the days of a kind cannot be read by themselves, or
+            an item cannot be a row.
         QuillError: the table stopped answering.
     """
     if since is None and until is not None:
         raise InvalidValue("until is given without since; give the first day, too")
     if since is not None and (segments != DEFAULT_SEGMENTS or read_units is not None):
         raise InvalidValue("segments and read_units are a scan's; with since there is none")
-    days = None
+    days, clock = None, quill.table.clock
     if since is not None:
-        today = quill.table.clock().date()
+        today = clock().date()
         # The last day that a date can be has no day after it.
         days = Days(since, until or min(today, date.max - _DAY) + _DAY)
     given = {sources} if isinstance(sources, str) else set(sources)
-    export = _Export(out, format, kinds, days, quill.table.clock)
+    export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), days, clock)
 
     def source(before: Mapping[str, Any]) -> ExportInput:
         if days is None:
@@ -121,7 +122,7 @@ def export_files(
             )
         known = {*given, *before.get("sources", ())} or {hubspot.SOURCE}
         found = days_of(quill, export.tables, days, known, report)
-        is_guess = not given and not files_in(before, _EVENTS)
+        is_guess = _EVENTS.kind in export.tables and not (given or files_in(before, _EVENTS))
         return replace(found, assumed_sources=found.sources if is_guess else ())
 
     with Operation("export", quill.table) as begun:
@@ -151,36 +152,31 @@ def export_from_s3(
         InvalidExport: the export is not whole, or of another kind.
         ExportFailed, InvalidValue: as `export_files`.
     """
-    export = _Export(out, format, kinds, None, clock)
+    export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), None, clock)
     found = S3Export.found_in(Path(folder))
     items = counted(found.items(), found.count, report)
     return export.run(lambda _: ExportInput(items, found.described))
 
 
+@dataclass
 class _Export:
     """One export, whatever it reads from."""
 
-    def __init__(
-        self,
-        out: str | Path,
-        file_format: Format | str,
-        kinds: Iterable[str] | None,
-        days: Days | None,
-        clock: Clock,
-    ) -> None:
-        self._out = Path(out)
-        self._format = choice(Format, file_format, "format")
-        self.tables = _tables_of(kinds)
-        self._days = days
-        self._clock = clock
+    out: Path
+    format: Format
+    tables: dict[str, StarTable]
+    days: Days | None
+    clock: Clock
+
+    def __post_init__(self) -> None:
         # Before anything is read: the package that it needs may not be installed.
-        self._write: FileWriter = writer(self._format)
-        self._is_of_everything = days is None and len(self.tables) == len(TABLES)
+        self.write = writer(self.format)
+        self.is_of_everything = self.days is None and len(self.tables) == len(TABLES)
 
     def run(self, source_of: Callable[[Mapping[str, Any]], ExportInput]) -> Exported:
         """Read, write, and put in place."""
-        started = time_text(self._clock())
-        with _failures_named(self._out), opened(self._out) as folder:
+        started = time_text(self.clock())
+        with _failures_named(self.out), opened(self.out) as folder:
             before = folder.manifest
             self._check(folder, before)
             source = source_of(before or {})
@@ -191,100 +187,79 @@ class _Export:
                     table = self.tables.get(item.get("kind", {}).get("S", ""))
                     if table is not None:
                         spill.add(table, item)
-            written = _WrittenFiles(folder, self._format, self._write, started)
+            written = _WrittenFiles(folder, self.format, self.write, started)
             for table, day, batches in spill.days(source.latest):
                 written.add(table, day, batches)
-            files, removed = self._with_those_before(folder, before, written)
+            tables, removed = self._with_those_before(folder, before, written)
             sources = written.sources
-            if self._days is not None or WebhookEvent.KIND not in self.tables:
+            if self.days is not None or WebhookEvent.KIND not in self.tables:
                 # Those whose events may be in files that stay.
                 sources = sources.union((before or {}).get("sources", ()), source.sources)
-            manifest = self._manifest(files, started, source.described, sources)
+            manifest = {
+                "schema_version": SCHEMA_VERSION,
+                "format": self.format.value,
+                "exported_at": started,
+                "quill_models": metadata.version("quill-models"),
+                "from": source.described,
+                "kinds": [*self.tables],
+                "range": self.days and {name: f"{day}" for name, day in vars(self.days).items()},
+                "sources": sorted(sources),
+                "tables": tables,
+            }
             names = [file.file for each in written.files.values() for file in each]
             folder.put_in_place(manifest, names, removed)
         rows = {
             table.name: sum(file.rows for file in written.files[table.name])
             for table in self.tables.values()
         }
-        assumed = source.assumed_sources if WebhookEvent.KIND in self.tables else ()
-        return Exported(self._out, rows, len(names), len(removed), manifest, assumed)
-
-    def _manifest(
-        self,
-        files: Mapping[str, Sequence[File]],
-        exported_at: str,
-        described: dict[str, Any],
-        sources: Iterable[str],
-    ) -> dict[str, Any]:
-        days = self._days
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "format": self._format.value,
-            "exported_at": exported_at,
-            "quill_models": metadata.version("quill-models"),
-            "from": described,
-            "kinds": [*self.tables],
-            "range": None if days is None else {"since": f"{days.since}", "until": f"{days.until}"},
-            "sources": sorted(sources),
-            "tables": {
-                table.name: described_table(table, files[table.name])
-                for table in TABLES
-                if table.name in files
-            },
-        }
+        return Exported(self.out, rows, len(names), len(removed), manifest, source.assumed_sources)
 
     def _check(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
         """Refuse what would not go together with the rest that stays in the folder."""
-        if self._is_of_everything:
+        if self.is_of_everything:
             return
         if before is None:
-            if any(folder.files(table) for table in TABLES):
-                raise ExportFailed(
-                    f"{self._out} holds files of an export and no manifest. Export everything "
-                    "once, without days and kinds, or take another folder."
-                )
-            return
-        there = (before["format"], before["schema_version"])
-        if there != (self._format, SCHEMA_VERSION):
+            fits = not any(folder.files(table) for table in TABLES)
+            held = "files of an export and no manifest"
+        else:
+            there, version = before["format"], before["schema_version"]
+            fits = (there, version) == (self.format, SCHEMA_VERSION)
+            held = (
+                f"{there} files of schema version {version}, which do not go together with "
+                f"{self.format} files of version {SCHEMA_VERSION}"
+            )
+        if not fits:
             raise ExportFailed(
-                f"{self._out} holds {there[0]} files of schema version {there[1]}, which do not go "
-                f"together with {self._format} files of version {SCHEMA_VERSION}. Export "
-                "everything once, without days and kinds, or take another folder."
+                f"{self.out} holds {held}. Export everything once, without days and kinds, or "
+                "take another folder."
             )
 
     def _with_those_before(
         self, folder: Folder, before: Mapping[str, Any] | None, written: _WrittenFiles
-    ) -> tuple[dict[str, list[File]], list[str]]:
-        """The files of each table as they will be, and those that go."""
-        files: dict[str, list[File]] = {}
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What the manifest will say of each table, and the files that go."""
+        tables: dict[str, Any] = {}
         removed: list[str] = []
         # A manifest of another version is not understood, and only replaced as a whole.
-        before = None if self._is_of_everything else before
+        before = None if self.is_of_everything else before
         for table in TABLES:
             there = folder.files(table)
-            stay = [
-                file
-                for file in files_in(before, table)
-                if file.file in there and not self._replaces(table, file.day)
-            ]
+            out_of_date = {file for file, day in there.items() if self._replaces(table, day)}
+            left = there.keys() - out_of_date
+            stay = [file for file in files_in(before, table) if file.file in left]
             new = written.files[table.name]
             if table.kind in self.tables and not stay and not new:
                 written.add(table, "", iter(()))
-            names = {file.file for file in new}
-            removed += [
-                file
-                for file, day in there.items()
-                if file not in names and self._replaces(table, day)
-            ]
+            removed += sorted(out_of_date - {file.file for file in new})
             if stay or new:
-                files[table.name] = stay + new
-        return files, removed
+                tables[table.name] = described_table(table, stay + new)
+        return tables, removed
 
     def _replaces(self, table: StarTable, day: str) -> bool:
         """Whether a table's file of a day, or of no day, is out of date after this export."""
         if table.kind not in self.tables:
             return False
-        return self._days is None or table.partition is None or not day or day in self._days
+        return self.days is None or table.partition is None or not day or day in self.days
 
 
 @dataclass

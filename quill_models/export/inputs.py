@@ -123,9 +123,6 @@ def counted(
     report(Progress(number, total))
 
 
-# All of the table.
-
-
 def scan_of(
     table: Table,
     kinds: Collection[str],
@@ -184,9 +181,6 @@ def scan_of(
     return ExportInput(items(int(live["ItemCount"])), {"kind": "scan", "table": table.name})
 
 
-# Some days of it.
-
-
 def days_of(
     quill: Quill,
     kinds: Collection[str],
@@ -194,9 +188,10 @@ def days_of(
     sources: Collection[str],
     report: ReportProgress,
 ) -> ExportInput:
-    """The items of some days, and all agents. Nothing else is read, with two exceptions.
+    """The items of some days and all agents. Events that wait, listed by due time, are all read.
 
-    Webhook events that wait are listed by when they are due: those of all days are read.
+    Raises:
+        InvalidValue: there is no list by day of one of the kinds.
     """
     described = {"kind": "days", "table": quill.settings.table}
     latest: dict[str, str] = {}
@@ -207,6 +202,11 @@ def days_of(
         JobRun.KIND: lambda: _job_runs(quill, days, latest),
         WebhookEvent.KIND: lambda: _events(quill, days, sources),
     }
+    if unread := sorted(set(kinds) - readers.keys()):
+        raise InvalidValue(
+            f"the days of the kind {unread[0]!r} cannot be read by themselves. Export the whole "
+            f"table, without since; or give other kinds, of {', '.join(readers)}"
+        )
     items = (item for kind in readers if kind in kinds for item in readers[kind]())
     return ExportInput(counted(items, None, report), described, sources, latest)
 

@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ __all__ = ["S3Export"]
 _SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
 _ABOVE, _FULL = "AWSDynamoDB", "FULL_EXPORT"
 _COPY_AGAIN = "Copy the folder from S3 again."
+# Unlike `Path.is_file` no error where the name cannot exist, or its folder cannot be read.
+_is_there = os.path.isfile
 # What files that were no DynamoDB's, or did not come whole, make of the reading.
 _NO_ITEMS = (
     *(OSError, EOFError, zlib.error, RecursionError),
@@ -45,14 +48,12 @@ class S3Export:
     """A full export in the format ``DYNAMODB_JSON``.
 
     Attributes:
-        table: the ARN of the table.
-        export_id: as DynamoDB gave it.
+        described: what the manifest of our own export says of it.
         time: the moment of the table that it shows.
         count: how many items there are, of whatever kind.
     """
 
-    table: str
-    export_id: str
+    described: dict[str, Any]
     time: datetime
     count: int
     _files: tuple[_DataFile, ...]
@@ -78,8 +79,13 @@ class S3Export:
                 )
                 for line in lines
             )
-            table, export = str(summary["tableArn"]), str(summary["exportArn"]).rpartition("/")[2]
             time = aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime")
+            described = {
+                "kind": "s3-export",
+                "table": str(summary["tableArn"]),
+                "export": str(summary["exportArn"]).rpartition("/")[2],
+                "time": time_text(time),
+            }
             count = int(summary["itemCount"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             wrong = f"The manifests in {folder} are not those of an export: {error!r}."
@@ -93,13 +99,7 @@ class S3Export:
             names = f"{', '.join(missing[:3])}{'…' if missing[3:] else ''}"
             wrong = f"Of the {len(files)} data files {len(missing)} are missing in {folder / _DATA}"
             raise InvalidExport(f"{wrong}: {names}. {_COPY_AGAIN}")
-        return cls(table, export, time, count, files)
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """What the manifest of our own export says of it."""
-        time = time_text(self.time)
-        return {"kind": "s3-export", "table": self.table, "export": self.export_id, "time": time}
+        return cls(described, time, count, files)
 
     def items(self) -> Iterator[RawItem]:
         """All items that had not expired at the time of the export.
@@ -110,13 +110,6 @@ class S3Export:
         for file in self._files:
             _check_content(file)
             yield from _items_of(file, self.time)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # The name cannot exist, or its folder cannot be read.
-        return False
 
 
 def _folder_of(given: Path) -> Path:
@@ -184,8 +177,7 @@ def _items_of(file: _DataFile, time: datetime) -> Iterator[RawItem]:
     number = 0
     try:
         with gzip.open(file.path, "rb") as lines:
-            for line in lines:
-                number += 1
+            for number, line in enumerate(lines, 1):
                 item: RawItem = json.loads(line)["Item"]
                 if not _is_ours(item):
                     raise InvalidExport(

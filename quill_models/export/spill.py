@@ -34,7 +34,6 @@ _LENGTH_BYTES = 4
 _Entry = tuple[str, bytes]
 
 _RANKS = {table.name: str(rank) for rank, table in enumerate(TABLES)}
-_UPDATED_AT = {table.name: table.place("updated_at") for table in TABLES}
 # A position is the rank of the table, a time or as many spaces, and the identity.
 _TABLE_AND_DAY, _DAY, _IDENTITY = slice(0, 11), slice(1, 11), slice(28, None)
 # What is given back at once.
@@ -94,16 +93,7 @@ class Spill:
         self._size = 0
 
     def _write_run(self, level: int, entries: Iterator[_Entry]) -> None:
-        runs = self._levels[level]
-        runs.append(self._written(entries))
-        if len(runs) == _RUNS:
-            self._write_run(level + 1, heapq.merge(*map(_read, runs)))
-            for run in runs:
-                run.unlink()
-            runs.clear()
-
-    def _written(self, entries: Iterator[_Entry]) -> Path:
-        """A new run of entries that are in order."""
+        """Write entries that are in order; then merge the runs of the level, if they are many."""
         path = self._folder / f"run-{self._runs_made}"
         self._runs_made += 1
         block: list[_Entry] = []
@@ -116,7 +106,13 @@ class Spill:
                     _write_block(file, block)
                     block, size = [], 0
             _write_block(file, block)
-        return path
+        runs = self._levels[level]
+        runs.append(path)
+        if len(runs) == _RUNS:
+            self._write_run(level + 1, heapq.merge(*map(_read, runs)))
+            for run in runs:
+                run.unlink()
+            runs.clear()
 
 
 def identity_of(item: RawItem) -> str:
@@ -128,7 +124,7 @@ def identity_of(item: RawItem) -> str:
 def _batches(
     table: StarTable, entries: Iterator[_Entry], latest: dict[str, str]
 ) -> Iterator[list[Row]]:
-    updated_at = _UPDATED_AT[table.name]
+    updated_at = table.place("updated_at")
 
     def updated(row: Row) -> str:
         return str(row[updated_at] or "")
@@ -137,9 +133,7 @@ def _batches(
     size = 0
     for position, same in groupby(entries, key=itemgetter(0)):
         stored = [each for _, each in same]
-        row: Row = marshal.loads(stored[0])  # noqa: S302 -- written by this process
-        for other in stored[1:]:
-            row = max(row, marshal.loads(other), key=updated)  # noqa: S302
+        row: Row = max(map(marshal.loads, stored), key=updated)
         if latest and updated(row) < latest.get(position[_IDENTITY], ""):
             continue
         batch.append(row)

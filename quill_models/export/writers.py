@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from importlib import import_module
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FileWriter", "Format", "writer"]
 
-# A file of a table, from batches of its rows; on disk for good when it returns.
+# A file of a table, from batches of its rows.
 FileWriter = Callable[[Path, StarTable, Iterable[list[Row]]], None]
-
 
 # Of each column so much is in memory, for a page and for the values of its dictionary.
 _PAGE_BYTES = 64 * 1024
@@ -63,8 +61,6 @@ def _write_csv(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> No
         rows.writerow([column.name for column in table.columns])
         for batch in batches:
             rows.writerows(batch)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _write_jsonl(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
@@ -83,8 +79,6 @@ def _write_jsonl(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> 
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for batch in batches:
             file.writelines(map(line, batch))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
@@ -101,8 +95,9 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
         Type.DECIMAL: pa.decimal128(DECIMAL_PRECISION, DECIMAL_PLACES),
     }
     schema = pa.schema([(column.name, types[column.type]) for column in table.columns])
-    with path.open("wb") as file:
-        with pq.ParquetWriter(
+    with (
+        path.open("wb") as file,
+        pq.ParquetWriter(
             file,
             schema,
             compression="snappy",
@@ -113,22 +108,30 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
             # Of documents neither the least one nor how often one comes tells a reader anything.
             use_dictionary=[each.name for each in table.columns if each.type is Type.TEXT],  # pyright: ignore[reportArgumentType]
             write_statistics=[each.name for each in table.columns if each.type != Type.DOCUMENT],  # pyright: ignore[reportArgumentType]
-        ) as parquet:
-            for group in _groups(batches, schema):
-                parquet.write_table(group)
-        file.flush()
-        os.fsync(file.fileno())
+        ) as parquet,
+    ):
+        for group in _groups(batches, schema):
+            parquet.write_table(group)
 
 
 def _groups(batches: Iterable[list[Row]], schema: pa.Schema) -> Iterator[pa.Table]:
     """Batches put together, each in Arrow's form, which takes less memory than Python's."""
     import pyarrow as pa  # noqa: PLC0415
 
+    pool = pa.system_memory_pool()
+
+    def array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
+        if arrow_type == pa.int64():
+            return pa.array(values, arrow_type, memory_pool=pool)
+        # Arrow reads times, days and decimals from their text, many at once.
+        texts = pa.array(values, pa.string(), memory_pool=pool)
+        return texts if arrow_type == pa.string() else texts.cast(arrow_type, memory_pool=pool)
+
     group: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         arrays = [
-            _array(values, field.type)
+            array(values, field.type)
             for values, field in zip(zip(*batch, strict=True), schema, strict=True)
         ]
         group.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
@@ -138,14 +141,3 @@ def _groups(batches: Iterable[list[Row]], schema: pa.Schema) -> Iterator[pa.Tabl
             group, rows, size = [], 0, 0
     if group:
         yield pa.Table.from_batches(group)
-
-
-def _array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
-    import pyarrow as pa  # noqa: PLC0415
-
-    pool = pa.system_memory_pool()
-    if arrow_type == pa.int64():
-        return pa.array(values, arrow_type, memory_pool=pool)
-    # Arrow reads times, days and decimals from their text, many at once.
-    texts = pa.array(values, pa.string(), memory_pool=pool)
-    return texts if arrow_type == pa.string() else texts.cast(arrow_type, memory_pool=pool)

@@ -20,7 +20,6 @@ _TOLERATED_SKEW = timedelta(seconds=3)
 _NAMED = 5
 _OF_THE_TABLE = ("table", "TTL", "stale leases", "migrations")
 
-
 # All of a finding but what it is about.
 _Found = tuple[bool | None, str, str]
 

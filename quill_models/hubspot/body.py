@@ -54,8 +54,7 @@ def parse(body: bytes | str, received_at: datetime | None = None) -> list[Webhoo
             f"body must be the raw body of the request, bytes or text, not {type(body).__name__}"
         )
     received_at = _received_at(received_at)
-    value = _load(body, _BODY)
-    return list(_events(value, received_at, _BODY, "a JSON array of events"))
+    return list(_events(_load(body, _BODY), received_at, _BODY, "a JSON array of events"))
 
 
 def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator[WebhookEvent]:

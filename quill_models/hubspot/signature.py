@@ -71,8 +71,7 @@ def verify_signature(
     except UnicodeEncodeError:
         raise InvalidSignature("the request is no valid Unicode text") from None
     expected = base64.b64encode(hmac.digest(secret.encode(), source, hashlib.sha256))
-    # As bytes: compare_digest refuses text beyond ASCII. What UTF-8 cannot encode becomes "?",
-    # which no base64 has.
+    # As bytes: compare_digest refuses text beyond ASCII. No base64 has the "?" of "replace".
     if not hmac.compare_digest(expected, signature.encode("utf-8", "replace")):
         raise InvalidSignature(
             "the signature is not that of this request: check the app secret, the public URI that "

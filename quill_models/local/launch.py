@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -103,12 +103,7 @@ class Launch:
             folder.mkdir(parents=True, exist_ok=True)
         process = self._started(self.command(port), log)
         server = PidFile(
-            pid=process.pid,
-            created=process.created,
-            port=port,
-            data_dir=self.data_dir,
-            log=log,
-            started_at=system_clock(),
+            **asdict(process), port=port, data_dir=self.data_dir, log=log, started_at=system_clock()
         )
         try:
             # Before it answers: whoever comes after a killed start finds the process in the file.

@@ -4,10 +4,8 @@ Without an owner it ends at once. Java then belongs to no process of the user's,
 to wait for it and no terminal takes it along.
 
 With an owner it hands over to a second such process, which is no child of whoever asked, stays
-Java's parent, and ends Java when the owner lets go of its lock, ends or is killed. Nothing in the
-owner can do this after a SIGKILL. Linux's "signal me when my parent dies" follows the parent's
-thread rather than the process, and would have to be set between fork and exec, which is not safe
-beside other threads.
+Java's parent, and ends Java when the owner lets go of its lock, ends or is killed, also by SIGKILL.
+Linux's "signal me when my parent dies" follows the parent's thread rather than the process.
 
 Run with Python's ``-I -S``, hence the standard library only. Arguments: ``start``, the file of the
 owner's lock (or an empty text), the folder to run in, the log file, a folder to remove with the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -69,15 +69,9 @@ def embedded(
     with closing(OwnedFolder("quill-dynamodb-")) as owned:
         home = owned.path if folder is None else folder.resolve()
         data_dir = None if in_memory else home / "data"
-        launch = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir)
-        server = launch.on_a_free_port()
-        yield EmbeddedServer(
-            endpoint=server.endpoint,
-            port=server.port,
-            pid=server.pid,
-            data_dir=server.data_dir,
-            log=server.log,
-        )
+        server = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir).on_a_free_port()
+        known = {each.name: getattr(server, each.name) for each in fields(EmbeddedServer)}
+        yield EmbeddedServer(**known)
 
 
 def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | None) -> str:
@@ -93,8 +87,7 @@ def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | No
     with locked(folder / "start", wait=_PATIENCE):
         server = running_in(folder)
         if server is None:
-            launch = Launch(*installed(local_home, java_home), folder=folder)
-            server = launch.on_a_free_port()
+            server = Launch(*installed(local_home, java_home), folder=folder).on_a_free_port()
         else:
             wait_until_ready(server, START_LIMIT)
         return server.endpoint

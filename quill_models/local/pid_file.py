@@ -56,8 +56,7 @@ def running_in(folder: Path) -> PidFile | None:
         return None
     option = dict(pairwise(arguments))
     return PidFile(
-        pid=process.pid,
-        created=process.created,
+        **asdict(process),
         port=int(option["-port"]),
         data_dir=Path(option["-dbPath"]) if "-dbPath" in option else None,
         log=folder / LOG,

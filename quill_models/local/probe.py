@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from enum import IntEnum, auto
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException
 from typing import Final
 
-__all__ = ["LOOPBACKS", "Answer", "probe"]
+__all__ = ["Answer", "probe"]
 
-LOOPBACKS: Final = ("127.0.0.1", "::1")
-
+_LOOPBACKS: Final = ("127.0.0.1", "::1")
 _MOST_BYTES: Final = 10_000
 _TRIES: Final = 4
 _PAUSE_SECONDS: Final = 0.1
@@ -25,15 +24,11 @@ class Answer(IntEnum):
 
 
 def probe(port: int, *, timeout: float = 2.0) -> Answer:
-    """Ask both loopback addresses, without going through any proxy.
-
-    A program that lets ``timeout`` seconds pass before a step of its answer is another one.
-    """
-    return max(_ask(host, port, timeout) for host in LOOPBACKS)
+    """Ask both loopback addresses, past any proxy; each step may take ``timeout`` seconds."""
+    return max(_ask(host, port, timeout) for host in _LOOPBACKS)
 
 
 def _ask(host: str, port: int, timeout: float) -> Answer:
-    """What answers at one address."""
     for _ in range(_TRIES):
         connection = HTTPConnection(host, port, timeout=timeout)
         try:
@@ -45,7 +40,11 @@ def _ask(host: str, port: int, timeout: float) -> Answer:
         try:
             connection.request("GET", "/")
             with connection.getresponse() as response:
-                return _answer(response)
+                # DynamoDB Local refuses an unsigned request, in the words of AWS.
+                refused = b"MissingAuthenticationToken" in response.read(_MOST_BYTES)
+                if refused and response.status == 400 and response.getheader("x-amzn-RequestId"):
+                    return Answer.DYNAMODB_LOCAL
+                break
         except ConnectionError:
             # A server that was just killed may still take a connection, and then break it off.
             time.sleep(_PAUSE_SECONDS)
@@ -53,13 +52,4 @@ def _ask(host: str, port: int, timeout: float) -> Answer:
             break
         finally:
             connection.close()
-    return Answer.ANOTHER_PROGRAM
-
-
-def _answer(response: HTTPResponse) -> Answer:
-    # DynamoDB Local refuses an unsigned request, in the words of AWS.
-    body = response.read(_MOST_BYTES)
-    like_aws = response.status == 400 and response.getheader("x-amzn-RequestId") is not None
-    if like_aws and b"MissingAuthenticationToken" in body:
-        return Answer.DYNAMODB_LOCAL
     return Answer.ANOTHER_PROGRAM

@@ -104,8 +104,7 @@ class JavaProcess:
             if found is not None:
                 with _translated(), suppress(psutil.NoSuchProcess):
                     getattr(found, signal)()
-            # Not by way of psutil's own wait: where nobody asks after dead processes, as in a
-            # container whose first process is no init, that one waits for ever.
+            # Psutil's own wait takes for ever in a container whose first process is no init.
             deadline = time.monotonic() + END_PATIENCE.total_seconds()
             while time.monotonic() < deadline:
                 if not self.is_alive():

@@ -145,8 +145,7 @@ class LocalServer:
                 present = self._present(limit)
                 return present or self._status(ServerState.STARTED, launch.at(self.port, limit))
             except PortLost:
-                # Someone took it since it was looked at: maybe a start that was killed, whose
-                # server came up late.
+                # Someone took it meanwhile: maybe the late server of a start that was killed.
                 present = self._present(limit)
                 if present is None:
                     raise
@@ -227,13 +226,8 @@ class LocalServer:
         return locked(self.state_dir / "lock", wait=wait)
 
     def _status(self, state: ServerState, server: PidFile | None = None) -> ServerStatus:
+        names = ("pid", "data_dir", "log", "started_at")
+        known = {name: getattr(server, name, None) for name in names}
         return ServerStatus(
-            state=state,
-            port=self.port,
-            endpoint=self.endpoint,
-            state_dir=self.state_dir,
-            pid=None if server is None else server.pid,
-            data_dir=None if server is None else server.data_dir,
-            log=None if server is None else server.log,
-            started_at=None if server is None else server.started_at,
+            state=state, port=self.port, endpoint=self.endpoint, state_dir=self.state_dir, **known
         )

@@ -47,10 +47,7 @@ class Application:
     progress: StepReport
 
     def run(self, delete_indexes: Collection[str]) -> bool:
-        """Make the table, or change one thing after the other until nothing is left to do.
-
-        Returns:
-            Whether this run created the table.
+        """Make the table, or change one thing after the other; whether this created the table.
 
         Raises:
             SchemaMismatch: something cannot be mended, or not without deleting an index.
@@ -109,8 +106,7 @@ class Application:
         self.done(step)
 
     def _next(self, delete_indexes: Collection[str]) -> Change | None:
-        live = read_live(self.table, self._settled(), self.declared)
-        found = differences(self.declared, live)
+        found = differences(self.declared, read_live(self.table, self._settled(), self.declared))
         allowed = [
             each.change
             for each in found

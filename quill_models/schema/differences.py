@@ -12,7 +12,7 @@ from typing import Any
 from quill_models.schema.declared import Declared, encryption, hash_first, tag_list
 from quill_models.schema.live import Live, is_local
 
-__all__ = ["Change", "Difference", "differences", "no_table"]
+__all__ = ["NO_TABLE", "Change", "Difference", "differences"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +55,17 @@ class Difference:
 
 _APPLY = "Run quill schema apply"
 _NO_SUCH = "does not exist"
-
-
-def no_table() -> Difference:
-    """The difference of a table that does not exist; what makes it is more than one request."""
-    return Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
+# Of a table that does not exist; what makes it is more than one request.
+NO_TABLE = Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
 
 
 def differences(declared: Declared, live: Live) -> list[Difference]:
     """All of them, in the order in which they are to be mended; none where the two are equal."""
-    return [
-        *_key_schema(declared, live),
-        *_billing(declared, live),
-        *_deletion_protection(declared, live),
-        *_indexes(declared, live),
-        *_stream(declared, live),
-        *_ttl(declared, live),
-        *_recovery(declared, live),
-        *_encryption(declared, live),
-        *_tags(declared, live),
-    ]
+    looks = (
+        *(_key_schema, _billing, _deletion_protection, _indexes),
+        *(_stream, _ttl, _recovery, _encryption, _tags),
+    )
+    return [each for look in looks for each in look(declared, live)]
 
 
 def _harmless(
@@ -126,7 +117,9 @@ def _indexes(declared: Declared, live: Live) -> Iterator[Difference]:
         is_now = _index_words(live.table, found.get(name))
         if is_now == shall_be:
             continue
-        change = _delete_index(live, name)
+        step, update = f"deleted the index {name!r}", {"Delete": {"IndexName": name}}
+        change = _change(live, step, GlobalSecondaryIndexUpdates=[update])
+        change = replace(change, deletes=name)
         if name not in found:
             change = _create_index(declared, live, wanted[name])
             remedy = f"{_APPLY}, which creates and fills it"
@@ -156,12 +149,6 @@ def _create_index(declared: Declared, live: Live, index: Mapping[str, Any]) -> C
         AttributeDefinitions=[each for each in attributes if each["AttributeName"] in used],
         GlobalSecondaryIndexUpdates=[{"Create": index}],
     )
-
-
-def _delete_index(live: Live, name: str) -> Change:
-    update = {"Delete": {"IndexName": name}}
-    change = _change(live, f"deleted the index {name!r}", GlobalSecondaryIndexUpdates=[update])
-    return replace(change, deletes=name)
 
 
 def _stream(declared: Declared, live: Live) -> Iterator[Difference]:

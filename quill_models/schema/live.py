@@ -16,8 +16,6 @@ T = TypeVar("T")
 
 # What a server says to an operation that it does not have.
 _UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation"})
-# The region that DynamoDB Local names in its ARNs.
-_LOCAL_REGION = ":ddblocal:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +47,8 @@ def described(table: Table) -> dict[str, Any] | None:
 
 
 def is_local(live: Mapping[str, Any]) -> bool:
-    """Whether a described table is one of DynamoDB Local."""
-    return _LOCAL_REGION in live["TableArn"]
+    """Whether a described table is one of DynamoDB Local, by the region in its ARN."""
+    return ":ddblocal:" in live["TableArn"]
 
 
 def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live:
@@ -81,11 +79,7 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
     if declared.kms_key is not None and is_local(live):
         missing.append("encryption by a KMS key")
     return Live(
-        table=live,
-        ttl=ttl,
-        point_in_time_recovery=recovery,
-        tags=tags,
-        missing=tuple(missing),
+        table=live, ttl=ttl, point_in_time_recovery=recovery, tags=tags, missing=tuple(missing)
     )
 
 

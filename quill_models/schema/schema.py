@@ -11,7 +11,7 @@ from quill_models.dynamodb.shards import DEFAULT_SHARDS
 from quill_models.dynamodb.table import Table
 from quill_models.schema.apply import Application, StepReport, until_gone
 from quill_models.schema.declared import Declared
-from quill_models.schema.differences import Difference, differences, no_table
+from quill_models.schema.differences import NO_TABLE, Difference, differences
 from quill_models.schema.live import described, read_live
 from quill_models.schema.shard_count import grow_shards, settle_shards
 from quill_models.telemetry.operations import operation
@@ -39,17 +39,16 @@ class SchemaDiff:
 
 
 class Schema:
-    """The table of one connection."""
+    """The table of one connection.
+
+    Args:
+        table: the table.
+        created: called by the one `apply` that created the table, when all else is done.
+    """
 
     OPERATIONS = "schema"
 
     def __init__(self, table: Table, created: Callable[[], object] = lambda: None) -> None:
-        """Schema of a table.
-
-        Args:
-            table: the table.
-            created: called by the one `apply` that created the table, when all else is done.
-        """
         self._table = table
         self._created = created
 
@@ -121,7 +120,7 @@ class Schema:
         """
         live = described(self._table)
         if live is None:
-            return SchemaDiff(differences=(no_table(),))
+            return SchemaDiff(differences=(NO_TABLE,))
         declared = Declared.of(self._table.settings)
         found = read_live(self._table, live, declared)
         return SchemaDiff(differences=tuple(differences(declared, found)), missing=found.missing)

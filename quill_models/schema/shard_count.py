@@ -29,11 +29,7 @@ def settle_shards(table: Table) -> bool:
 
 
 def grow_shards(table: Table, shards: int) -> ShardCount:
-    """Spread the sharded lists over more partitions.
-
-    Raises:
-        InvalidValue: Fewer than there are, or they are growing already.
-    """
+    """See `Schema.grow_shards`."""
     count = send(table, _Grow(table, shards))
     table.forget_shards()
     return count
@@ -60,8 +56,4 @@ class _Grow(Write[ShardCount]):
 
 
 def _settings_item(count: ShardCount) -> RawItem:
-    return {
-        **raw_key(TABLE_SETTINGS),
-        "kind": {"S": "table_settings"},
-        **count.to_attributes(),
-    }
+    return {**raw_key(TABLE_SETTINGS), "kind": {"S": "table_settings"}, **count.to_attributes()}

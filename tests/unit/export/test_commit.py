@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[[], int]:
     for name in ("replace", "unlink", "mkdir", "open"):
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
     monkeypatch.setattr(os, "fsync", counted(os.fsync))
-    monkeypatch.setattr("quill_models.export.commit.Folder.clear", lambda _: None)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
     return lambda: done
 
 

@@ -16,7 +16,15 @@ import pytest
 from benchmarks.s3_export import line_of, write_export
 from quill_models import Settings, connect
 from quill_models.errors import ExportFailed, InvalidValue
-from quill_models.export import TABLES, Format, Progress, export_files, export_from_s3
+from quill_models.export import (
+    TABLES,
+    Format,
+    Progress,
+    StarTable,
+    export_files,
+    export_from_s3,
+    exporting,
+)
 from quill_models.models import QuillModel
 from tests.unit.examples import NOON, agent, interaction, job_run, metric, webhook_event
 
@@ -240,6 +248,19 @@ def test_days_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="no day from 9999-12-31"):
         export_files(last, tmp_path, since=date.max)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kinds", [None, ["deal"], ["agent", "deal"]])
+def test_days_of_a_kind_without_a_list_by_day(
+    kinds: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deals = StarTable("fact_deal", "deal", (), partition="closes_at")
+    monkeypatch.setattr(exporting, "TABLES", (*TABLES, deals))
+    quill = connect(Settings(endpoint="http://127.0.0.1:9"))
+    today, says = NOON.date(), r"kind 'deal' .* the whole table, without since; .*agent"
+    with pytest.raises(InvalidValue, match=says):
+        export_files(quill, tmp_path, since=today, until=today + DAY, kinds=kinds)
+    assert not list(tmp_path.glob("*.json"))
 
 
 # What goes wrong.

@@ -40,7 +40,7 @@ def data_files(s3: Path) -> list[Path]:
 @pytest.mark.parametrize("given", ["", "AWSDynamoDB", f"AWSDynamoDB/{EXPORT_ID}"])
 def test_it_is_found_from_its_folder_or_from_above(s3: Path, given: str) -> None:
     found = S3Export.found_in(s3 / given)
-    assert found.export_id == EXPORT_ID
+    assert found.described["export"] == EXPORT_ID
     assert found.time == EXPORT_TIME
     assert found.count == 10
     assert sorted(item["agent_id"]["S"] for item in found.items()) == sorted("0123456789")
