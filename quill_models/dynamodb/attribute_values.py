@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from quill_models.values.clock import aware_utc
-from quill_models.values.conversion import exact_decimal
+from quill_models.values.conversion import exact_decimal, unicode_text
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import time_text
 
@@ -35,11 +35,7 @@ def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:
     if depth > _DEEPEST:
         raise InvalidValue(f"{what[:200]}… is nested more than {_DEEPEST} levels deep")
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidValue(f"{what} is no valid Unicode text: {value[:60]!r}") from None
-        return {"S": str.__str__(value)}
+        return {"S": unicode_text(value, what)}
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):

@@ -1,8 +1,4 @@
-"""Migrations: what is changed in a table that is in use, once and in order.
-
-The migrations themselves are numbered modules in the folder ``migrations`` of the project, and in
-``numbered`` here where the package is installed.
-"""
+"""Migrations: what is changed in a table that is in use, once and in order."""
 
 import lazy_loader
 

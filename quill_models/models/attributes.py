@@ -21,7 +21,7 @@ from pynamodb_attributes import IntegerAttribute, UnicodeEnumAttribute
 
 from quill_models.values.canonical import canonical_json
 from quill_models.values.clock import aware_utc, epoch_text, whole_seconds
-from quill_models.values.conversion import choice, exact_decimal, shown
+from quill_models.values.conversion import choice, exact_decimal, shown, unicode_text
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import parse_time, time_text
 
@@ -163,14 +163,7 @@ class Text(StrictAttribute[str, str]):
             raise InvalidValue(f"{self.attr_name} must be text, not {shown(value)}")
         if not value:
             raise InvalidValue(f"{self.attr_name} must not be empty; leave it out instead")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidValue(
-                f"{self.attr_name} is no valid Unicode text: {value[:60]!r}"
-            ) from None
-        # A StrEnum member is text too; stored and compared as the plain text it stands for.
-        return str.__str__(value)
+        return unicode_text(value, self.attr_name)
 
 
 class Instant(StrictAttribute[datetime, datetime]):
@@ -257,13 +250,8 @@ class TextMap(StrictAttribute[dict[str, str], Mapping[str, str]]):
                 raise InvalidValue(
                     f"{self.attr_name} must map text to text, neither empty: {name!r}: {text!r}"
                 )
-            try:
-                (name + text).encode()
-            except UnicodeEncodeError:
-                raise InvalidValue(
-                    f"{self.attr_name} has no valid Unicode text: {name!r}: {text!r}"
-                ) from None
-        return {str.__str__(name): str.__str__(text) for name, text in value.items()}
+        what = f"a name or a text of {self.attr_name}"
+        return {unicode_text(name, what): unicode_text(text, what) for name, text in value.items()}
 
     def serialize(self, value: dict[str, str]) -> dict[str, dict[str, str]]:
         """As a map of ``S`` values."""

@@ -282,9 +282,9 @@ class QuillModel(PynamoDBCalls):
             return NotImplemented
         return self._compared() == other._compared()
 
-    def has_content_of(self, other: Self) -> bool:
-        """Whether recording one again as the other is a duplicate, and not a conflict."""
-        return self == other
+    def recorded_content(self) -> Any:
+        """What is equal if recording it again is a duplicate, and not a conflict."""
+        return self._compared()
 
     def _compared(self) -> dict[str, Any]:
         return {name: _exact(value) for name, value in self.content().items()}

@@ -96,9 +96,9 @@ class WebhookEvent(QuillModel):
         copied.claimed_payload = self.claimed_payload
         return copied
 
-    def has_content_of(self, other: Self) -> bool:
-        """See `QuillModel.has_content_of`. A redelivery may differ in what is not in the digest."""
-        return self.digest == other.digest
+    def recorded_content(self) -> str:
+        """Its digest: a redelivery may differ in what is not in it."""
+        return self.digest
 
     def as_claimed(self) -> Self:
         """A copy whose payload is that of when it was claimed, whatever was made of it since."""

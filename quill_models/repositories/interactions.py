@@ -64,12 +64,10 @@ class Interactions(Puts[Interaction], Records[Interaction]):
         Raises:
             InvalidValue: a naive time.
         """
+        between = key_schema.interactions_between(since, until)
+        partition = key_schema.agent_collection(agent_id)
         return self._list(
-            "list_by_agent",
-            key_schema.agent_collection(agent_id),
-            index="gsi1",
-            between=key_schema.interactions_between(since, until),
-            newest_first=newest_first,
+            "list_by_agent", partition, index="gsi1", between=between, newest_first=newest_first
         )
 
     def list_by_contact(
@@ -85,12 +83,10 @@ class Interactions(Puts[Interaction], Records[Interaction]):
         Raises:
             InvalidValue: a naive time.
         """
+        between = key_schema.interactions_between(since, until)
+        partition = key_schema.interactions_of_contact(contact_id)
         return self._list(
-            "list_by_contact",
-            key_schema.interactions_of_contact(contact_id),
-            index="gsi2",
-            between=key_schema.interactions_between(since, until),
-            newest_first=newest_first,
+            "list_by_contact", partition, index="gsi2", between=between, newest_first=newest_first
         )
 
     def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Interaction]:

@@ -43,7 +43,7 @@ class RecordOnce(Write[WriteResult[M]], Generic[M]):
             if own.item is None:
                 return None
             existing = self.model.from_item(own.item)
-            same = self.model.has_content_of(existing)
+            same = self.model.recorded_content() == existing.recorded_content()
             return WriteResult(Outcome.DUPLICATE if same else Outcome.CONFLICT, existing)
         claimed = next((refusal.item for refusal in refusals if refusal and refusal.item), None)
         if claimed is None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from quill_models.values.errors import InvalidValue
 
-__all__ = ["choice", "exact_decimal", "shown"]
+__all__ = ["choice", "exact_decimal", "shown", "unicode_text"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -54,6 +54,19 @@ def exact_decimal(value: Any, what: str) -> Decimal:
             "between 1E-130 and 9.9E+125"
         )
     return number
+
+
+def unicode_text(text: str, what: str) -> str:
+    """The text as plain ``str``, which a member of an enumeration is not.
+
+    Raises:
+        InvalidValue: UTF-8 cannot encode it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValue(f"{what} is no valid Unicode text: {text[:60]!r}") from None
+    return str.__str__(text)
 
 
 def shown(value: Any) -> str:
