@@ -179,13 +179,7 @@ def _kept(table: Table, run: JobRun) -> RawItem:
     }
 
 
-class _WindowTaken(QuillError):
-    def __init__(self, message: str, *, run: JobRun) -> None:
-        self.run = run
-        super().__init__(message)
-
-
-class AlreadyRunning(_WindowTaken):
+class AlreadyRunning(QuillError):
     """Another process holds a live lease on this job and window.
 
     Attributes:
@@ -194,8 +188,12 @@ class AlreadyRunning(_WindowTaken):
 
     __module__ = "quill_models.errors"
 
+    def __init__(self, message: str, *, run: JobRun) -> None:
+        self.run = run
+        super().__init__(message)
 
-class AlreadySucceeded(_WindowTaken):
+
+class AlreadySucceeded(QuillError):
     """This job has already succeeded for this window.
 
     Attributes:
@@ -203,3 +201,7 @@ class AlreadySucceeded(_WindowTaken):
     """
 
     __module__ = "quill_models.errors"
+
+    def __init__(self, message: str, *, run: JobRun) -> None:
+        self.run = run
+        super().__init__(message)

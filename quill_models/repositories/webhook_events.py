@@ -215,9 +215,5 @@ class WebhookEvents(Records[WebhookEvent]):
         self, source: str, object_type: str, object_id: str, *, newest_first: bool = False
     ) -> Query[WebhookEvent]:
         """W4: the events about one object by the time they occurred. One request a page."""
-        return self._list(
-            "list_by_object",
-            key_schema.events_of_object(source, object_type, object_id),
-            index="gsi1",
-            newest_first=newest_first,
-        )
+        partition = key_schema.events_of_object(source, object_type, object_id)
+        return self._list("list_by_object", partition, index="gsi1", newest_first=newest_first)
