@@ -42,37 +42,38 @@ class Settings:
     """What a connection needs to know.
 
     Attributes:
-        backend: ``DATA_BACKEND``: ``dynamodb-local`` or ``aws``. Default: ``dynamodb-local``.
-        endpoint: ``DYNAMODB_ENDPOINT``: where the server is; on ``aws`` only for a VPC endpoint
-            or another engine that is compatible. Default: ``http://localhost:8000``; on ``aws``
-            AWS's own (``None``).
-        table: ``QUILL_TABLE``: the name of the table. Default: ``quill``.
-        region: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``: the region. Default: ``us-west-2``; on
-            ``aws`` what the AWS profile or the machine says (``None``).
-        webhook_retention: ``QUILL_WEBHOOK_RETENTION_DAYS``: how many days webhook events are
-            remembered; 0 for ever (``None``). Default: ``30``.
-        job_retention: ``QUILL_JOB_RETENTION_DAYS``: how many days job runs are kept; 0 for ever
-            (``None``). Default: ``90``.
-        increment_retention: ``QUILL_INCREMENT_RETENTION_DAYS``: how many days it is known that an
-            increment was added to a metric; 0 for ever (``None``). One that comes again later
-            counts again. Default: ``0``.
-        max_attempts: ``QUILL_MAX_ATTEMPTS``: after so many failed attempts a webhook event is
-            ``dead``. Default: ``5``.
-        deadline: ``QUILL_DEADLINE_SECONDS``: how many seconds each request is sent again while the
-            table throttles it, fails or does not answer. No try begins later, but for the second
-            and third, however long those before them took; 0 is one try. Default: ``15``.
-        protect_table: ``QUILL_PROTECT_TABLE``: whether ``quill schema apply`` turns on
-            point-in-time recovery and deletion protection, ``true`` or ``false``. Default:
-            ``false``; on ``aws`` ``true`` (``None``).
-        kms_key: ``QUILL_KMS_KEY``: what ``quill schema apply`` encrypts the table with: the id or
-            ARN of a KMS key, or ``aws-managed`` for AWS's own in the account. Default: as it is
-            (``None``).
-        tags: ``QUILL_TAGS``: tags that ``quill schema apply`` gives the table, as in
+        backend: ``DATA_BACKEND``: Where the table is: ``dynamodb-local`` or ``aws``. Default:
+            ``dynamodb-local``.
+        endpoint: ``DYNAMODB_ENDPOINT``: URL of the server. On ``aws``, set it only for a VPC
+            endpoint or for another engine that is compatible with DynamoDB. Default:
+            ``http://localhost:8000``; on ``aws``, the endpoint of AWS (``None``).
+        table: ``QUILL_TABLE``: Name of the table. Default: ``quill``.
+        region: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``: AWS region of the table. Default:
+            ``us-west-2``; on ``aws``, the region of the AWS profile or of the machine (``None``).
+        webhook_retention: ``QUILL_WEBHOOK_RETENTION_DAYS``: Number of days that webhook events are
+            kept; 0 for no limit (``None``). Default: ``30``.
+        job_retention: ``QUILL_JOB_RETENTION_DAYS``: Number of days that job runs are kept; 0 for no
+            limit (``None``). Default: ``90``.
+        increment_retention: ``QUILL_INCREMENT_RETENTION_DAYS``: Number of days that the table
+            remembers which increments were added to a metric; 0 for no limit (``None``). If an
+            increment is repeated later, it counts again. Default: ``0``.
+        max_attempts: ``QUILL_MAX_ATTEMPTS``: Number of failed attempts after which a webhook event
+            is ``dead``. Default: ``5``.
+        deadline: ``QUILL_DEADLINE_SECONDS``: Number of seconds in which a request is retried if the
+            table throttles it, fails or does not respond. The first two retries are sent even
+            after that time; 0 turns retries off. Default: ``15``.
+        protect_table: ``QUILL_PROTECT_TABLE``: Whether ``quill schema apply`` turns on
+            point-in-time recovery and deletion protection: ``true`` or ``false``. Default:
+            ``false``; on ``aws``, ``true`` (``None``).
+        kms_key: ``QUILL_KMS_KEY``: Key with which ``quill schema apply`` encrypts the table: the id
+            or ARN of a KMS key, or ``aws-managed`` for the key that AWS manages in the account.
+            Default: the encryption stays unchanged (``None``).
+        tags: ``QUILL_TAGS``: Tags that ``quill schema apply`` sets on the table, such as
             ``team=data,stage=live``. Default: none.
-        local_home: ``DYNAMODB_LOCAL_HOME``: a folder that holds ``DynamoDBLocal.jar``. Default:
-            fetched once (``None``).
-        java_home: ``JAVA_HOME``: where ``quill local start`` looks for Java first. Default: the
-            path, then the extra ``local`` (``None``).
+        local_home: ``DYNAMODB_LOCAL_HOME``: Folder that contains ``DynamoDBLocal.jar``. Default:
+            the file is downloaded once (``None``).
+        java_home: ``JAVA_HOME``: Java installation that ``quill local start`` tries first. Default:
+            Java on the path, then Java of the extra ``local`` (``None``).
 
     Raises:
         ConfigurationError: a value that is not allowed; the message names the variable.

@@ -28,7 +28,7 @@ def quill() -> None:
     """The state layer of the Quill Agent Dashboard, on one DynamoDB table.
 
     Settings come from the environment and from .env: DATA_BACKEND, DYNAMODB_ENDPOINT,
-    QUILL_TABLE and others, which the README lists.
+    QUILL_TABLE and others. quill doctor shows their values.
 
     With --json, standard output is one JSON document and nothing else. Where something failed
     it has "errors", each with a "type" and a "reason". Wrong usage prints none.
