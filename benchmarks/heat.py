@@ -261,7 +261,7 @@ class Simulation:
             if at == 0:
                 size = size_of(item) * len(fresh)
                 key = f"gsi2 {item['gsi2pk']['S']}"
-                self.ledger.read("W2 work list", second, key, size, strong=False)
+                self.ledger.read("work list", second, key, size, strong=False)
         return held
 
     def _interaction(self, second: int, event: WebhookEvent, agent: int) -> None:
