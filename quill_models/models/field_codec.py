@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, Self
 
@@ -30,7 +31,6 @@ __all__ = ["FieldCodec"]
 _PLAIN: dict[type[Attribute[Any]], Callable[[Any], Any] | None] = {
     Text: None,
     Choice: attrgetter("value"),
-    Document: canonical_json,
     Instant: time_text,
     Whole: str,
     Expiry: epoch_text,
@@ -79,10 +79,7 @@ class FieldCodec:
         return cls(
             declared=declared,
             fields=dict(sorted(fields.items(), key=lambda one: not one[1].options.is_required)),
-            writers={
-                name: (each.attr_type, _PLAIN.get(type(each), each.serialize))
-                for name, each in stored.items()
-            },
+            writers={name: (each.attr_type, _writer(each)) for name, each in stored.items()},
             readers={
                 each.attr_name: (
                     name if name in stored else None,
@@ -93,3 +90,10 @@ class FieldCodec:
             },
             version=versions[0] if versions else None,
         )
+
+
+def _writer(attribute: Attribute[Any]) -> Callable[[Any], Any] | None:
+    if type(attribute) is Document:
+        # Its error names the field.
+        return partial(canonical_json, what=attribute.attr_name)
+    return _PLAIN.get(type(attribute), attribute.serialize)
