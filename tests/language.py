@@ -1,0 +1,255 @@
+"""The lint of the repository's English: ``python -m tests.language [PATH …]`` prints what it finds.
+
+It reads the pages (outside code and printed output), the docstrings and comments of Python files,
+and the string literals of the package, which are its errors, log lines and help.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+LONGEST_SENTENCE, LONGEST_AVERAGE = 35, 25
+
+# Each pattern with what to write instead.
+BANNED = {
+    r"\b(whoever|whence|whom|whosoever)\b": "name the subject",
+    r"\bhears?\b|\bheard\b": "returns, gets",
+    r"\b(is|are|was|were|be|been|being) told\b|\btells? (of|it|that|them|who|us)\b|\btold of\b": (
+        "raises, reports, states"
+    ),
+    r"\b(is|are|was|were) none\b": "is not a …",
+    r"(?<!there )\b(is|are|was|were) no (valid|agent|item|number|table|folder|file|text|key"
+    r"|longer one|event|run|migration|manifest|datetime|date|day|name|kind|object|JSON)\b": (
+        "is not a …"
+    ),
+    r", where (it|there|none|nobody|no|the|a|an|one|that|this|they|not)\b": "if",
+    r"\bwhere (none|nobody|nothing|not|one is|it is not|there is|there are|set|given)\b": "if",
+    r"\bfor ever\b": "indefinitely, permanently",
+    r"\bso many\b": "the maximum number of",
+    r"\banew\b": "again",
+    r"\bas (it|they) (is|are|was|were)\b(?! (ready|done))": "unchanged",
+    r"\bmend(s|ed|ing)?\b": "fix, repair",
+    r"\b(go|goes|going|went) on\b": "continue",
+    r"\bnobody\b": "no other worker, no caller",
+    r"\banswer(s|ed|ing)?\b": "response, respond; return",
+    r"\bon (its|their|the) way\b": "in flight",
+    r"\bsigns? of life\b": "heartbeat, renewal",
+    r"\bin the way\b": "conflicting",
+    r"\bdone with\b": "finished",
+    r"\bstands?\b(?! for\b)|\bstood\b": "is, is stored",
+    r"\bthe house\b": "the layout, the package",
+    r"\bhow (it|they) (went|fared)\b|\bbecame of\b": "outcome",
+    r"\bof its own accord\b|\bof no use\b|\bin the end\b": "say it plainly",
+}
+_BANNED = {re.compile(pattern, re.IGNORECASE): use for pattern, use in BANNED.items()}
+# A clause used as a noun, or a subject left out, at the start of a sentence.
+_OPENING = re.compile(
+    r"(What|Of|Those|Who|Whoever|Whose|Where|Wherever|One that|Nothing of|No more than)\b(?!.*\?$)"
+)
+_NO_SENTENCE_END = re.compile(r"\b(e\.g|i\.e|vs|etc|approx|cf)\.$")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of prose: a paragraph, a list item, a table cell, a docstring, a message."""
+
+    path: str
+    line: int
+    words: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    text: Text
+    found: str
+    use: str
+
+    def __str__(self) -> str:
+        return f"{self.text.path}:{self.text.line}: {self.found!r}: {self.use}"
+
+
+def _sentences(words: str) -> Iterator[str]:
+    begun = ""
+    for part in re.split(r"(?<=[.!?:])[\"')\]”*]*\s+", words):
+        begun = f"{begun} {part}".strip()
+        if not _NO_SENTENCE_END.search(begun):
+            yield begun
+            begun = ""
+    if begun:
+        yield begun
+
+
+def findings_of(text: Text) -> Iterator[Finding]:
+    """What one piece of prose has of the banned patterns."""
+    for pattern, use in _BANNED.items():
+        for found in pattern.finditer(text.words):
+            yield Finding(text, found[0], use)
+    for sentence in _sentences(text.words):
+        if len(sentence.split()) > 2 and (opening := _OPENING.match(sentence)):
+            yield Finding(text, f"{sentence[:50]} …", f"name the subject, not '{opening[0]} …'")
+        if text.kind == "page" and len(sentence.split()) > LONGEST_SENTENCE:
+            yield Finding(text, f"{sentence[:50]} …", f"{len(sentence.split())} words; split it")
+
+
+# Pages.
+
+_FENCE = re.compile(r"^ *(`{3,}|~{3,})(.*)$")
+_CODE = re.compile(r"(`+)(?:(?!\1).)+?\1")
+_LINK = re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+|\{[a-z:-]+\}|^\([\w-]+\)=$")
+_NEW_ITEM = re.compile(r"^\s*([-*+]|\d+\.|#+|>|:::?\S*|\|)\s*")
+
+
+def _prose(line: str) -> str:
+    return re.sub(r"[*_]{2}|[\[\]|]", "", _LINK.sub("", _CODE.sub("CODE", line))).strip()
+
+
+def page_texts(path: str, page: str) -> Iterator[Text]:
+    """The paragraphs, list items, headings and table cells of a page of Markdown."""
+    fence, directive, begun, at = "", False, [], 0
+
+    def text() -> Iterator[Text]:
+        if words := " ".join(filter(None, map(_prose, [" ".join(begun)]))):
+            yield Text(path, at, words, "page")
+        begun.clear()
+
+    for number, line in enumerate(page.splitlines(), 1):
+        if found := _FENCE.match(line):
+            if not fence:
+                fence, directive = found[1], found[2].startswith("{") and "code" not in found[2]
+            elif found[1].startswith(fence) and not found[2]:
+                fence = ""
+            yield from text()
+        elif fence and (not directive or line.startswith(":")):
+            continue
+        elif not line.strip() or _NEW_ITEM.match(line):
+            yield from text()
+            cells = line.strip().strip("|").split("|") if line.lstrip().startswith("|") else []
+            for cell in cells:
+                begun, at = [cell], number
+                yield from text()
+            if not cells and line.strip():
+                begun, at = [_NEW_ITEM.sub("", line)], number
+        else:
+            at = at if begun else number
+            begun.append(line.strip())
+    yield from text()
+
+
+# Python.
+
+
+def _docstring_texts(path: str, node: ast.expr, docstring: str) -> Iterator[Text]:
+    block: list[str] = []
+    at = first = node.lineno
+    example = False
+    for number, line in enumerate([*docstring.splitlines(), ""], first):
+        if line.strip().endswith("::") or re.match(r"\s*(>>>|\.\. )", line):
+            example = True
+        elif line.strip() and not line.startswith("        "):
+            example = False
+        if not line.strip() or re.match(r"\s+(\*?\w+|[-*]|``.+?``):? ", line) and block:
+            if words := _prose(" ".join(block)):
+                yield Text(path, at, words, "docstring")
+            block = []
+        if line.strip() and not example:
+            at = at if block else number
+            block.append(re.sub(r"^(\*?\w+): ", "", line.strip()))
+
+
+def python_texts(path: str, source: str, *, literals: bool) -> Iterator[Text]:
+    """The docstrings and comments of a module, and its string literals if they are prose."""
+    tree = ast.parse(source)
+    docstrings = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for each in body if isinstance(body, list) else ():
+            if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
+                value = each.value
+                if isinstance(value.value, str):
+                    docstrings.add(id(value))
+                    yield from _docstring_texts(path, value, value.value)
+    if literals:
+        parts = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts |= {id(each) for each in node.values}
+                words = "".join(
+                    str(each.value) if isinstance(each, ast.Constant) else "CODE"
+                    for each in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if id(node) in docstrings or id(node) in parts:
+                    continue
+                words = node.value
+            else:
+                continue
+            if " " in words.strip():
+                yield Text(path, node.lineno, _prose(" ".join(words.split())), "literal")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            words = node.name.removeprefix("test_").replace("_", " ").capitalize()
+            yield Text(path, node.lineno, words, "test name")
+    comment: list[str] = []
+    at = last = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not re.match(r"#( noqa|!| type:)", token.string):
+            if comment and token.start[0] != last + 1:
+                yield Text(path, at, _prose(" ".join(comment)), "comment")
+                comment = []
+            at = at if comment else token.start[0]
+            comment.append(token.string.lstrip("#: ").partition("  #")[0])
+            last = token.start[0]
+    if comment:
+        yield Text(path, at, _prose(" ".join(comment)), "comment")
+
+
+def texts(paths: list[Path]) -> Iterator[Text]:
+    """The prose of files, and of the files in folders."""
+    for path in paths:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            name = str(file.resolve().relative_to(REPOSITORY))
+            if file.suffix == ".md":
+                yield from page_texts(name, file.read_text())
+            elif file.suffix in {".py", ".pyi"} and "__pycache__" not in name:
+                package = not name.startswith(("tests/", "benchmarks/"))
+                yield from python_texts(name, file.read_text(), literals=package)
+
+
+def averages(found: list[Text]) -> dict[str, float]:
+    """The average number of words in a sentence of each page."""
+    counts: dict[str, list[int]] = {}
+    for text in found:
+        if text.kind == "page":
+            counts.setdefault(text.path, []).extend(
+                len(sentence.split()) for sentence in _sentences(text.words)
+            )
+    return {path: sum(lengths) / len(lengths) for path, lengths in counts.items()}
+
+
+def everything() -> list[Path]:
+    """What the lint reads in this repository."""
+    return [
+        *(REPOSITORY / name for name in ("quill_models", "docs", "tests", "benchmarks", "migrations")),
+        *REPOSITORY.glob("*.md"),
+    ]
+
+
+if __name__ == "__main__":
+    given = [Path(each).resolve() for each in sys.argv[1:]] or everything()
+    prose = list(texts(given))
+    for text in prose:
+        for finding in findings_of(text):
+            print(finding)
+    for path, average in averages(prose).items():
+        if average > LONGEST_AVERAGE:
+            print(f"{path}: {average:.1f} words a sentence on average")
