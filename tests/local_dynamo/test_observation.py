@@ -199,7 +199,7 @@ def test_a_dead_event_is_worth_a_warning(
     (held,) = few.webhook_events.claim("hubspot")
     few.webhook_events.fail(held, ValueError(SECRET))
     (record,) = [each for each in records() if each.levelname == "WARNING"]
-    assert record.getMessage() == "Event 'e1' of 'hubspot' is dead after 1 attempts"
+    assert record.getMessage() == "Event hubspot/e1 is dead after 1 attempts"
     assert vars(record)["quill_event_key"] == "e1"
     assert vars(record)["quill_status"] == "dead"
 
@@ -224,11 +224,11 @@ def test_the_life_of_a_job_run(
     assert cancelled is not None
     assert cancelled.status is JobStatus.CANCELLED
     ended = f"{NOON + MINUTE:%Y-%m-%dT%H:%M:%SZ}"
-    took = f"attempt 2 took over from attempt 1 of {died.owner}, whose lease ended at {ended}"
+    took = f"attempt 2 took over from attempt 1 of {died.owner}, whose lease expired at {ended}"
     assert levels() == [
         ("INFO", "attempt 1 started"),
         ("WARNING", took),
-        ("WARNING", "attempt 1 no longer holds its lease"),
+        ("WARNING", "attempt 1 lost its lease"),
         ("INFO", "attempt 2 succeeded"),
         ("INFO", "attempt 1 started"),
         ("WARNING", "attempt 1 failed with KeyError"),
