@@ -48,11 +48,10 @@ def help_pages(context: click.Context, *, topic: str | None) -> None:
         return
     pages = _pages(*_SECTIONS)
     if topic not in pages:
-        closest = ", ".join(get_close_matches(topic, pages, cutoff=0.4)) or "see quill help"
-        raise click.UsageError(
-            f"{topic} is not a topic. Closest topics: {closest}. For a command, use --help."
-        )
-    click.echo_via_pager(_COMMENT_LINES.sub("", pages[topic].read_text(encoding="utf-8")))
+        closest = ", ".join(get_close_matches(topic, pages, cutoff=0.4))
+        hint = f"Closest topics: {closest}." if closest else "List the topics with quill help."
+        raise click.UsageError(f"{topic} is not a topic. {hint} For a command, use --help.")
+    click.echo_via_pager(_COMMENT_LINES.sub("", pages[topic].read_text(encoding="utf-8").rstrip()))
 
 
 def _title(page: Path) -> str:

@@ -107,7 +107,9 @@ def test_requests_are_what_the_proxy_saw_and_the_rest_are_retries(
         list(faulty.webhook_events.list_by_status("hubspot", "pending"))
     told = listener.requests[before:]
     assert len(told) == proxy.faults.seen
-    failed = [each for each in told if each.error is not None and each.error not in FAILED_CONDITIONS]
+    failed = [
+        each for each in told if each.error is not None and each.error not in FAILED_CONDITIONS
+    ]
     assert len(failed) == proxy.faults.done.total() > 0
     # Whatever failed was tried again: the call went well in the end.
     sent_again = [each for each in listener.retries if each.request is not None]
