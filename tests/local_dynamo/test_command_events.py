@@ -16,7 +16,7 @@ run = test_command.run
 
 
 @pytest.mark.parametrize(("waited", "warns"), [(10 * DAY, False), (25 * DAY, True)])
-def test_an_event_that_nobody_claims(
+def test_events_unclaimed_event_warns_before_expiry(
     quill: Quill, run: Run, waited: timedelta, warns: bool
 ) -> None:
     came = datetime.now(UTC) - waited
