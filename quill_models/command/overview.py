@@ -124,7 +124,7 @@ def _watch(read: Read, seconds: int) -> None:
         raise click.UsageError("Give either --watch or --json.")
     out = console()
     if not out.is_terminal or out.is_dumb_terminal:
-        raise click.UsageError("Standard output is not a terminal. Omit --watch.")
+        raise click.UsageError("--watch needs a terminal with a movable cursor. Omit --watch.")
     # Ctrl-C is the normal way to stop.
     with suppress(KeyboardInterrupt), connect() as quill:
         # Read before the screen changes, so that an error is printed without a table.
