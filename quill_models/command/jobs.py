@@ -98,12 +98,13 @@ def cancel(*, job: str, window: str) -> None:
     if before is None or run is None:
         raise _no_such_run(job, window)
     cancelled = before.status is JobStatus.RUNNING and run.status is JobStatus.CANCELLED
-    at = "" if run.finished_at is None else f" since {run.finished_at:%Y-%m-%d %H:%M:%S} UTC"
+    at = "" if run.finished_at is None else f" at {run.finished_at:%Y-%m-%d %H:%M:%S} UTC"
+    ended = f"{run.status.value}{at}"
     report(
         {"cancelled": cancelled, "run": to_json(run)},
         f"Cancelled job {job}, window {window}: attempt {run.attempt} of {run.owner}."
         if cancelled
-        else f"Job {job}, window {window}, is {run.status.value}{at}. There is nothing to cancel.",
+        else f"Job {job}, window {window}, already {ended}. There is nothing to cancel.",
     )
 
 

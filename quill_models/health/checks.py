@@ -93,7 +93,7 @@ def _settings(settings: Settings) -> _Result:
 
 
 def _retention(retention: timedelta | None) -> str:
-    return "no limit" if retention is None else f"{retention.days} days"
+    return "unlimited" if retention is None else f"{retention.days} days"
 
 
 def _credentials(quill: Quill) -> _Result:

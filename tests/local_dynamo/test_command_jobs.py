@@ -147,10 +147,10 @@ class TestJobs:
             held.save_checkpoint({"page": 2})
         again = succeeded(run("jobs", "cancel", "sync", "w1"))
         assert "There is nothing to cancel" in again
-        assert "is cancelled since" in again
+        assert "already cancelled at" in again
 
         succeed(quill, "sync", "w2")
-        assert "is succeeded since" in succeeded(run("jobs", "cancel", "sync", "w2"))
+        assert "already succeeded at" in succeeded(run("jobs", "cancel", "sync", "w2"))
         quill.job_runs.start("sync", "w3", lease=EXPIRED)
         for expected in (True, False):
             shown = document(run("jobs", "cancel", "sync", "w3", "--json"))
