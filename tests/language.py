@@ -38,7 +38,7 @@ BANNED = {
     r"\bfor ever\b": "indefinitely, permanently",
     r"\bso many\b": "the maximum number of",
     r"\banew\b": "again",
-    r"\bas (it|they) (is|are|was|were)\b(?! (ready|done))": "unchanged",
+    r"\bas (it|they) (is|are|was|were)(?=[.,;:]|$| and | or | but )": "unchanged",
     r"\bmend(s|ed|ing)?\b": "fix, repair",
     r"\b(go|goes|going|went) on\b": "continue",
     r"\bnobody\b": "no other worker, no caller",
