@@ -24,7 +24,13 @@ project = "quill-models"
 release = __version__
 copyright = "the authors of quill-models"  # noqa: A001 -- the name that Sphinx reads
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
 
 html_theme = "furo"
 html_title = project
@@ -32,7 +38,12 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 
+# The button of a console block copies the commands without their prompt and output.
+copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
+
 myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
 # `--json` is no dash.
 smartquotes = False
 highlight_language = "none"

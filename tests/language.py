@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
 REPOSITORY = Path(__file__).parent.parent
 LONGEST_SENTENCE, LONGEST_AVERAGE = 35, 25
 
@@ -35,7 +38,7 @@ BANNED = {
     r"\bfor ever\b": "indefinitely, permanently",
     r"\bso many\b": "the maximum number of",
     r"\banew\b": "again",
-    r"\bas (it|they) (is|are|was|were)\b(?! (ready|done))": "unchanged",
+    r"\bas (it|they) (is|are|was|were)(?=[.,;:]|$| and | or | but )": "unchanged",
     r"\bmend(s|ed|ing)?\b": "fix, repair",
     r"\b(go|goes|going|went) on\b": "continue",
     r"\bnobody\b": "no other worker, no caller",
@@ -102,106 +105,109 @@ def findings_of(text: Text) -> Iterator[Finding]:
 
 # Pages.
 
-_FENCE = re.compile(r"^ *(`{3,}|~{3,})(.*)$")
-_CODE = re.compile(r"(`+)(?:(?!\1).)+?\1")
-_LINK = re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+|\{[a-z:-]+\}|^\([\w-]+\)=$")
-_NEW_ITEM = re.compile(r"^\s*([-*+]|\d+\.|#+|>|:::?\S*|\|)\s*")
-
-
-def _prose(line: str) -> str:
-    return re.sub(r"[*_]{2}|[\[\]|]", "", _LINK.sub("", _CODE.sub("CODE", line))).strip()
+_MARKDOWN = MarkdownIt("commonmark").enable("table")
+_DIRECTIVE = re.compile(r"^(:{3,}|:[a-z-]+:)")
 
 
 def page_texts(path: str, page: str) -> Iterator[Text]:
-    """The paragraphs, list items, headings and table cells of a page of Markdown."""
-    fence, directive, begun, at = "", False, [], 0
+    """Yield the paragraphs, headings and table cells of a page of Markdown."""
+    for token in _MARKDOWN.parse(page):
+        if token.type == "inline" and token.map is not None:
+            words = "".join(map(_inline, token.children or ()))
+            if words.strip():
+                yield Text(path, token.map[0] + 1, " ".join(words.split()), "page")
 
-    def text() -> Iterator[Text]:
-        if words := " ".join(filter(None, map(_prose, [" ".join(begun)]))):
-            yield Text(path, at, words, "page")
-        begun.clear()
 
-    for number, line in enumerate(page.splitlines(), 1):
-        if found := _FENCE.match(line):
-            if not fence:
-                fence, directive = found[1], found[2].startswith("{") and "code" not in found[2]
-            elif found[1].startswith(fence) and not found[2]:
-                fence = ""
-            yield from text()
-        elif fence and (not directive or line.startswith(":")):
-            continue
-        elif not line.strip() or _NEW_ITEM.match(line):
-            yield from text()
-            cells = line.strip().strip("|").split("|") if line.lstrip().startswith("|") else []
-            for cell in cells:
-                begun, at = [cell], number
-                yield from text()
-            if not cells and line.strip():
-                begun, at = [_NEW_ITEM.sub("", line)], number
-        else:
-            at = at if begun else number
-            begun.append(line.strip())
-    yield from text()
+def _inline(token: Token) -> str:
+    if token.type == "code_inline":
+        return "CODE"
+    if token.type in {"softbreak", "hardbreak"}:
+        return " "
+    return token.content if token.type == "text" and not _DIRECTIVE.match(token.content) else ""
 
 
 # Python.
 
+_CODE = re.compile(r"(`+)(?:(?!\1).)+?\1")
+_ADDRESS = re.compile(r"https?://\S+")
+_ITEM = re.compile(r"\s+(\*?\w+|[-*]|``.+?``):? ")
+_EXAMPLE = re.compile(r"\s*(>>>|\.\. )|.*::$")
+_NO_COMMENT = re.compile(r"#( noqa|!| type:)")
 
-def _docstring_texts(path: str, node: ast.expr, docstring: str) -> Iterator[Text]:
+
+def _prose(text: str) -> str:
+    return _ADDRESS.sub("", _CODE.sub("CODE", " ".join(text.split())))
+
+
+def python_texts(path: str, source: str, *, literals: bool) -> Iterator[Text]:
+    """Yield docstrings, comments, test names, and the string literals of messages if asked to."""
+    tree = ast.parse(source)
+    docstrings = {
+        id(each.value): each.value
+        for node in ast.walk(tree)
+        for each in _body(node)
+        if isinstance(each, ast.Expr)
+        and isinstance(each.value, ast.Constant)
+        and isinstance(each.value.value, str)
+    }
+    for node in docstrings.values():
+        yield from _docstring(path, node)
+    if literals:
+        yield from _literals(path, tree, set(docstrings))
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
+            words = function.name.removeprefix("test_").replace("_", " ").capitalize()
+            yield Text(path, function.lineno, words, "test name")
+    yield from _comments(path, source)
+
+
+def _body(node: ast.AST) -> list[ast.stmt]:
+    body = getattr(node, "body", None)
+    return body if isinstance(body, list) else []
+
+
+def _docstring(path: str, node: ast.Constant) -> Iterator[Text]:
     block: list[str] = []
-    at = first = node.lineno
-    example = False
-    for number, line in enumerate([*docstring.splitlines(), ""], first):
-        if line.strip().endswith("::") or re.match(r"\s*(>>>|\.\. )", line):
+    at, example = node.lineno, False
+    for number, line in enumerate([*str(node.value).splitlines(), ""], node.lineno):
+        if block and (not line.strip() or _ITEM.match(line)):
+            yield Text(path, at, _prose(" ".join(block)), "docstring")
+            block = []
+        if _EXAMPLE.match(line):
             example = True
         elif line.strip() and not line.startswith("        "):
             example = False
-        if not line.strip() or re.match(r"\s+(\*?\w+|[-*]|``.+?``):? ", line) and block:
-            if words := _prose(" ".join(block)):
-                yield Text(path, at, words, "docstring")
-            block = []
         if line.strip() and not example:
             at = at if block else number
             block.append(re.sub(r"^(\*?\w+): ", "", line.strip()))
 
 
-def python_texts(path: str, source: str, *, literals: bool) -> Iterator[Text]:
-    """The docstrings and comments of a module, and its string literals if they are prose."""
-    tree = ast.parse(source)
-    docstrings = set()
+def _literals(path: str, tree: ast.AST, docstrings: set[int]) -> Iterator[Text]:
+    parts = {
+        id(each)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for each in node.values
+    }
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        for each in body if isinstance(body, list) else ():
-            if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
-                value = each.value
-                if isinstance(value.value, str):
-                    docstrings.add(id(value))
-                    yield from _docstring_texts(path, value, value.value)
-    if literals:
-        parts = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr):
-                parts |= {id(each) for each in node.values}
-                words = "".join(
-                    str(each.value) if isinstance(each, ast.Constant) else "CODE"
-                    for each in node.values
-                )
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if id(node) in docstrings or id(node) in parts:
-                    continue
-                words = node.value
-            else:
-                continue
-            if " " in words.strip():
-                yield Text(path, node.lineno, _prose(" ".join(words.split())), "literal")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            words = node.name.removeprefix("test_").replace("_", " ").capitalize()
-            yield Text(path, node.lineno, words, "test name")
+        if isinstance(node, ast.JoinedStr):
+            words = "".join(
+                str(each.value) if isinstance(each, ast.Constant) else "CODE"
+                for each in node.values
+            )
+        elif isinstance(node, ast.Constant) and id(node) not in docstrings | parts:
+            words = node.value if isinstance(node.value, str) else ""
+        else:
+            continue
+        if " " in words.strip():
+            yield Text(path, node.lineno, _prose(words), "literal")
+
+
+def _comments(path: str, source: str) -> Iterator[Text]:
     comment: list[str] = []
     at = last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and not re.match(r"#( noqa|!| type:)", token.string):
+        if token.type == tokenize.COMMENT and not _NO_COMMENT.match(token.string):
             if comment and token.start[0] != last + 1:
                 yield Text(path, at, _prose(" ".join(comment)), "comment")
                 comment = []
@@ -239,7 +245,10 @@ def averages(found: list[Text]) -> dict[str, float]:
 def everything() -> list[Path]:
     """What the lint reads in this repository."""
     return [
-        *(REPOSITORY / name for name in ("quill_models", "docs", "tests", "benchmarks", "migrations")),
+        *(
+            REPOSITORY / name
+            for name in ("quill_models", "docs", "tests", "benchmarks", "migrations")
+        ),
         *REPOSITORY.glob("*.md"),
     ]
 
@@ -249,7 +258,7 @@ if __name__ == "__main__":
     prose = list(texts(given))
     for text in prose:
         for finding in findings_of(text):
-            print(finding)
+            sys.stdout.write(f"{finding}\n")
     for path, average in averages(prose).items():
         if average > LONGEST_AVERAGE:
-            print(f"{path}: {average:.1f} words a sentence on average")
+            sys.stdout.write(f"{path}: {average:.1f} words a sentence on average\n")

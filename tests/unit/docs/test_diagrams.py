@@ -1,0 +1,45 @@
+"""The diagrams of the documentation."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.fixture(scope="module")
+def diagrams() -> dict[str, Any]:
+    return runpy.run_path(str(DOCS / "diagrams.py"))
+
+
+def test_diagrams_committed_files_are_what_the_script_generates(diagrams: dict[str, Any]) -> None:
+    for diagram in diagrams["DIAGRAMS"]:
+        ET.fromstring(diagram.svg())  # noqa: S314 -- our own
+        assert (DOCS / "_static" / f"{diagram.name}.svg").read_text() == diagram.svg()
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "absent"),
+    [("EVENT", "event-queue", "no event"), ("JOB_RUN", "leases", "no run")],
+)
+def test_diagram_arrows_are_the_rows_of_the_table(
+    diagrams: dict[str, Any], name: str, page: str, absent: str
+) -> None:
+    diagram = diagrams[name]
+    states = {box.lines[0] for box in diagram.boxes}
+    text = (DOCS / "explanation" / f"{page}.md").read_text()
+    rows = re.findall(r"^\| (.*) \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    expected = set()
+    for before, _, after in rows:
+        froms = states & set(re.findall(r"`(\w+)`", before)) or (
+            {absent} if before.startswith(absent) else set()
+        )
+        tos = states & set(re.findall(r"`(\w+)`", after))
+        expected |= {(each, then) for each in froms for then in tos}
+    assert {(arrow.before, arrow.after) for arrow in diagram.arrows} == expected
