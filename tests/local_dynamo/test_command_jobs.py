@@ -139,12 +139,12 @@ class TestJobs:
         )
 
     def test_cancel_running_run_changes_status(self, quill: Quill, run: Run) -> None:
-        held = quill.job_runs.start("sync", "w1")
+        lease_holder = quill.job_runs.start("sync", "w1")
         assert "Cancelled job sync, window w1: attempt 1" in succeeded(
             run("jobs", "cancel", "sync", "w1")
         )
         with pytest.raises(LeaseLost):
-            held.save_checkpoint({"page": 2})
+            lease_holder.save_checkpoint({"page": 2})
         again = succeeded(run("jobs", "cancel", "sync", "w1"))
         assert "There is nothing to cancel" in again
         assert "already cancelled at" in again

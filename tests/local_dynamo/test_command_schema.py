@@ -90,9 +90,9 @@ class TestApply:
         assert done["done"] == ["deleted the index 'gsi3'", "created the index 'gsi3'"]
         assert (done["left"], quill.schema.diff().is_equal) == ([], True)
 
-    @pytest.mark.parametrize("answer", ["n", "y"])
+    @pytest.mark.parametrize("reply", ["n", "y"])
     def test_apply_delete_index_asks_for_confirmation(
-        self, quill: Quill, on_the_table: Mapping[str, str], tmp_path: Path, answer: str
+        self, quill: Quill, on_the_table: Mapping[str, str], tmp_path: Path, reply: str
     ) -> None:
         add_index(quill)
         person, terminal = pty.openpty()
@@ -105,21 +105,21 @@ class TestApply:
             env={**os.environ, **on_the_table},
             text=True,
         )
-        os.write(person, f"{answer}\n".encode())
+        os.write(person, f"{reply}\n".encode())
         out, err = running.communicate(timeout=60)
         os.close(person)
         os.close(terminal)
         assert "Delete mine of the table" in err
         found = json.loads(out)
-        if answer == "y":
+        if reply == "y":
             assert found["done"] == ["deleted the index 'mine'"]
         else:
             assert [each["reason"] for each in found["errors"]] == [
                 "The deletion was not confirmed. Nothing was changed."
             ]
-        assert running.returncode == (0 if answer == "y" else 1)
-        assert ("deleted the index 'mine'" in out) == (answer == "y")
-        assert quill.schema.diff().is_equal == (answer == "y")
+        assert running.returncode == (0 if reply == "y" else 1)
+        assert ("deleted the index 'mine'" in out) == (reply == "y")
+        assert quill.schema.diff().is_equal == (reply == "y")
         assert "Traceback" not in err
 
 
