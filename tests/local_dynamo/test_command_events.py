@@ -180,7 +180,7 @@ def test_replay_keys_replays_failed_and_dead_events(two_attempts: Quill, run: Ru
 
     finished = run("events", "replay", "[gone]", "a", "b")
     assert "Event hubspot/[gone] does not exist" in failed(finished)
-    assert "cannot be replayed" in finished.stderr
+    assert "Replay only failed and dead" in finished.stderr
     assert finished.stdout == "Replayed 1 event of hubspot.\n"
 
     finished = run("events", "replay", "gone", "c", "--json")

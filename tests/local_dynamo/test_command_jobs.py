@@ -133,7 +133,7 @@ class TestJobs:
         ] == [(1, "failed", "ValueError"), (2, "failed", "LeaseEnded"), (3, "succeeded", None)]
         for_people = succeeded(run("jobs", "attempts", "sync", "w1"))
         assert "ValueError: first" in for_people
-        assert "no sign of life since" in for_people
+        assert "no renewal since" in for_people
         assert "Job sync, window w9, does not exist" in failed(
             run("jobs", "attempts", "sync", "w9")
         )
