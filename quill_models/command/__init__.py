@@ -9,13 +9,13 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command, whose exit status its help lists."""
+    """Run the command and exit. ``quill --help`` lists the exit statuses."""
     try:
-        # Imported here, so that importing the package for its entry point stays light.
+        # Imported here to keep the import of the entry point fast.
         from quill_models.command.cli import quill  # noqa: PLC0415
     except KeyboardInterrupt:
         sys.exit(130)
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        # What the locale cannot show is no reason to fail.
+        # Escape characters that the locale cannot encode instead of failing.
         sys.stdout.reconfigure(errors="backslashreplace")
     quill()

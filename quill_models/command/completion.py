@@ -1,4 +1,4 @@
-"""`quill completion`: what a shell needs to complete the command's words."""
+"""`quill completion`: scripts for shell completion."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 def completion(context: click.Context, *, shell: str) -> None:
     """Print the script that completes commands, options and values.
 
-    For good, put the line into the shell's start-up file, ~/.bashrc or ~/.zshrc; fish reads
-    its folder by itself. Bash has to be 4.4 or later. Completing makes no request.
+    To keep the completion, add the line below to ~/.bashrc or ~/.zshrc. Fish reads its folder
+    by itself. Bash must be 4.4 or later. Completion sends no requests.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`quill demo`: the whole way through on a DynamoDB Local, to see with one's own eyes."""
+"""`quill demo`: the complete pipeline on a temporary table of DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ _DELIVERIES = (
     ("test_button.json", "same file again"),
 )
 _COUNTED = ("created", "duplicate")
-_WHAT_NEXT = """
-The table of the demo is deleted. To go on with a table that stays:
+_NEXT_STEPS = """
+The demo table is deleted. To continue with a permanent table:
   quill local start
   quill schema apply
   quill ingest hubspot FILE
   quill list webhook-events"""
 
 
-def _say(what: RenderableType) -> None:
-    """Show a step to people at once; a program gets all at the end."""
+def _print(output: RenderableType) -> None:
+    """Print a step immediately, unless one JSON document is printed at the end."""
     if not wants_json():
-        show(what)
+        show(output)
 
 
-def _headline(text: str, command: str = "") -> None:
-    _say(Text.assemble("\n", (text, "bold"), (f"   {command}" if command else "", "dim")))
+def _heading(text: str, command: str = "") -> None:
+    _print(Text.assemble("\n", (text, "bold"), (f"   {command}" if command else "", "dim")))
 
 
 @click.command()
 @json_option
 def demo() -> None:
-    """Show the whole way through: load, ingest, ingest again, list.
+    """Run the pipeline on a temporary table: load, ingest, repeat, list.
 
-    Uses the DynamoDB Local that answers at DYNAMODB_ENDPOINT, in a table of its own that is
-    deleted at the end; where none answers it runs one in memory, which ends with it.
+    Uses the DynamoDB Local at DYNAMODB_ENDPOINT, if one is running. Otherwise starts one in
+    memory and stops it at the end. The demo table is deleted at the end.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def demo() -> None:
     settings = Settings.load()
     if settings.backend is Backend.AWS:
         raise ConfigurationError(
-            "DATA_BACKEND is 'aws'; the demo runs on DynamoDB Local only. "
+            "DATA_BACKEND is 'aws', but the demo runs on DynamoDB Local only. "
             "Run it with DATA_BACKEND=dynamodb-local."
         )
     with ExitStack() as stack:
@@ -86,79 +86,81 @@ def demo() -> None:
         document["loaded"] = _load(quill, samples)
         document["ingested"] = ingested = _ingest(quill, samples / "hubspot")
         document["stored"] = _count_stored(quill, ingested)
-        _show_questions(quill)
+        _show_lists(quill)
         _show_storage(quill)
-    report(document, _WHAT_NEXT)
+    report(document, _NEXT_STEPS)
 
 
 def _make_table(quill: Quill) -> list[str]:
-    _headline("1. The table", "quill schema apply")
+    _heading("1. The table", "quill schema apply")
     done = quill.schema.apply()
     for step in done:
-        _say(Text(f"  {step}"))
+        _print(Text(f"  {step}"))
     return done
 
 
 def _load(quill: Quill, samples: Path) -> list[dict[str, Any]]:
-    _headline("2. Agents, interactions and metrics, loaded twice", "quill load FILE.jsonl")
+    _heading("2. Agents, interactions and metrics, loaded twice", "quill load FILE.jsonl")
     done = [
         {"file": name, "time": time, **load_file(quill, str(samples / name))}
         for time in ("first", "second")
         for name in _LOADED
     ]
-    _say(table(("file", "time", "items", "created", "unchanged"), done))
+    _print(table(("file", "time", "items", "created", "unchanged"), done))
     return done
 
 
 def _ingest(quill: Quill, deliveries: Path) -> list[dict[str, Any]]:
-    _headline("3. HubSpot deliveries, and their retries", "quill ingest hubspot FILE")
+    _heading("3. HubSpot deliveries, and their retries", "quill ingest hubspot FILE")
     done = [
-        {"file": name, "is": what, **ingest_file(quill, str(deliveries / name)).counts}
-        for name, what in _DELIVERIES
+        {"file": name, "is": content, **ingest_file(quill, str(deliveries / name)).counts}
+        for name, content in _DELIVERIES
     ]
-    columns = ("file", "", "events", "created", "duplicate", "conflict")
-    _say(table(columns, [list(each.values()) for each in done]))
+    columns = ("file", "content", "events", "created", "duplicate", "conflict")
+    _print(table(columns, [list(each.values()) for each in done]))
     return done
 
 
 def _count_stored(quill: Quill, ingested: list[dict[str, Any]]) -> int:
-    came, created = (sum(each[name] for each in ingested) for name in ("events", "created"))
+    received, created = (sum(each[name] for each in ingested) for name in ("events", "created"))
     stored = quill.webhook_events.list_by_status(hubspot.SOURCE, EventStatus.PENDING).count()
     if stored != created:
-        raise QuillError(f"{created} events were created, but the table holds {stored}.")
-    _say(
-        f"  {came} events came in, {created} of them new. The table holds {stored}: "
+        raise QuillError(
+            f"{created} events were created, but the table holds {stored}. Report this as a bug."
+        )
+    _print(
+        f"  {received} events came in, {created} of them new. The table holds {stored}: "
         "nothing was counted twice."
     )
     return stored
 
 
-def _show_questions(quill: Quill) -> None:
-    _headline("4. Questions, one request each", "quill list KIND")
+def _show_lists(quill: Quill) -> None:
+    _heading("4. Lists, one request each", "quill list KIND")
     agents = [
         (agent.agent_id, agent.name, agent.team, agent.status)
         for agent in quill.agents.list_by_team("north")
     ]
     columns = ("agent_id", "name", "team", "status")
-    _say(table(columns, agents, title="the agents of the team north, by name"))
+    _print(table(columns, agents, title="Agents of the team north by name"))
     owner = quill.agents.get_by_external_id(hubspot.SOURCE, "1184062")
-    _say(f"  HubSpot's owner 1184062 is: {owner.name if owner else 'nobody'}")
+    _print(f"  HubSpot's owner 1184062 is: {owner.name if owner else 'unknown'}")
     calls = [
         (call.started_at, call.channel, call.direction, call.subject or call.outcome)
         for call in quill.interactions.list_by_agent("ada", newest_first=True)
     ]
     columns = ("started_at", "channel", "direction", "subject or outcome")
-    _say(table(columns, calls, title="Ada's interactions, newest first"))
+    _print(table(columns, calls, title="Ada's interactions, newest first"))
     runs = [
         (run.started_at, run.status, Path(run.stats["file"]).name, *map(run.stats.get, _COUNTED))
         for run in quill.job_runs.list_by_job("ingest-hubspot")
     ]
-    title = "the runs of the job ingest-hubspot, newest first"
-    _say(table(("started_at", "status", "file", *_COUNTED), runs, title=title))
+    title = "Runs of the job ingest-hubspot, newest first"
+    _print(table(("started_at", "status", "file", *_COUNTED), runs, title=title))
 
 
 def _show_storage(quill: Quill) -> None:
-    _headline("5. How it is stored: one table, which item under which key")
+    _heading("5. Keys of the stored items")
     models: list[QuillModel | None] = [
         quill.agents.get("ada"),
         quill.interactions.get("call-7001"),
@@ -174,34 +176,32 @@ def _show_storage(quill: Quill) -> None:
             if keys[0] in stored:
                 kind = "" if index else model.KIND
                 rows.append([kind, ", ".join(keys), " / ".join(stored[key]["S"] for key in keys)])
-    _say(table(("kind", "key", "partition key / sort key"), rows))
+    _print(table(("kind", "key", "partition key / sort key"), rows))
 
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[str]:
-    """The endpoint of the server that answers, or of one that runs as long as the block."""
+    """Yield the endpoint of a running server, or of one that runs during the block."""
     endpoint = settings.endpoint or ""
-    if _answers(endpoint):
-        _say(
-            f"Using the DynamoDB that answers at {endpoint}, in a table that is deleted at the end."
-        )
+    if _responds(endpoint):
+        _print(f"Using the DynamoDB at {endpoint}. The demo table is deleted at the end.")
         yield endpoint
         return
     with download_bar() as progress:
         distribution = find_or_fetch(settings.local_home, report=progress)
     with embedded(local_home=distribution, java_home=settings.java_home) as server:
-        _say(
-            f"No DynamoDB answers at {endpoint}; running DynamoDB Local at {server.endpoint}, "
-            "in memory."
+        _print(
+            f"No DynamoDB responds at {endpoint}. Running DynamoDB Local in memory at "
+            f"{server.endpoint}."
         )
         yield server.endpoint
-    _say(f"\nDynamoDB Local itself stays in {distribution}")
+    _print(f"\nThe files of DynamoDB Local are kept in {distribution}")
 
 
-def _answers(endpoint: str) -> bool:
+def _responds(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
     if parts.hostname in {"localhost", "127.0.0.1", "::1"}:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return probe(port) is Answer.DYNAMODB_LOCAL
-    # Elsewhere it was named on purpose: an error there is one to see.
+    # Another host was configured on purpose, so show its errors.
     return True

@@ -1,4 +1,4 @@
-"""`quill doctor`: whether all is well, and what to do where it is not."""
+"""`quill doctor`: check the set-up and show how to fix problems."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["doctor"]
 @click.command()
 @json_option
 def doctor() -> None:
-    """Look at settings, server, table, clock, leases and migrations. Writes nothing.
+    """Check settings, server, table, clock, leases and migrations. Writes nothing.
 
-    Each line is ok, or says what to do. The exit status is 0 where all is ok, else 1.
-    Credentials are shown by where they come from, never by what they are.
+    Each line is ok or names the fix. The exit status is 0 if all checks are ok, else 1.
+    Credentials are never printed, only their origin.
 
     \b
     Examples:
@@ -32,16 +32,16 @@ def doctor() -> None:
     """  # noqa: D301 -- click's mark for "keep these lines"
     with connect() as quill:
         found = list(examine(quill))
-    fine = all(each.ok is not False for each in found)
-    report({"ok": fine, "findings": [asdict(each) for each in found]}, _shown(found))
-    sys.exit(0 if fine else 1)
+    is_ok = all(each.ok is not False for each in found)
+    report({"ok": is_ok, "findings": [asdict(each) for each in found]}, _grid(found))
+    sys.exit(0 if is_ok else 1)
 
 
-def _shown(found: list[Finding]) -> Table:
+def _grid(found: list[Finding]) -> Table:
     columns = (Column(no_wrap=True), Column(no_wrap=True), Column(overflow="fold"))
-    shown = Table.grid(*columns, padding=(0, 2))
+    grid = Table.grid(*columns, padding=(0, 2))
     marks = {True: ("ok", "green"), False: ("problem", "bold red"), None: ("?", "dim")}
     for each in found:
         advice = (f"\n{each.advice}", "bold") if each.advice else ""
-        shown.add_row(Text(*marks[each.ok]), each.about, Text.assemble(each.says, advice))
-    return shown
+        grid.add_row(Text(*marks[each.ok]), each.about, Text.assemble(each.says, advice))
+    return grid

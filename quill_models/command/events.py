@@ -1,4 +1,4 @@
-"""`quill events`: how far the work on a source's events is, and a second chance for dead ones."""
+"""`quill events`: the queue of a source, and the replay of failed and dead events."""
 
 from __future__ import annotations
 
@@ -30,32 +30,31 @@ from quill_models.values.keys import time_text
 
 __all__ = ["events", "read_overview"]
 
-# Of the retention: so much time is left to put a worker to what waits.
+# Warn if less than this share of the retention is left until pending events expire.
 _URGENT_SHARE = 0.25
-# An event, an instant of it, and how that is told.
-_Told = tuple[WebhookEvent, datetime, str]
-_TAKEN_UP = "Interrupted. Run the same command again for the events that are left."
+# An event, its instant to show, and the distance of that from now.
+_Row = tuple[WebhookEvent, datetime, str]
+_INTERRUPTED = "Interrupted. Run the same command again to replay the remaining events."
 
 _LISTS = Lists(WebhookEvents)
 _COUNT_ALL = click.Option(
     ["--all", "with_processed"],
     is_flag=True,
-    help="Count the processed ones, too. Reads them all, which takes long and costs read units "
-    "where they are many.",
+    help="Also count processed events. Reads all of them, which is slow if there are many.",
 )
 
 
-@overview([*_LISTS.options, _COUNT_ALL], "How many failed and how many dead ones to show at most.")
+@overview([*_LISTS.options, _COUNT_ALL], "Maximum number of failed and of dead events to show.")
 def events(*, source: str, with_processed: bool, limit: int, **chosen: Any) -> Read:
-    """Count the events by status, and show failed and dead ones.
+    """Count the events by status, and show failed and dead events.
 
-    Due are those that a worker gets when it asks now: new ones, failed ones after their
-    pause, and those whose worker's lease has ended. The others wait for that.
+    An event is due if a worker can claim it now: it is new, its retry backoff has passed, or
+    its lease has expired. Other events that are not finished are waiting.
 
-    Counting reads what it counts. Processed events, usually the most by far, are counted
-    with --all only. Failed events, which are read to be counted, are shown in the order of
-    their next try, dead ones newest first. Times are UTC. With --status, --object, --since,
-    --until or --newest-first it is a list, as of quill list webhook-events.
+    Counting reads the counted events. Processed events, usually the most by far, are only
+    counted with --all. Failed events are shown by their next attempt, dead events newest
+    first. Times are UTC. With --status, --object, --since, --until or --newest-first, the
+    command lists events like quill list webhook-events.
 
     \b
     Examples:
@@ -65,20 +64,21 @@ def events(*, source: str, with_processed: bool, limit: int, **chosen: Any) -> R
     """  # noqa: D301 -- click's mark for "keep these lines"
     if any(chosen.values()):
         if with_processed:
-            raise click.UsageError("--all is for counting, not for a list.")
+            raise click.UsageError("--all is not an option of a list. Omit --all.")
         return _LISTS.reader(limit, source=source, **chosen)
     return partial(read_overview, source=source, limit=limit, with_processed=with_processed)
 
 
 @events.command(params=[SOURCE])
 @click.argument("event_keys", metavar="[EVENT_KEY]...", nargs=-1)
-@click.option("--all-dead", is_flag=True, help="Replay every dead event of the source.")
+@click.option("--all-dead", is_flag=True, help="Replay all dead events of the source.")
 @json_option
 def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool) -> None:
-    """Let failed or dead events be worked on again, at once, from their first attempt.
+    """Replay failed or dead events.
 
-    Where an event is not there, or neither failed nor dead, it is named, and the others are
-    still replayed; the exit status is then 1. quill events shows the keys of dead events.
+    The events become due immediately and start again with their first attempt. If an event
+    does not exist or is neither failed nor dead, the command reports it, replays the others,
+    and exits with 1. quill events shows the keys of failed and dead events.
 
     \b
     Examples:
@@ -86,9 +86,9 @@ def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool) -> None:
       quill events replay --source hubspot --all-dead
     """  # noqa: D301
     if bool(event_keys) == all_dead:
-        raise click.UsageError("Give event keys or --all-dead, and not both.")
+        raise click.UsageError("Give either event keys or --all-dead.")
     replayed, errors = 0, list[QuillError]()
-    with connect() as quill, interruptible(_TAKEN_UP):
+    with connect() as quill, interruptible(_INTERRUPTED):
         try:
             replay_all = _replay_dead if all_dead else partial(_replay_named, keys=event_keys)
             for done in replay_all(quill, source):
@@ -99,7 +99,7 @@ def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool) -> None:
         except QuillError as error:
             if not replayed:
                 raise
-            message = f"{error} Run the same command again for the others."
+            message = f"{error} Run the same command again to replay the remaining events."
             errors.append(Failed(message, kind=type(error).__name__))
     report(
         {"source": source, "replayed": replayed},
@@ -111,13 +111,13 @@ def replay(*, source: str, event_keys: tuple[str, ...], all_dead: bool) -> None:
 def _replay_named(
     quill: Quill, source: str, keys: Iterable[str]
 ) -> Iterator[WebhookEvent | Failed]:
-    """Each event that is replayed, or why it is not."""
-    # Each once: the second time it would be pending already.
+    """Yield each replayed event, or its failure."""
+    # A repeated key would fail, as its event is pending already.
     for key in dict.fromkeys(keys):
         try:
             event = quill.webhook_events.get(source, key)
             if event is None:
-                reason = f"There is no event {key!r} of {source!r}."
+                reason = f"Event {source}/{key} does not exist. Check its key and --source."
                 yield Failed(reason, kind="NotFound", event_key=key)
             else:
                 yield quill.webhook_events.replay(event)
@@ -127,19 +127,19 @@ def _replay_named(
 
 def _replay_dead(quill: Quill, source: str) -> Iterator[WebhookEvent | Failed]:
     for event in quill.webhook_events.list_by_status(source, EventStatus.DEAD):
-        # The list lags behind: another has replayed it, or it is gone. It is not dead any more.
+        # Ignore events that another process has replayed or deleted since they were listed.
         with suppress(InvalidValue):
             yield quill.webhook_events.replay(event)
 
 
 def read_overview(quill: Quill, source: str, limit: int, *, with_processed: bool) -> View:
-    """How many events are in which status, and the failed and the dead ones."""
+    """Read the number of events by status, and the failed and the dead events."""
     now = system_clock()
     listed = partial(quill.webhook_events.list_by_status, source)
     failed, processing = Counter(due=0, waiting=0), Counter(due=0, waiting=0)
-    # One more than asked for tells whether there are more.
-    soonest = nsmallest(limit + 1, _counted(listed(EventStatus.FAILED), failed, now), key=_due_at)
-    deque(_counted(listed(EventStatus.PROCESSING), processing, now), maxlen=0)
+    # One more than the limit, to see whether there are more.
+    soonest = nsmallest(limit + 1, _tally(listed(EventStatus.FAILED), failed, now), key=_due_at)
+    deque(_tally(listed(EventStatus.PROCESSING), processing, now), maxlen=0)
     counts = {
         EventStatus.PENDING: _pending(listed, now),
         EventStatus.PROCESSING: processing,
@@ -151,14 +151,14 @@ def read_overview(quill: Quill, source: str, limit: int, *, with_processed: bool
     dead = listed(EventStatus.DEAD, newest_first=True).page(limit)
     first = listed(EventStatus.PENDING).first()
     expires = None if first is None else first.ttl
-    tries, more_failed, more = soonest[:limit], len(soonest) > limit, dead.cursor is not None
+    next_failed, more_failed, more = soonest[:limit], len(soonest) > limit, dead.cursor is not None
     document = {
         "at": time_text(now),
         "source": source,
         "counts": {status.value: count.total() for status, count in counts.items()},
         "due": {status.value: each["due"] for status, each in counts.items() if "due" in each},
         "expires_first": None if expires is None else time_text(expires),
-        "failed": [to_json(event) for event in tries],
+        "failed": [to_json(event) for event in next_failed],
         "more_failed": more_failed,
         "dead": [to_json(event) for event in dead.items],
         "more": more,
@@ -166,45 +166,44 @@ def read_overview(quill: Quill, source: str, limit: int, *, with_processed: bool
     retention = quill.settings.webhook_retention
     is_urgent = expires and retention and expires - now < _URGENT_SHARE * retention
     none = (
-        f"No events of {source!r}. --source names another one."
+        f"{source} has no events. Select another source with --source."
         if with_processed
-        else f"No events of {source!r}, but for processed ones. --source names another source, "
-        "--all counts the processed ones, too."
+        else f"{source} has no events except processed ones. Select another source with --source, "
+        "or count processed events with --all."
     )
     warning = (
-        f"Pending events expire, the first one {age(expires, now)}: what no worker has claimed by "
-        "then is forgotten."
+        f"Pending events expire, the first one {age(expires, now)}. Start a worker before then."
     )
-    next_tries = [
+    next_attempts = [
         (each, _due_at(each), age(_due_at(each), now) if _waits(each, now) else "due")
-        for each in tries
+        for each in next_failed
     ]
-    buried = [(each, each.occurred_at, age(each.occurred_at, now)) for each in dead.items]
+    dead_rows = [(each, each.occurred_at, age(each.occurred_at, now)) for each in dead.items]
     rows = [(key, n.total(), n.get("due"), n.get("waiting")) for key, n in counts.items()]
     columns = ("status", "events", "due now", "waiting")
-    shown = stacked(
-        table(columns, rows, title=f"the events of {source}"),
+    output = stacked(
+        table(columns, rows, title=f"Events of {source}"),
         None if any(count.total() for count in counts.values()) else Text(none),
         Text(warning, style="bold red") if is_urgent else None,
-        _listed("failed", "by their next try", "next try", next_tries, more=more_failed),
-        _listed("dead", "newest first", "occurred", buried, more=more),
+        _listed("failed", "by next attempt", "next attempt", next_attempts, more=more_failed),
+        _listed("dead", "newest first", "occurred", dead_rows, more=more),
     )
-    return View(document, shown)
+    return View(document, output)
 
 
-def _counted(
+def _tally(
     found: Iterable[WebhookEvent], counts: Counter[str], now: datetime
 ) -> Iterator[WebhookEvent]:
-    """Events as they are read, counted in the same reading."""
+    """Yield the events and count those that are due and those that are waiting."""
     for event in found:
         counts["waiting" if _waits(event, now) else "due"] += 1
         yield event
 
 
 def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Counter[str]:
-    # Counted in two requests, between which an event may have gone.
+    # Two requests: an event may be claimed between them.
     total, waiting = listed(EventStatus.PENDING).count(), 0
-    # By their due time: those that wait come last. If none does, the list need not be read.
+    # Events are listed by due time. If the last one is due, all are.
     last_first = listed(EventStatus.PENDING, newest_first=True)
     last = last_first.first()
     if last is not None and _waits(last, now):
@@ -213,26 +212,27 @@ def _pending(listed: Callable[..., Query[WebhookEvent]], now: datetime) -> Count
 
 
 def _listed(
-    kind: str, order: str, when: str, rows: Sequence[_Told], *, more: bool
+    kind: str, order: str, when: str, rows: Sequence[_Row], *, more: bool
 ) -> RenderableType | None:
-    """Events that did not go well."""
+    """Return a table of failed or dead events, or None without rows."""
     if not rows:
         return None
-    columns = ("event_key", "type", "object", when, "", "attempts", "last error")
+    columns = ("event_key", "type", "object", when, "when", "attempts", "last error")
     cells = [
         (
             event.event_key,
             event.event_type,
             " ".join(filter(None, (event.object_type, event.object_id))),
             instant,
-            told,
+            distance,
             event.attempts,
             shortened(event.last_error),
         )
-        for event, instant, told in rows
+        for event, instant, distance in rows
     ]
-    note = Text(f"There are more {kind} ones: give a higher --limit.", style="dim")
-    return stacked(table(columns, cells, title=f"{kind}, {order}"), note if more else None)
+    note = Text(f"There are more {kind} events. Show them with a higher --limit.", style="dim")
+    title = f"{kind.capitalize()} events, {order}"
+    return stacked(table(columns, cells, title=title), note if more else None)
 
 
 def _due_at(event: WebhookEvent) -> datetime:

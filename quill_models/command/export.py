@@ -1,4 +1,4 @@
-"""`quill export`: the table as files for Power BI."""
+"""`quill export`: files for Power BI."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from quill_models.quill import connect
 
 __all__ = ["export"]
 
-_WHOLE = "Interrupted. What was in the folder before is whole; run the same command again."
+_INTERRUPTED = "Interrupted. The previous files are complete. Run the same command again."
 
 
 class _Kind(click.Choice[str]):
-    """Takes a kind with hyphens, too."""
+    """A choice of kinds that accepts hyphens for underscores."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return super().convert(str(value).replace("-", "_"), param, ctx)
@@ -42,50 +42,52 @@ class _Kind(click.Choice[str]):
     metavar="DIR",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder that Power BI reads. It is made if need be.",
+    help="Folder that Power BI reads. Created if it does not exist.",
 )
 @click.option(
     "--format",
     type=click.Choice([each.value for each in Format]),
     default=Format.PARQUET.value,
     show_default=True,
-    help="Of the files; all in a folder have the same.",
+    help="File format. A folder holds one format only.",
 )
 @click.option(
     "--kind",
     "kinds",
     multiple=True,
     type=_Kind([each.kind for each in TABLES]),
-    help="Only this kind; may be given several times.",
+    help="Export only this kind. Repeat the option for several kinds.",
 )
-@click.option("--since", type=day, help="From this UTC day on; without it the whole table.")
-@click.option("--until", type=day, help="Before this UTC day; by default today is the last one.")
+@click.option("--since", type=day, help="First UTC day. Default: export the complete table.")
+@click.option("--until", type=day, help="UTC day after the last one. Default: tomorrow.")
 @click.option(
     "--source",
     "sources",
+    metavar="NAME",
     multiple=True,
-    help="Also the webhook events of this source; may be given several times. With --since only, "
-    "for sources that are not in the folder yet; hubspot where it has none.",
+    help="With --since, add the webhook events of this source to those of the sources in the "
+    "folder. Default for a folder without sources: hubspot. Repeat the option for several.",
 )
 @click.option(
     "--segments",
+    metavar="NUMBER",
     type=click.IntRange(1, 32),
     default=DEFAULT_SEGMENTS,
     show_default=True,
-    help="How many parts of the whole table are read at the same time.",
+    help="Number of segments of a parallel scan of the complete table.",
 )
 @click.option(
     "--read-units",
-    metavar="N",
+    metavar="NUMBER",
     type=click.FloatRange(0, min_open=True),
-    help="Take at most so many read units a second from the table; by default as many as come.",
+    help="Maximum number of read units per second. Default: no limit.",
 )
 @click.option(
     "--from-s3-export",
     "s3_export",
     metavar="FOLDER",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Read DynamoDB's own export to S3 from this folder, and not the table.",
+    help="Read a DynamoDB export to S3 from this folder instead of the table.",
 )
 @json_option
 def export(
@@ -97,11 +99,12 @@ def export(
     kinds: Sequence[str],
     **options: Any,
 ) -> None:
-    """Export the table for Power BI: a star schema, one file a day.
+    """Export the table for Power BI: a star schema, one file per day.
 
-    With --since only those days are read and replaced. What is in the folder stays whole until
-    the new files are put in its place; if that was cut off, the next export finishes it. For a
-    large table let DynamoDB export to S3 and read that: docs/how-to/power-bi.md says how.
+    With --since, only those days are read and replaced. The folder stays unchanged until all
+    new files are complete. If the move of the files is interrupted, the next export finishes
+    it. For a large table, export to S3 with DynamoDB and read that export; quill help power-bi
+    shows how.
 
     \b
     Examples:
@@ -111,19 +114,19 @@ def export(
       quill export --out powerbi --from-s3-export s3/AWSDynamoDB/01795341600000-a1b2c3d4
     """  # noqa: D301 -- click's mark for "keep these lines"
     if until is not None and (since is None or until <= since):
-        raise click.UsageError("--until needs an earlier --since.")
+        raise click.UsageError("--until requires an earlier --since. Add --since DAY.")
     if options["sources"] and since is None:
-        raise click.UsageError("--source goes with --since; without it all sources are exported.")
+        raise click.UsageError("--source requires --since. Omit --source to export all sources.")
     if s3_export is not None and since is not None:
-        raise click.UsageError("Give --from-s3-export or --since, not both.")
+        raise click.UsageError("Give either --from-s3-export or --since.")
     by_scan = (options["segments"], options["read_units"])
     if by_scan != (DEFAULT_SEGMENTS, None) and (since or s3_export):
-        raise click.UsageError("--segments and --read-units are for reading the whole table.")
-    with interruptible(_WHOLE), work_bar("export") as update:
+        raise click.UsageError("--segments and --read-units need a scan of the table. Omit them.")
+    with interruptible(_INTERRUPTED), work_bar("export") as update:
 
         def progress(read: Progress) -> None:
             of = "" if read.total is None else f" of about {read.total:,}"
-            update(completed=read.items, total=read.total, told=f"{read.items:,}{of} items")
+            update(completed=read.items, total=read.total, status=f"{read.items:,}{of} items")
 
         if s3_export is not None:
             done = export_from_s3(
@@ -135,22 +138,23 @@ def export(
                 done = export_files(quill, out, kinds=kinds or None, report=progress, **options)
     names = ("rows", "files", "removed", "manifest")
     about = {name: getattr(done, name) for name in names}
-    report({"out": str(done.folder), **about}, *_shown(done))
+    report({"out": str(done.folder), **about}, *_output(done))
     if done.assumed_sources:
         click.echo(
-            f"Webhook events of {', '.join(done.assumed_sources)} only: the folder knows no other "
-            "source. Name others once with --source, or export once without --since.",
+            f"Exported events of {', '.join(done.assumed_sources)} only, because the folder has no "
+            "sources yet. Add others with --source, or export once without --since.",
             err=True,
         )
 
 
-def _shown(done: Exported) -> tuple[RenderableType, ...]:
+def _output(done: Exported) -> tuple[RenderableType, ...]:
     rows = []
     for name, content in done.manifest["tables"].items():
         days = [content["first_day"], content["last_day"]]
         span = " to ".join(dict.fromkeys(each for each in days if each))
-        written, held = (f"{number:,}" for number in (done.rows.get(name, 0), content["rows"]))
-        rows.append((name, written, held, len(content["files"]), span))
-    columns = ("table", "rows written", "rows in all", "files", "days")
-    files = f"{counted(done.files, 'file')} written, {done.removed} out of date removed"
-    return table(columns, rows), f"{done.folder}: {files}."
+        written, stored = (f"{number:,}" for number in (done.rows.get(name, 0), content["rows"]))
+        rows.append((name, written, stored, len(content["files"]), span))
+    columns = ("table", "rows written", "rows stored", "files", "days")
+    removed = counted(done.removed, "outdated file")
+    message = f"{done.folder}: {counted(done.files, 'file')} written, {removed} removed."
+    return table(columns, rows), message

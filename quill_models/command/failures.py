@@ -1,4 +1,4 @@
-"""How a command ends: its result, the errors for people and programs, the exit status."""
+"""The result of a command: output, errors and exit status."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from quill_models.values.errors import InvalidPayload, QuillError
 __all__ = ["FAILED", "INTERRUPTED", "Failed", "Interrupted", "interruptible", "report"]
 
 FAILED = 1
-# What shells make of a program that Ctrl-C has ended.
+# The status that shells give to a program ended by Ctrl-C.
 INTERRUPTED = 130
 
 
 class Interrupted(QuillError):
-    """Ctrl-C was pressed."""
+    """The user pressed Ctrl-C."""
 
 
 class Failed(QuillError):
-    """One thing that a command could not do: its ``type`` for programs, and what it is about."""
+    """A failed part of a command. ``kind`` is the ``type`` in JSON, ``about`` further fields."""
 
     def __init__(self, reason: str, *, kind: str, **about: str) -> None:
         self.kind = kind
@@ -33,26 +33,26 @@ class Failed(QuillError):
 
 
 @contextmanager
-def interruptible(says: str) -> Iterator[None]:
-    """Make Ctrl-C say what it means for work that goes on elsewhere, or can be taken up again."""
+def interruptible(message: str) -> Iterator[None]:
+    """Raise `Interrupted` with a message if Ctrl-C is pressed in the block."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(says) from None
+        raise Interrupted(message) from None
 
 
 def report(
     document: dict[str, Any],
-    *shown: RenderableType,
+    *output: RenderableType,
     notes: Iterable[str] = (),
     errors: Sequence[QuillError] = (),
 ) -> None:
-    """Print the document for programs, or what is for people; then exit if there are errors."""
+    """Print the document with ``--json``, else the output and notes. Exit if there are errors."""
     if wants_json():
         failed = {"errors": [_document(each) for each in errors]} if errors else {}
         print_json({**document, **failed})
     else:
-        for each in shown:
+        for each in output:
             show(each)
         for note in notes:
             click.echo(note, err=True)

@@ -1,4 +1,4 @@
-"""The files that a command reads."""
+"""Input files of a command."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from quill_models.quill import Quill, connect
 from quill_models.values.errors import InvalidPayload, QuillError
 from quill_models.writes.results import PartialWriteError
 
-__all__ = ["files_argument", "go_through", "reading"]
+__all__ = ["files_argument", "process_files", "reading"]
 
 T = TypeVar("T")
 
 
 def files_argument(metavar: str) -> Callable[[Any], Any]:
-    """The argument ``files``: one or more that are there, or ``-``."""
+    """Return the argument ``files``: one or more existing files, or ``-``."""
     return click.argument(
         "files",
         metavar=metavar,
@@ -34,12 +34,12 @@ def files_argument(metavar: str) -> Callable[[Any], Any]:
     )
 
 
-def go_through(
+def process_files(
     files: Iterable[str], work: Callable[[Quill, str], T]
 ) -> tuple[list[tuple[str, T]], list[QuillError]]:
-    """Work on one file after the other, past those with an error in them.
+    """Call ``work`` for each file, and skip files with invalid content.
 
-    Any other error would be the same with the files after it, which are not begun.
+    Any other error stops the loop, because the next files would fail in the same way.
     """
     done: list[tuple[str, T]] = []
     failed: list[QuillError] = []
@@ -50,8 +50,9 @@ def go_through(
             except InvalidPayload as error:
                 failed.append(error.in_source(file))
             except PartialWriteError as error:
-                says = f"{file}: {error} Run the same command again."
-                failed.append(PartialWriteError(says, results=error.results, pending=error.pending))
+                message = f"{file}: {error} Run the same command again."
+                results, pending = error.results, error.pending
+                failed.append(PartialWriteError(message, results=results, pending=pending))
                 break
             except QuillError as error:
                 failed.append(error)
@@ -61,12 +62,12 @@ def go_through(
 
 @contextmanager
 def reading(
-    file: str, what: str, *, kept: str
+    file: str, noun: str, *, kept: str
 ) -> Iterator[tuple[Iterable[bytes], Callable[[int], None]]]:
-    """The lines of a file, or of standard input for ``-``, and a bar's count of what is done."""
-    says = f"Interrupted. What was {kept} stays; run the same command again for the rest."
+    """Yield the lines of a file (``-``: standard input), and a function that updates the bar."""
+    message = f"Interrupted. All {noun} {kept} so far are kept. Run the same command again."
     with (
-        interruptible(says),
+        interruptible(message),
         _open(file) as stream,
         work_bar(Path(file).name, TimeRemainingColumn(), total=_size_of(stream)) as update,
     ):
@@ -77,7 +78,7 @@ def reading(
                 update(advance=len(line))
 
         def done(number: int) -> None:
-            update(told=f"{number:,} {what}")
+            update(status=f"{number:,} {noun}")
 
         done(0)
         yield lines(), done
@@ -93,7 +94,7 @@ def _open(file: str) -> IO[Any]:
 
 
 def _size_of(stream: IO[Any]) -> int | None:
-    """The bytes of a file; of a pipe they are not known."""
+    """Return the size of a file in bytes, or None for a pipe."""
     try:
         found = os.fstat(stream.fileno())
     except OSError:

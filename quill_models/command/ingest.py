@@ -1,4 +1,4 @@
-"""`quill ingest`: deliveries of a source into the table."""
+"""`quill ingest`: record the deliveries of a source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from quill_models import hubspot as hubspot_source
 from quill_models.command.failures import report
-from quill_models.command.files import files_argument, go_through, reading
+from quill_models.command.files import files_argument, process_files, reading
 from quill_models.command.group import CommandGroup
 from quill_models.command.output import json_option, table
 from quill_models.models import WebhookEvent
@@ -19,7 +19,7 @@ from quill_models.writes.results import Outcome, PartialWriteError, WriteResult
 
 __all__ = ["Ingested", "ingest", "ingest_file"]
 
-# The run is renewed in the background; a process that dies is known to be dead after this long.
+# Renewed in the background. Short, so that the run of a dead process is soon stale.
 _LEASE = timedelta(minutes=2)
 _COUNTS = ("events", "created", "duplicate", "conflict")
 _CONFLICTS_KEPT = 100
@@ -28,7 +28,7 @@ _CONFLICTS_SHOWN = 10
 
 @click.group(cls=CommandGroup)
 def ingest() -> None:
-    """Record a source's deliveries. Doing it again changes nothing."""
+    """Record the deliveries of a source. Safe to repeat."""
 
 
 @ingest.command()
@@ -38,12 +38,12 @@ def hubspot(*, files: tuple[str, ...]) -> None:
     """Record HubSpot webhook deliveries.
 
     \b
-    FILE holds a JSON array, as in one request, or JSON Lines: an array or an event a
-    line. Several files may be given; - is standard input.
+    FILE holds a JSON array, as in one request, or JSON Lines with one array or event per
+    line. You can give several files; - is standard input.
 
-    Where a file has an error, the events before it are recorded, the file and the place are
-    named, and the other files are still read; the exit status is then 1. An event that is
-    stored with other content is a conflict: what is stored stays.
+    If a file is invalid, the command records the events before the error, reports the file
+    and the position, reads the other files, and exits with 1. If an event is stored with
+    other content, it is a conflict, and the stored event is kept.
 
     \b
     Examples:
@@ -51,24 +51,24 @@ def hubspot(*, files: tuple[str, ...]) -> None:
       quill ingest hubspot --json monday.jsonl tuesday.jsonl
       cat *.jsonl | quill ingest hubspot -
     """  # noqa: D301 -- click's mark for "keep these lines"
-    done, errors = go_through(files, ingest_file)
+    done, errors = process_files(files, ingest_file)
     rows: list[dict[str, Any]] = [
         {"file": file, **ingested.counts, "job_run": ingested.job_run} for file, ingested in done
     ]
     total = {name: sum(row[name] for row in rows) for name in _COUNTS}
     conflicts = [key for _, ingested in done for key in ingested.conflicts]
     document = {"files": rows, "total": total, **({"conflicts": conflicts} if conflicts else {})}
-    says = "is stored with other content, which stays"
-    notes = [f"conflict: {event_key} {says}" for event_key in conflicts[:_CONFLICTS_SHOWN]]
+    shown, text = conflicts[:_CONFLICTS_SHOWN], "is stored with other content, which is kept"
+    notes = [f"conflict: event hubspot/{key} {text}" for key in shown]
     if len(rows) > 1:
         rows = [*rows, {"file": "total", **total, "job_run": ""}]
-    shown = [table(("file", *_COUNTS, "job_run"), rows)] if rows else []
-    report(document, *shown, notes=notes, errors=errors)
+    output = [table(("file", *_COUNTS, "job_run"), rows)] if rows else []
+    report(document, *output, notes=notes, errors=errors)
 
 
 @dataclass
 class Ingested:
-    """What came of the events of one file, in the job run of that window."""
+    """The outcomes of the events of one file. ``job_run`` is the window of its job run."""
 
     job_run: str
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
@@ -83,7 +83,7 @@ class Ingested:
 
 
 def ingest_file(quill: Quill, file: str) -> Ingested:
-    """Record the events of one file, in a job run of its own, whose stats have the counts, too."""
+    """Record the events of one file in a job run, and store the counts in its stats."""
     with (
         reading(file, "events", kept="recorded") as (lines, report_done),
         quill.job_runs.start("ingest-hubspot", lease=_LEASE) as run,

@@ -1,4 +1,4 @@
-"""`quill jobs`: what runs, what is stuck, what failed; and the end of a run from outside."""
+"""`quill jobs`: running, stale and failed job runs, and their cancellation."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["jobs"]
 _LISTS = Lists(JobRuns)
 
 
-@overview(_LISTS.options, "How many of each at most.")
+@overview(_LISTS.options, "Maximum number of runs in each list.")
 def jobs(*, job: str | None, limit: int, **chosen: Any) -> Read:
-    """Show which jobs run, which of them are stale, and which failed.
+    """Show running, stale and failed job runs, and last successes.
 
-    A run is stale where its lease has ended and it still counts as running: its process
-    gave no sign of life. The next start of its window takes over.
+    A run is stale if its lease has expired but its status is still running: its process did
+    not renew the lease. The next start of its window takes over.
 
-    Failed runs are the last started ones. The last success is shown of the jobs that run or
-    failed, and of those among the runs that succeeded lately. Times are UTC. With --status,
-    --since or --until it is a list, as of quill list job-runs.
+    Failed runs are shown by start, newest first. The last success is shown for each job that
+    has a shown run or a recent success. Times are UTC. With --status, --since or --until, the
+    command lists runs like quill list job-runs.
 
     \b
     Examples:
@@ -58,9 +58,9 @@ def jobs(*, job: str | None, limit: int, **chosen: Any) -> Read:
 @click.argument("window")
 @json_option
 def attempts(*, job: str, window: str) -> None:
-    """Show every attempt at a window of a job, the first one first.
+    """Show all attempts of a job run, oldest first.
 
-    Exit status 1 where the job never ran for the window.
+    The exit status is 1 if the job run does not exist.
 
     \b
     Examples:
@@ -72,9 +72,9 @@ def attempts(*, job: str, window: str) -> None:
     if not found:
         raise _no_such_run(job, window)
     now = system_clock()
-    tries = {"job_name": job, "window": window, "attempts": _documents(found, now)}
-    title = f"the attempts at {window} of {job}"
-    report({"at": time_text(now), **tries}, stacked(_table(_RUN, found, now, title)))
+    document = {"job_name": job, "window": window, "attempts": _documents(found, now)}
+    title = f"Attempts of {job}, window {window}"
+    report({"at": time_text(now), **document}, stacked(_table(_RUN, found, now, title)))
 
 
 @jobs.command()
@@ -82,42 +82,43 @@ def attempts(*, job: str, window: str) -> None:
 @click.argument("window")
 @json_option
 def cancel(*, job: str, window: str) -> None:
-    """End a running run from outside, so that its window can be started again.
+    """Cancel a running job run, so that its window can be started again.
 
-    Its process is not stopped; whatever it writes from now on is refused. A run that is over
-    stays as it is, which is no error. Exit status 1 where there is no such run.
+    The process is not stopped, but its next write to the run fails. A finished run is left
+    unchanged, which is not an error. The exit status is 1 if the job run does not exist.
 
     \b
     Examples:
       quill jobs cancel ingest-hubspot 2026-11-22T10
     """  # noqa: D301
     with connect() as quill:
-        # What `cancel` returns does not tell whether it was this call that ended the run.
+        # The result of `cancel` does not show whether this call cancelled the run.
         before = quill.job_runs.get(job, window)
         run = None if before is None else quill.job_runs.cancel(job, window)
     if before is None or run is None:
         raise _no_such_run(job, window)
-    ended = before.status is JobStatus.RUNNING and run.status is JobStatus.CANCELLED
-    at = "" if run.finished_at is None else f" since {run.finished_at:%Y-%m-%d %H:%M:%S} UTC"
+    cancelled = before.status is JobStatus.RUNNING and run.status is JobStatus.CANCELLED
+    at = "" if run.finished_at is None else f" at {run.finished_at:%Y-%m-%d %H:%M:%S} UTC"
+    ended = f"{run.status.value}{at}"
     report(
-        {"cancelled": ended, "run": to_json(run)},
-        f"Cancelled attempt {run.attempt} of {_which(job, window)}, held by {run.owner!r}."
-        if ended
-        else f"Nothing to cancel: {_which(job, window)} is {run.status.value}{at}.",
+        {"cancelled": cancelled, "run": to_json(run)},
+        f"Cancelled job {job}, window {window}: attempt {run.attempt} of {run.owner}."
+        if cancelled
+        else f"Job {job}, window {window}, already {ended}. There is nothing to cancel.",
     )
 
 
 def _overview(quill: Quill, limit: int) -> View:
-    """What runs, what failed, and the last success of each job that is known from those."""
+    """Read the running and the failed runs, and the last success of each job found."""
     runs = quill.job_runs
-    # By themselves, so that no limit hides them. If one was renewed, what was read last counts.
+    # Stale runs have their own page, so that the limit hides none. The later read of a run wins.
     stale = runs.stale().page(limit)
     alive = runs.list_by_status(JobStatus.RUNNING).page(limit)
     found = {(run.job_name, run.window): run for run in (*stale.items, *alive.items)}
     running = sorted(found.values(), key=lambda run: run.lease_expires_at)
     failed = runs.list_by_status(JobStatus.FAILED, newest_first=True).page(limit)
-    lately = runs.list_by_status(JobStatus.SUCCEEDED, newest_first=True).page(limit)
-    names = {run.job_name for run in (*running, *failed.items, *lately.items)}
+    recent = runs.list_by_status(JobStatus.SUCCEEDED, newest_first=True).page(limit)
+    names = {run.job_name for run in (*running, *failed.items, *recent.items)}
     succeeded = [run for run in map(runs.last_success, sorted(names)) if run is not None]
     more = {"running": bool(stale.cursor or alive.cursor), "failed": failed.cursor is not None}
     now = system_clock()
@@ -129,26 +130,26 @@ def _overview(quill: Quill, limit: int) -> View:
         "more": more,
     }
     overdue = sum(_is_stale(run, now) for run in running) or "none"
-    shown = stacked(
-        _table(_RUNNING, running, now, f"running ({overdue} stale)") or Text("No job is running."),
-        _table(_FAILED, failed.items, now, "failed, the last started first"),
-        _table(_SUCCEEDED, succeeded, now, "last success"),
+    output = stacked(
+        _table(_RUNNING, running, now, f"Running ({overdue} stale)") or Text("No job is running."),
+        _table(_FAILED, failed.items, now, "Failed, newest first"),
+        _table(_SUCCEEDED, succeeded, now, "Last success"),
         _MORE if any(more.values()) else None,
     )
-    return View(document, shown)
+    return View(document, output)
 
 
 def _runs(quill: Quill, job: str, limit: int) -> View:
-    """The runs of one job, newest first."""
+    """Read the runs of one job, newest first."""
     page = quill.job_runs.list_by_job(job).page(limit)
     more, now = page.cursor is not None, system_clock()
     document = {"at": time_text(now), "items": _documents(page.items, now), "more": more}
-    shown = _table(("window", *_RUN), page.items, now, f"the runs of {job}, newest first")
-    none = Text(f"The job {job!r} has no runs.")
-    return View(document, stacked(shown or none, _MORE if more else None))
+    runs = _table(("window", *_RUN), page.items, now, f"Runs of {job}, newest first")
+    none = Text(f"Job {job} has no runs.")
+    return View(document, stacked(runs or none, _MORE if more else None))
 
 
-_MORE = Text("There are more: give a higher --limit.", style="dim")
+_MORE = Text("There are more runs. Show them with a higher --limit.", style="dim")
 _COLUMNS: dict[str, Callable[[JobRun, datetime], object]] = {
     "job": lambda run, _: run.job_name,
     "window": lambda run, _: run.window,
@@ -156,22 +157,20 @@ _COLUMNS: dict[str, Callable[[JobRun, datetime], object]] = {
         Text("STALE", style="bold red") if _is_stale(run, now) else run.status.value
     ),
     "attempt": lambda run, _: run.attempt,
-    "by": lambda run, _: run.owner,
-    "since": lambda run, _: run.started_at,
+    "owner": lambda run, _: run.owner,
     "started": lambda run, _: run.started_at,
-    # Of a run that is over, nobody waits for a sign of life.
     "heartbeat": lambda run, now: age(run.heartbeat_at, now) if _is_running(run) else "",
-    "lease ends": lambda run, now: age(run.lease_expires_at, now) if _is_running(run) else "",
+    "lease expires": lambda run, now: age(run.lease_expires_at, now) if _is_running(run) else "",
     "finished": lambda run, _: run.finished_at,
-    "": lambda run, now: age(run.finished_at, now),
+    "age": lambda run, now: age(run.finished_at, now),
     "failed": lambda run, now: age(run.finished_at, now),
     "error": lambda run, _: _error(run),
     "stats": lambda run, _: run.stats,
 }
-_RUN = ("attempt", "status", "by", "started", "heartbeat", "lease ends", "finished", "error")
-_RUNNING = ("job", "window", "status", "attempt", "since", "by", "heartbeat", "lease ends")
+_RUN = ("attempt", "status", "owner", "started", "heartbeat", "lease expires", "finished", "error")
+_RUNNING = ("job", "window", "status", "attempt", "started", "owner", "heartbeat", "lease expires")
 _FAILED = ("job", "window", "attempt", "started", "failed", "error")
-_SUCCEEDED = ("job", "window", "finished", "", "stats")
+_SUCCEEDED = ("job", "window", "finished", "age", "stats")
 
 
 def _table(
@@ -198,10 +197,7 @@ def _documents(runs: Iterable[JobRun], now: datetime) -> list[dict[str, Any]]:
     return [{**to_json(run), "stale": _is_stale(run, now)} for run in runs]
 
 
-def _which(job: str, window: str) -> str:
-    return f"the job {job!r} for the window {window!r}"
-
-
 def _no_such_run(job: str, window: str) -> Failed:
-    reason = f"There is no run of {_which(job, window)}. See quill jobs --job {shlex.quote(job)}"
+    hint = f"List the windows of the job with: quill jobs --job {shlex.quote(job)}"
+    reason = f"Job {job}, window {window}, does not exist. {hint}"
     return Failed(reason, kind="NotFound", job_name=job, window=window)

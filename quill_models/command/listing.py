@@ -1,4 +1,4 @@
-"""`quill list`: what is in the table, kind by kind."""
+"""`quill list`: the stored items by kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from quill_models import repositories
 from quill_models.command.group import CommandGroup
-from quill_models.command.lists import NEWEST_FIRST, SINCE, UNTIL, Lists, day, listed, time
+from quill_models.command.lists import NEWEST_FIRST, SINCE, UNTIL, Lists, day, instant, listed
 from quill_models.command.output import json_option, limit_option
 from quill_models.command.overview import present
 from quill_models.models import Grain, Metric
@@ -22,11 +22,11 @@ from quill_models.values.errors import InvalidValue
 
 __all__ = ["list_items"]
 
-_limit = limit_option(50, "How many at most.")
+_limit = limit_option(50, "Maximum number of items.")
 
 
 class _Kinds(CommandGroup):
-    """Takes a kind in the singular and with underscores, too."""
+    """A group that also accepts kinds in the singular and with underscores."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         name = cmd_name.replace("_", "-")
@@ -35,10 +35,10 @@ class _Kinds(CommandGroup):
 
 @click.group("list", cls=_Kinds)
 def list_items() -> None:
-    """List what is in the table.
+    """List stored items.
 
-    DynamoDB answers by key, so that each list says whose: a team's agents, an agent's
-    interactions, a job's runs.
+    Each list is one query by key, so it needs an option such as the team of agents, the agent
+    of interactions, or the job of job runs.
 
     \b
     Examples:
@@ -49,17 +49,17 @@ def list_items() -> None:
 
 
 @list_items.command(params=[SINCE, UNTIL, NEWEST_FIRST])
-@click.option("--scope", help="agent:ID, team:NAME or global.")
-@click.option("--name", default="", help="The metric; with --scope or --bucket.")
+@click.option("--scope", metavar="SCOPE", help="Scope: agent:ID, team:NAME or global.")
+@click.option("--name", metavar="NAME", default="", help="Metric. For --scope and --bucket.")
 @click.option(
     "--grain",
     type=click.Choice([grain.value for grain in Grain]),
     default="day",
     show_default=True,
-    help="How long a bucket is.",
+    help="Length of the buckets.",
 )
-@click.option("--bucket", type=time, help="Every scope's value in the bucket that starts here.")
-@click.option("--day", "on", type=day, help="All whose bucket starts on this UTC day.")
+@click.option("--bucket", type=instant, help="Show all scopes in the bucket with this start.")
+@click.option("--day", "on", type=day, help="Show all metrics of this UTC day.")
 @_limit
 @json_option
 def metrics(
@@ -74,7 +74,7 @@ def metrics(
     until: datetime | None,
     newest_first: bool,
 ) -> None:
-    """A metric over time (--scope), in one bucket for every scope (--bucket), or all of a --day.
+    """List metrics by --scope over time, by --bucket for all scopes, or by --day.
 
     \b
     Examples:
@@ -83,13 +83,13 @@ def metrics(
       quill list metrics --day 2026-11-22 --json
     """  # noqa: D301
     if sum(chosen is not None for chosen in (scope, bucket, on)) != 1:
-        raise click.UsageError("Give one of --scope, --bucket and --day.")
+        raise click.UsageError("Give exactly one of --scope, --bucket and --day.")
     if bool(name) is (on is not None):
-        raise click.UsageError("--name goes with --scope and --bucket, and not with --day.")
+        raise click.UsageError("--scope and --bucket require --name, and --day does not allow it.")
     if scope is None and (since is not None or until is not None):
-        raise click.UsageError("--since and --until go with --scope.")
+        raise click.UsageError("--since and --until require --scope.")
     try:
-        # Else a slip would look as if there were no metrics.
+        # A typing error would otherwise give an empty list.
         if scope is not None:
             check_scope(scope)
         if bucket is not None:

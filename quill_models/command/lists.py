@@ -1,4 +1,4 @@
-"""The lists of a repository as options of a command: `list_by_agent` is ``--agent``."""
+"""The lists of a repository as options of a command: ``--agent`` calls `list_by_agent`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from quill_models.reads.query import Query
 from quill_models.repositories.repository import Repository
 from quill_models.values.clock import system_clock
 
-__all__ = ["NEWEST_FIRST", "SINCE", "SOURCE", "UNTIL", "Lists", "day", "listed", "time"]
+__all__ = ["NEWEST_FIRST", "SINCE", "SOURCE", "UNTIL", "Lists", "day", "instant", "listed"]
 
 _DAYS_SHOWN = 7
-# If not the identity and what `repr` shows.
+# Columns of a kind, if not its identity and `SHOWN`.
 _COLUMNS = {
     "agent": "agent_id name team status external_ids",
     "interaction": "interaction_id started_at agent_id contact_id channel outcome subject",
@@ -33,72 +33,75 @@ _COLUMNS = {
 }
 
 
-def time(value: str) -> datetime:
-    """The type of an option: an aware time; one without a zone is taken as UTC."""
+def instant(value: str) -> datetime:
+    """Parse the aware instant of an option. Without a time zone it is UTC."""
     try:
-        instant = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no time such as 2026-11-22T10:00") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+        raise click.BadParameter(f"{value} is not an instant such as 2026-11-22T10:00") from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def day(value: str) -> date:
-    """The type of an option: a UTC day."""
+    """Parse the UTC day of an option."""
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no day such as 2026-11-22") from None
+        raise click.BadParameter(f"{value} is not a day such as 2026-11-22") from None
 
 
-SOURCE = click.Option(["--source"], default=hubspot.SOURCE, show_default=True, help="Whose events.")
-SINCE = click.Option(["--since"], type=time, help="From this time on; without a zone it is UTC.")
-UNTIL = click.Option(["--until"], type=time, help="Before this time.")
-NEWEST_FIRST = click.Option(["--newest-first"], is_flag=True, help="Newest first.")
+SOURCE = click.Option(
+    ["--source"], metavar="NAME", default=hubspot.SOURCE, show_default=True, help="Event source."
+)
+SINCE = click.Option(["--since"], type=instant, help="Start, inclusive. UTC without a time zone.")
+UNTIL = click.Option(["--until"], type=instant, help="End, exclusive.")
+NEWEST_FIRST = click.Option(["--newest-first"], is_flag=True, help="Show the newest items first.")
 
 
 class Lists:
-    """The lists of one repository, by the options that choose one."""
+    """The lists of one repository, selected by options."""
 
     def __init__(self, repository: type[Repository[Any]]) -> None:
         self.name = repository.OPERATIONS
+        self._noun = self.name.replace("_", " ")
         self._model = repository.MODEL  # pyright: ignore[reportGeneralTypeIssues]
         self._lists = {
-            name.removeprefix("list_by_"): _List(name, method)
+            name.removeprefix("list_by_"): _List(self._noun, name, method)
             for name, method in vars(repository).items()
             if name.startswith("list_by_")
         }
         lists = self._lists.values()
         shared = [each for each in (SOURCE, SINCE, UNTIL) if any(each.name in one for one in lists)]
-        # If one list has an order of its own, newest first, the others are shown in that, too.
+        # If one list can only be read newest first, all lists of the repository are.
         if all(NEWEST_FIRST.name in one for one in lists):
             shared.append(NEWEST_FIRST)
         self.options = [*(each.option for each in lists), *shared]
-        # Shown if no list is chosen, for each of its values.
+        # Without an option, this list is shown for each of its values.
         self._default = next((each for each in ("status", "day") if each in self._lists), "")
 
     def help(self, command: str) -> str:
-        """The help of a command that shows these lists."""
-        by = f"List {self.name.replace('_', ' ')} by {_flags(self._lists)}"
-        otherwise = {
-            "status": "; else all, status by status",
-            "day": f"; else those of the last {_DAYS_SHOWN} days",
+        """Return the help of a command that shows these lists."""
+        by = f"List {self._noun} by {_flags(self._lists)}"
+        default = {
+            "status": " (default: each status)",
+            "day": f" (default: the last {_DAYS_SHOWN} days)",
         }
         examples = "\n".join(f"  {command} {each.example}" for each in self._lists.values())
-        return f"{by}{otherwise.get(self._default, '')}.\n\n\b\nExamples:\n{examples}"
+        return f"{by}{default.get(self._default, '')}.\n\n\b\nExamples:\n{examples}"
 
     def reader(self, limit: int, **chosen: Any) -> Read:
-        """What reads the list that was chosen by the options."""
+        """Return a function that reads the list selected by the options."""
         given = [by for by in self._lists if chosen[by] is not None]
         if len(given) > 1:
-            raise click.UsageError(f"Give {_flags(given)}, not several of them.")
+            raise click.UsageError(f"Give only one of {_flags(given)}.")
         by = given[0] if given else self._default
         if not by:
             raise click.UsageError(f"Give {_flags(self._lists)}.")
         timed = [name for name, each in self._lists.items() if SINCE.name in each]
         if by not in timed and (chosen.get("since") or chosen.get("until")):
-            raise click.UsageError(f"--since and --until go with {_flags(timed)}.")
+            raise click.UsageError(f"--since and --until require {_flags(timed)}.")
         shared = {"newest_first": True, **chosen}
-        what = self.name.replace("_", " ")
+        noun = self._noun
         if given:
             values = [chosen[by]]
         elif by == "status":
@@ -106,10 +109,10 @@ class Lists:
         else:
             ago = range(_DAYS_SHOWN)[:: 1 if shared["newest_first"] else -1]
             values = [system_clock().date() - timedelta(days=days) for days in ago]
-            what = f"{what} in the last {_DAYS_SHOWN} days"
-        none = f"No {' '.join(filter(None, (chosen.get('status'), what)))}."
+            noun = f"{noun} in the last {_DAYS_SHOWN} days"
+        none = f"No {' '.join(filter(None, (chosen.get('status'), noun)))}."
         if SOURCE.name in chosen:
-            none = f"{none[:-1]} of {chosen['source']!r}. --source names another one."
+            none = f"{none[:-1]} of {chosen['source']}. Select another source with --source."
         calls = [partial(self._lists[by].call, value, shared) for value in values]
         return lambda quill: listed(
             none, [call(getattr(quill, self.name)) for call in calls], self._model, limit
@@ -117,9 +120,9 @@ class Lists:
 
 
 class _List:
-    """One list of a repository. It holds the names of what it takes."""
+    """One list of a repository. ``in`` tests whether it has a parameter."""
 
-    def __init__(self, name: str, method: Callable[..., Query[Any]]) -> None:
+    def __init__(self, noun: str, name: str, method: Callable[..., Query[Any]]) -> None:
         by = name.removeprefix("list_by_")
         _, *takes = inspect.signature(method, eval_str=True).parameters.values()
         own = [each for each in takes if each.default is each.empty and each.name != SOURCE.name]
@@ -128,17 +131,23 @@ class _List:
         self._shared = {each.name for each in takes}.difference(self._own)
         self.choices = _choices(own[0].annotation)
         # `object_type` and `object_id` of `list_by_object` are ``--object TYPE ID``.
-        words = " ".join(each.removeprefix(f"{by}_").upper() for each in self._own)
+        metavar = " ".join(each.removeprefix(f"{by}_").upper() for each in self._own)
+        metavar = "NAME" if metavar == by.upper() else metavar
         kind: Any = str
-        sample = words
+        sample, help_text = metavar, f"Show {noun} of this {by}."
         if self.choices:
             sample, kind = self.choices[0], click.Choice(self.choices)
+            help_text = f"Show {noun} with this {by}."
         elif own[0].annotation is date:
             sample, kind = "2026-11-22", day
-        metavar = None if words == by.upper() else words
+            help_text = f"Show {noun} of this UTC {by}."
         self.example = f"--{by} {sample}"
         self.option = click.Option(
-            [f"--{by}"], type=kind, nargs=len(own), metavar=metavar, help=_summary(method)
+            [f"--{by}"],
+            type=kind,
+            nargs=len(own),
+            metavar=metavar if kind is str else None,
+            help=help_text,
         )
 
     def __contains__(self, name: object) -> bool:
@@ -152,22 +161,15 @@ class _List:
 
 
 def listed(none: str, queries: Iterable[Query[Any]], model: type[QuillModel], limit: int) -> View:
-    """What queries find, as far as the limit; ``none`` says that it is nothing."""
+    """Read up to ``limit`` items of queries. ``none`` is the text for an empty result."""
     found = list(islice(chain.from_iterable(queries), limit + 1))
     items, more = found[:limit], len(found) > limit
     if wants_json():
         return View({"items": [to_json(item) for item in items], "more": more}, "")
     columns = _COLUMNS.get(model.KIND, " ".join((*model.IDENTITY, *model.SHOWN))).split()
     rows = [[getattr(item, column) for column in columns] for item in items]
-    notes = [f"There are more than {limit}: give a higher --limit."] if more else []
+    notes = [f"There are more than {limit} items. Show them with a higher --limit."] if more else []
     return View({}, table(columns, rows) if rows else none, notes)
-
-
-def _summary(method: Callable[..., Any]) -> str:
-    """The first sentence of its docstring, without the number of the access pattern."""
-    sentence = (inspect.getdoc(method) or "").partition("\n")[0].partition(". ")[0]
-    text = sentence.rpartition(": ")[2].rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _choices(annotation: Any) -> list[str]:

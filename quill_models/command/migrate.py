@@ -1,4 +1,4 @@
-"""`quill migrate`: a table that older versions made, brought up to date while it is in use."""
+"""`quill migrate`: migrations of a table while it is in use."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ from quill_models.values.keys import time_text
 
 __all__ = ["migrate"]
 
+_PROGRESS = ("seconds", "items read", "items changed")
 _FOLDER = Path("quill_models", "migrations", "versions")
-_TAKEN_UP = "Interrupted. Run quill migrate up again: it goes on where it was."
+_INTERRUPTED = "Interrupted. Run quill migrate up again to continue from the last checkpoint."
 _to = click.option(
-    "--to", metavar="NUMBER", type=click.IntRange(1), help="The last one; by default all of them."
+    "--to", metavar="NUMBER", type=click.IntRange(1), help="Last migration. Default: all."
 )
 
 
 @click.group(cls=CommandGroup)
 def migrate() -> None:
-    """Bring a table of an older version up to date, while in use.
+    """Migrate a table of an older version while it is in use.
 
-    Install the new version wherever something writes to the table, and migrate then. A new
-    table, from quill schema apply, needs no migration.
+    First install the new version for every process that writes to the table, then migrate. A
+    new table of quill schema apply needs no migration.
 
     \b
     Examples:
@@ -54,11 +55,13 @@ def migrate() -> None:
 @migrate.command()
 @json_option
 def status() -> None:
-    """Show each migration: applied or pending. Exit status 1 where one changed or is unknown.
+    """Show the migrations. Exits with 1 if one is changed or unknown.
 
     \b
-    changed   its file is not the one that was applied
-    unknown   it was applied by a later version of this package
+    applied   the table has it
+    pending   quill migrate up applies it
+    changed   its file differs from the applied one
+    unknown   a later version of this package applied it
 
     \b
     Examples:
@@ -67,7 +70,7 @@ def status() -> None:
     """  # noqa: D301
     with connect() as quill:
         found = quill.migrations.status()
-    columns = ("migration", "status", "does", "applied", "by", "seconds", "seen", "changed")
+    columns = ("migration", "status", "description", "applied", "owner", *_PROGRESS)
     known = ("applied_at", "owner", "seconds", "seen", "changed")
     rows = [
         (
@@ -83,7 +86,7 @@ def status() -> None:
         table(columns, rows),
         errors=[
             Failed(
-                f"{each.name} is {each.state.value}; quill migrate plan says more.",
+                f"Migration {each.name} is {each.state.value}. Run quill migrate plan for the fix.",
                 kind=MigrationMismatch.__name__,
                 migration=each.name,
             )
@@ -97,7 +100,7 @@ def status() -> None:
 @_to
 @json_option
 def plan(*, to: int | None) -> None:
-    """Show what up would do, in order. Writes nothing.
+    """Show the pending migrations in their order. Writes nothing.
 
     \b
     Examples:
@@ -108,30 +111,30 @@ def plan(*, to: int | None) -> None:
         pending = quill.migrations.plan(to)
     report(
         {"table": quill.settings.table, "pending": [_migration(each) for each in pending]},
-        table(("migration", "does"), [(each.name, each.description) for each in pending])
+        table(("migration", "description"), [(each.name, each.description) for each in pending])
         if pending
-        else "Nothing is pending.",
+        else "No migrations are pending.",
     )
 
 
 @migrate.command()
 @_to
 @click.option(
-    "--no-wait", is_flag=True, help="Fail at once, and say who it is, where another migrates."
+    "--no-wait", is_flag=True, help="Fail immediately if another process migrates the table."
 )
 @click.option(
     "--write-units",
     metavar="UNITS",
     type=click.IntRange(1),
-    help="The most that a backfill writes in a second; by default as it says itself.",
+    help="Maximum number of write units per second. Default: set by each backfill.",
 )
 @json_option
 def up(*, to: int | None, no_wait: bool, write_units: int | None) -> None:
-    """Apply what is pending, in order. Safe to repeat, to interrupt, and to run several times.
+    """Apply the pending migrations in their order. Safe to repeat and to interrupt.
 
-    One migrator works at a time; the others wait. If it dies, the next one goes on within
-    half a minute, a backfill from where it was. A migration that fails stays pending, and
-    none after it is begun.
+    One process migrates at a time; others wait. If it dies, the next one takes over within
+    half a minute and continues a backfill from its checkpoint. If a migration fails, it stays
+    pending, and the command stops.
 
     \b
     Examples:
@@ -139,15 +142,15 @@ def up(*, to: int | None, no_wait: bool, write_units: int | None) -> None:
       quill migrate up --to 2
       quill migrate up --no-wait --write-units 50
     """  # noqa: D301
-    with connect() as quill, interruptible(_TAKEN_UP), _listener() as listener:
+    with connect() as quill, interruptible(_INTERRUPTED), _listener() as listener:
         done = quill.migrations.up(
             to=to, wait=not no_wait, write_units=write_units, listener=listener
         )
-    columns = ("migration", "did", "seconds", "seen", "changed")
+    columns = ("migration", "description", *_PROGRESS)
     rows = [(each.name, each.description, each.seconds, each.seen, each.changed) for each in done]
     report(
         {"table": quill.settings.table, "applied": [_applied(each) for each in done]},
-        table(columns, rows) if done else "Nothing was pending.",
+        table(columns, rows) if done else "No migrations were pending.",
     )
 
 
@@ -155,9 +158,9 @@ def up(*, to: int | None, no_wait: bool, write_units: int | None) -> None:
 @click.argument("words", nargs=-1, required=True)
 @json_option
 def new(*, words: Sequence[str]) -> None:
-    """Write the next migration from a template. For those who work on this package.
+    """Write the next migration from a template, to develop this package.
 
-    In quill_models/migrations/versions of the current folder.
+    The current folder must be a checkout of the package. WORDS describe the migration.
 
     \b
     Examples:
@@ -169,21 +172,20 @@ def new(*, words: Sequence[str]) -> None:
 
 @contextmanager
 def _listener() -> Iterator[Listener]:
-    """What a migrator does, on standard error: lines, and on a terminal a bar for a backfill."""
+    """Report migrations on standard error: as lines, and a backfill as a bar on a terminal."""
     with work_bar("", visible=False) as update:
 
-        def say(text: str) -> None:
-            # The bar is that of what was said last.
+        def echo(text: str) -> None:
             update(visible=False, description=text.partition(":")[0])
-            # Looked up here: a bar takes the place of standard error.
+            # Looked up on each call, because the bar replaces sys.stderr.
             click.echo(text, file=sys.stderr)
 
         def progress(filled: Progress) -> None:
             left = "" if filled.left is None else f", {timedelta(seconds=round(filled.left))} left"
-            told = f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
-            update(visible=True, completed=filled.seen, total=filled.total, told=told)
+            status = f"{filled.seen:,} of about {filled.total:,} items, {filled.rate:,.0f}/s{left}"
+            update(visible=True, completed=filled.seen, total=filled.total, status=status)
 
-        yield Listener(say, progress)
+        yield Listener(echo, progress)
 
 
 def _standing(standing: Standing) -> dict[str, Any]:

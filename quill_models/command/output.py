@@ -1,4 +1,4 @@
-"""What the command shows: tables for people, one JSON document for programs, bars."""
+"""Output of the command: tables, one JSON document, progress bars."""
 
 from __future__ import annotations
 
@@ -11,16 +11,8 @@ from typing import Any
 
 import click
 import simplejson
+from rich import progress
 from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -41,9 +33,9 @@ __all__ = [
     "work_bar",
 ]
 
-# A pipe has no width; wide enough that nothing is cut in a log.
+# For pipes, which have no width. Wide enough for logs.
 _PIPE_WIDTH = 200
-# What a cell holds came from outside: an escape character in it must not steer the terminal.
+# Stored text may contain escape sequences, which must not reach the terminal.
 VISIBLE = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 }
@@ -51,7 +43,7 @@ _AS_JSON = "quill_models.as_json"
 
 
 def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
-    # For all commands of the line: what shows a result or an error has no parameters of theirs.
+    # In the context, because the functions that print have no access to the parameters.
     if value:
         context.meta[_AS_JSON] = True
 
@@ -62,56 +54,57 @@ json_option = click.option(
 
 
 def wants_json() -> bool:
-    """Whether ``--json`` was given, to a command or to one of its subcommands."""
+    """Return whether ``--json`` was given to the command or a subcommand."""
     return bool(click.get_current_context().meta.get(_AS_JSON))
 
 
-def limit_option(default: int, says: str) -> Callable[[Any], Any]:
-    """The option ``--limit``: how many to show at most."""
+def limit_option(default: int, text: str) -> Callable[[Any], Any]:
+    """Return the option ``--limit``, the maximum number of shown items."""
     return click.option(
         "--limit",
-        # More would be meant for quill export.
+        metavar="NUMBER",
+        # For more items, use quill export.
         type=click.IntRange(1, 1_000_000),
         default=default,
         show_default=True,
-        help=says,
+        help=text,
     )
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Standard output or standard error. Colours and the terminal's width if it is a terminal."""
+    """Return standard output or standard error. A terminal has colours and its width."""
     stream = sys.stderr if stderr else sys.stdout
-    # There is no stream if the shell has closed it.
+    # Without a stream if the shell has closed it.
     width = None if stream is not None and stream.isatty() else _PIPE_WIDTH
     return Console(stderr=stderr, width=width, highlight=False, emoji=False)
 
 
-def show(what: RenderableType) -> None:
-    """Show tables and styled texts on standard output; a ``str`` as it is, never as markup."""
+def show(output: RenderableType) -> None:
+    """Print tables and styled texts on standard output. A ``str`` is never markup."""
     out = console()
-    if isinstance(what, str):
-        click.echo(what)
+    if isinstance(output, str):
+        click.echo(output)
     elif out.is_terminal:
-        out.print(what)
+        out.print(output)
     else:
         with out.capture() as shown:
-            out.print(what)
-        # Rich fills each line up to the width of what it belongs to.
+            out.print(output)
+        # Rich pads each line with spaces.
         click.echo("\n".join(line.rstrip() for line in shown.get().splitlines()))
 
 
 def show_error(error: BaseException | str) -> None:
-    """One message on standard error."""
+    """Print an error message on standard error."""
     console(stderr=True).print(Text.assemble(("Error:", "bold red"), f" {error}"), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
-    """The one JSON document of a command on standard output."""
+    """Print the JSON document of a command on standard output."""
     text = simplejson.dumps(document, use_decimal=True, ensure_ascii=False, indent=2)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        # Unpaired surrogates, and what the locale's encoding lacks, can only be escaped.
+        # Escape unpaired surrogates and characters that the locale cannot encode.
         text = simplejson.dumps(document, use_decimal=True, ensure_ascii=True, indent=2)
     click.echo(text)
 
@@ -122,9 +115,9 @@ def table(
     *,
     title: str | None = None,
 ) -> Table:
-    """A table; what a cell holds is shown as text, never as markup, but a `Text` has its style."""
+    """Build a table. Cells are never markup, but a `Text` keeps its style."""
     shown = Table(
-        # As `Text`, as a title that is a string would be read as markup.
+        # A title that is a `str` would be markup.
         title=None if title is None else Text(title.translate(VISIBLE), style="bold"),
         title_justify="left",
         header_style="bold",
@@ -148,20 +141,20 @@ def _cell(value: Any) -> Text:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 file``, ``2,000 files``."""
+    """Return a number with a noun, such as ``1 file`` or ``2,000 files``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @contextmanager
 def download_bar() -> Iterator[DownloadReport]:
-    """A bar on standard error for a download of DynamoDB Local; it appears with the first bytes."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
+    """Show a bar on standard error when the download of DynamoDB Local starts."""
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
         console=console(stderr=True),
     )
-    task = bar.add_task("Fetching DynamoDB Local", total=None)
+    task = bar.add_task("Downloading DynamoDB Local", total=None)
 
     def report(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
@@ -176,20 +169,20 @@ def download_bar() -> Iterator[DownloadReport]:
 
 @contextmanager
 def work_bar(
-    name: str, *columns: ProgressColumn, total: int | None = None, visible: bool = True
+    name: str, *columns: progress.ProgressColumn, total: int | None = None, visible: bool = True
 ) -> Iterator[Callable[..., None]]:
-    """A bar on standard error for long work. Its ``update`` takes ``told``, a text behind it."""
+    """Show a bar on standard error. The yielded function updates it, and its text ``status``."""
     out = console(stderr=True)
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
+    with progress.Progress(
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[status]}", markup=False),
         *columns,
         console=out,
         transient=True,
-        # In a log it would leave nothing but empty lines.
+        # In a log it would only write empty lines.
         disable=not out.is_terminal,
     ) as bar:
-        yield partial(bar.update, bar.add_task(name, total=total, visible=visible, told=""))
+        yield partial(bar.update, bar.add_task(name, total=total, visible=visible, status=""))

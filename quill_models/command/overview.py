@@ -1,4 +1,4 @@
-"""A view of the table that is shown once, as JSON, or watched."""
+"""Views of the table that are printed once, as JSON, or repeatedly."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SECOND, _MINUTE, _HOUR, _DAY = (timedelta(seconds=n) for n in (1, 60, 3600, 864
 
 @dataclass(frozen=True)
 class View:
-    """What was read at one moment: for programs, for people, and notes on standard error."""
+    """The result of a read: a JSON document, output, and notes for standard error."""
 
     document: dict[str, Any]
-    shown: RenderableType
+    output: RenderableType
     notes: Iterable[str] = ()
 
 
@@ -41,9 +41,9 @@ Read = Callable[[Quill], View]
 
 
 def overview(
-    options: Iterable[click.Option], limits: str
+    options: Iterable[click.Option], limit_help: str
 ) -> Callable[[Callable[..., Read]], click.Group]:
-    """Make a function that chooses what to read, by options, a group that shows or watches it."""
+    """Turn a function that maps options to a `Read` into a group that prints or watches it."""
 
     def decorate(choose: Callable[..., Read]) -> click.Group:
         @click.group(
@@ -54,7 +54,7 @@ def overview(
             params=[*options],
             help=choose.__doc__,
         )
-        @limit_option(20, limits)
+        @limit_option(20, limit_help)
         @json_option
         @click.option(
             "--watch",
@@ -62,13 +62,12 @@ def overview(
             is_flag=False,
             flag_value=_WATCH_SECONDS,
             type=click.IntRange(1, 3600),
-            help=f"Show it anew every {_WATCH_SECONDS} seconds, or as many as given, until Ctrl-C. "
-            "On a terminal only.",
+            help=f"Refresh every {_WATCH_SECONDS} or SECONDS until Ctrl-C. Needs a terminal.",
         )
         @click.pass_context
         def group(context: click.Context, /, *, watch: int | None, **chosen: Any) -> None:
             if context.invoked_subcommand is not None:
-                _refuse_options(context)
+                _reject_options(context)
             elif watch is None:
                 present(choose(**chosen))
             else:
@@ -80,30 +79,30 @@ def overview(
 
 
 def present(read: Read) -> None:
-    """Show what is read."""
+    """Read and print a view."""
     with connect() as quill:
         view = read(quill)
-    report(view.document, view.shown, notes=view.notes)
+    report(view.document, view.output, notes=view.notes)
 
 
 def stacked(*parts: RenderableType | None) -> RenderableType:
-    """Those parts that there are, one below the other."""
+    """Put the parts that are not None below each other."""
     return Group(*(part for part in parts if part is not None))
 
 
-def _refuse_options(context: click.Context) -> None:
-    # Before a subcommand they would say nothing.
+def _reject_options(context: click.Context) -> None:
+    # Options before a subcommand would have no effect.
     for parameter in context.command.params:
         if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
             raise click.UsageError(
-                f"{parameter.opts[0]} is no option for all of {context.command_path!r}; give it "
-                f"after {context.invoked_subcommand!r}, where that has it.",
+                f"{parameter.opts[0]} has no effect before a subcommand of {context.command_path}. "
+                f"Move it behind {context.invoked_subcommand}, or omit it.",
                 context,
             )
 
 
 def age(instant: datetime | None, now: datetime) -> str:
-    """How long ago, or in how long, in words: ``3 min ago``, ``in 2 h``."""
+    """Return the distance of an instant from now, such as ``3 min ago`` or ``in 2 h``."""
     if instant is None:
         return ""
     distance = abs(now - instant)
@@ -115,25 +114,25 @@ def age(instant: datetime | None, now: datetime) -> str:
 
 
 def shortened(text: str | None) -> str:
-    """A message for a cell of a table; all of it is in the JSON."""
+    """Shorten a message for a table cell. The JSON has the complete message."""
     line = " ".join((text or "").split())
     return line if len(line) <= _ERROR_CHARACTERS else f"{line[: _ERROR_CHARACTERS - 1]}…"
 
 
 def _watch(read: Read, seconds: int) -> None:
     if wants_json():
-        raise click.UsageError("Give --watch or --json, not both.")
+        raise click.UsageError("Give either --watch or --json.")
     out = console()
     if not out.is_terminal or out.is_dumb_terminal:
-        raise click.UsageError("--watch needs a terminal; standard output is none.")
-    # Ctrl-C is the way to end it, and not a failure.
+        raise click.UsageError("--watch needs a terminal with a movable cursor. Omit --watch.")
+    # Ctrl-C is the normal way to stop.
     with suppress(KeyboardInterrupt), connect() as quill:
-        # Read before the screen is changed, so that an error stands alone.
+        # Read before the screen changes, so that an error is printed without a table.
         view = read(quill)
         with Live(console=out, auto_refresh=False) as live:
             while True:
                 now = f"{system_clock():%Y-%m-%d %H:%M:%S} UTC"
-                head = Text(f"{now}, every {seconds} s, Ctrl-C ends it", style="dim")
-                live.update(Group(head, view.shown), refresh=True)
+                head = Text(f"{now}, every {seconds} s, Ctrl-C to stop", style="dim")
+                live.update(Group(head, view.output), refresh=True)
                 time.sleep(seconds)
                 view = read(quill)

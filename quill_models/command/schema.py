@@ -1,4 +1,4 @@
-"""`quill schema`: the table."""
+"""`quill schema`: create, compare, update and export the table."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from quill_models.values.errors import QuillError
 
 __all__ = ["schema"]
 
-_GOES_ON = (
-    "Interrupted. DynamoDB goes on with what was begun; run quill schema apply again for the rest."
+_INTERRUPTED = (
+    "Interrupted. DynamoDB continues the current change. Run quill schema apply again for the rest."
 )
 
 
 @click.group(cls=CommandGroup)
 def schema() -> None:
-    """Create the table, compare it, mend it, and export it as code."""
+    """Create, compare, update and export the table."""
 
 
 @schema.command()
@@ -39,20 +39,20 @@ def schema() -> None:
     "delete_indexes",
     metavar="NAME",
     multiple=True,
-    # Any may be named; those that the models declare are the ones to offer.
+    # Every name is allowed, but only declared indexes are offered.
     shell_complete=lambda *_: list(INDEXES),
-    help="Delete this index: one that the models do not declare, or declare in another way. "
-    "The latter is created anew. May be given more than once.",
+    help="Delete this index, which the models do not declare or declare differently. A declared "
+    "index is then created again. Repeat the option for several indexes.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before an index is deleted.")
+@click.option("--yes", is_flag=True, help="Delete indexes without confirmation.")
 @json_option
 def apply(*, delete_indexes: tuple[str, ...], yes: bool) -> None:
-    """Create the table, or bring a live one to what the models declare. Safe to repeat.
+    """Create the table, or update it to match the models. Safe to repeat.
 
-    Creates missing indexes, one after the other, and waits until they are filled: on a
-    large table that takes long. Ctrl-C ends the waiting only; run it again to go on. Mends
-    TTL, stream and billing mode, on AWS also point-in-time recovery, deletion protection,
-    encryption and tags. No item is changed, and no index is deleted unless it is named.
+    Creates missing indexes one after the other and waits until they are filled, which is slow
+    on a large table. Ctrl-C only stops the waiting; run the command again to continue. Also
+    sets TTL, stream and billing mode, and on AWS point-in-time recovery, deletion protection,
+    encryption and tags. Changes no item, and deletes only the indexes of --delete-index.
 
     \b
     Examples:
@@ -60,33 +60,33 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool) -> None:
       quill schema apply --delete-index gsi2
     """  # noqa: D301 -- click's mark for "keep these lines"
     with connect() as quill:
-        table_name, where = quill.settings.table, _where(quill)
-        about = {"table": table_name, "endpoint": where}
+        table_name, endpoint = quill.settings.table, _endpoint(quill)
+        about = {"table": table_name, "endpoint": endpoint}
         if delete_indexes and not yes:
             _confirm(quill, delete_indexes)
         steps: list[str] = []
 
-        def did(step: str) -> None:
-            # At once: what was done is not to be lost where the next step fails.
+        def echo(step: str) -> None:
+            # Immediately, so that the completed steps are visible if the next one fails.
             if not wants_json():
                 if not steps:
-                    show(Text.assemble("Table ", (table_name, "bold"), f" at {where}:"))
+                    show(Text.assemble("Table ", (table_name, "bold"), f" at {endpoint}:"))
                 show(Text(f"  {step}"))
             steps.append(step)
 
         try:
-            with _waiting() as progress, interruptible(_GOES_ON):
-                done = quill.schema.apply(did, delete_indexes=delete_indexes, progress=progress)
+            with _waiting() as progress, interruptible(_INTERRUPTED):
+                done = quill.schema.apply(echo, delete_indexes=delete_indexes, progress=progress)
         except QuillError as error:
             report({**about, "done": steps} if steps else {}, errors=[error])
             raise
         found = quill.schema.diff()
         pending = [each.name for each in quill.migrations.status() if each.state is State.PENDING]
     if not done:
-        did("all is there already, nothing was changed")
-    left = [f"left alone: {each.what}. {each.remedy}" for each in found.differences]
+        echo("the table is up to date, nothing was changed")
+    left = [f"not changed: {each.what}. {each.remedy}" for each in found.differences]
     names = ", ".join(pending)
-    waiting = [f"pending migrations: {names}. See quill migrate plan."] if pending else []
+    notes = [f"pending migrations: {names}. See quill migrate plan."] if pending else []
     report(
         {
             **about,
@@ -95,16 +95,16 @@ def apply(*, delete_indexes: tuple[str, ...], yes: bool) -> None:
             "missing": list(found.missing),
             "pending_migrations": pending,
         },
-        *(Text(f"  {line}") for line in (*_missing(found), *left, *waiting)),
+        *(Text(f"  {line}") for line in (*_missing(found), *left, *notes)),
     )
 
 
 @schema.command()
 @json_option
 def diff() -> None:
-    """Show in what the live table differs from what the models declare. Writes nothing.
+    """Compare the table with the models. Writes nothing.
 
-    The exit status is 0 where they are equal, and 1 where they differ.
+    The exit status is 0 if the table matches the models, else 1.
 
     \b
     Examples:
@@ -113,20 +113,20 @@ def diff() -> None:
     """  # noqa: D301
     with connect() as quill:
         found = quill.schema.diff()
-    name, where = quill.settings.table, _where(quill)
+    name, endpoint = quill.settings.table, _endpoint(quill)
     names = ("what", "declared", "live", "remedy")
     rows = [{column: getattr(each, column) for column in names} for each in found.differences]
-    shown: RenderableType = table(
-        ("what", "declared", "live", "what mends it"),
+    output: RenderableType = table(
+        ("what", "declared", "live", "remedy"),
         [list(row.values()) for row in rows],
-        title=f"Table {name} at {where}",
+        title=f"Table {name} at {endpoint}",
     )
     if found.is_equal:
-        shown = Text.assemble("Table ", (name, "bold"), f" at {where} is what the models declare.")
-    about = {"table": name, "endpoint": where, "equal": found.is_equal}
+        output = Text.assemble("Table ", (name, "bold"), f" at {endpoint} matches the models.")
+    about = {"table": name, "endpoint": endpoint, "equal": found.is_equal}
     report(
         {**about, "differences": rows, "missing": list(found.missing)},
-        shown,
+        output,
         *(Text(f"  {line}") for line in _missing(found)),
     )
     sys.exit(0 if found.is_equal else 1)
@@ -138,19 +138,19 @@ def diff() -> None:
     "export_format",
     type=click.Choice(sorted(FORMATS)),
     required=True,
-    help="json holds the API calls that make the table; iam is a policy.",
+    help="Format. json holds the API calls that create the table, iam a policy.",
 )
 @click.option(
     "--role",
     type=click.Choice(sorted(ROLES)),
     default="writer",
     show_default=True,
-    help="For iam: a reader asks, a writer is the ETL, a migrator changes the table.",
+    help="Role of the iam policy: a reader, a writer (the ETL), or a migrator of the table.",
 )
 def export(*, export_format: str, role: str) -> None:
-    """Print the table as code for infrastructure, from the models and the settings.
+    """Print the table as infrastructure code, from the models and the settings.
 
-    No request is made. With DATA_BACKEND=aws it has what is asked for there: point-in-time
+    Sends no request. With DATA_BACKEND=aws, the output includes the configured point-in-time
     recovery, deletion protection, encryption and tags.
 
     \b
@@ -165,18 +165,18 @@ def export(*, export_format: str, role: str) -> None:
 def _confirm(quill: Quill, delete_indexes: tuple[str, ...]) -> None:
     named = ", ".join(delete_indexes)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise click.UsageError(f"To delete {named} without being asked, give --yes.")
+        raise click.UsageError(f"Deleting {named} needs a confirmation. Add --yes.")
     question = (
-        f"Delete {named} of the table {quill.settings.table!r} at {_where(quill)}? Reads that use "
-        "it fail until it is there again."
+        f"Delete {named} of the table {quill.settings.table} at {_endpoint(quill)}? Reads of an "
+        "index fail until it exists again."
     )
     if not click.confirm(question, err=True):
-        raise QuillError("Nothing was changed, as the answer was no.")
+        raise QuillError("The deletion was not confirmed. Nothing was changed.")
 
 
 @contextmanager
 def _waiting() -> Iterator[StepReport]:
-    """What is waited for, on standard error: one line that changes on a terminal, else lines."""
+    """Show progress on standard error: one updated line on a terminal, else a line per step."""
     out = console(stderr=True)
     with out.status("") as status:
 
@@ -189,9 +189,9 @@ def _waiting() -> Iterator[StepReport]:
         yield progress
 
 
-def _where(quill: Quill) -> str:
+def _endpoint(quill: Quill) -> str:
     return quill.settings.endpoint or "AWS"
 
 
 def _missing(found: SchemaDiff) -> list[str]:
-    return [f"skipped: this server has no {what}" for what in found.missing]
+    return [f"skipped: this server does not support {what}" for what in found.missing]

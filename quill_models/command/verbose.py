@@ -1,4 +1,4 @@
-"""The option ``-v`` of every command: what happens on the wire, on standard error."""
+"""The option ``-v`` of every command: requests on standard error."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _MORE = {
 
 
 def add_verbose(command: click.Command) -> None:
-    """Give a command and all under it the option, so that it may stand in any place."""
+    """Add the option to a command and its subcommands, so that any position works."""
     command.params.append(
         click.Option(
             ["-v", "--verbose"],
             count=True,
             expose_value=False,
             is_eager=True,
-            callback=_listen,
-            help="Show each request on standard error; -vv says more of it.",
+            callback=_enable,
+            help="Show each request on standard error. -vv adds sizes and request ids.",
         )
     )
     if isinstance(command, click.Group):
@@ -37,32 +37,32 @@ def add_verbose(command: click.Command) -> None:
             add_verbose(each)
 
 
-def _listen(context: click.Context, _: click.Parameter, count: int) -> None:
-    """Once for each command in the line: the one nearest to the end adds to those before it."""
+def _enable(context: click.Context, _: click.Parameter, count: int) -> None:
+    """Add the count of one command in the line to those of the others."""
     root, logger = context.find_root(), logging.getLogger("quill_models")
     if _SETTING not in root.meta:
-        handler, level = _OnStandardError(logging.WARNING), logger.level
+        handler, level = _StandardErrorHandler(logging.WARNING), logger.level
         root.meta[_SETTING] = handler
         logger.addHandler(handler)
         root.call_on_close(lambda: logger.removeHandler(handler))
         root.call_on_close(lambda: logger.setLevel(level))
-    root.meta[_SETTING].asked += count
-    if root.meta[_SETTING].asked:
+    root.meta[_SETTING].verbosity += count
+    if root.meta[_SETTING].verbosity:
         root.meta[_SETTING].setLevel(logging.DEBUG)
         logger.setLevel(logging.DEBUG)
 
 
-class _OnStandardError(logging.Handler):
-    """A line for each record: warnings in any case, the rest if it is asked for."""
+class _StandardErrorHandler(logging.Handler):
+    """Print warnings, and with ``-v`` all records, one per line."""
 
-    asked = 0
+    verbosity = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
             text = f"Warning: {text}"
-        if self.asked > 1:
+        if self.verbosity > 1:
             values = ((name, vars(record).get(field)) for field, name in _MORE.items())
             text += "".join(f", {name} {value}" for name, value in values if value is not None)
-        # Looked up each time, as a bar that is on standard error takes its place for a while.
+        # Looked up on each call, because a bar replaces sys.stderr.
         click.echo(text.translate(VISIBLE), file=sys.stderr)

@@ -18,7 +18,7 @@ from quill_models.values.keys import Key
 
 __all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "TABLE_SETTINGS", "ShardCount", "Shards"]
 
-# Enough for about 700 events a second; see docs/explanation/scaling.md.
+# Enough for about 700 events a second; see quill help scaling.
 DEFAULT_SHARDS = 4
 MOST_SHARDS = 1000
 # How old a process's knowledge may be, and how long writers wait for all readers to know.

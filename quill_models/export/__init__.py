@@ -2,7 +2,7 @@
 
 Items come from a scan, from the days that are asked for, or from DynamoDB's own export to S3. They
 are put in order on disk, written day by day into a folder beside the one that is there, and put in
-its place whole. ``docs/reference/export-files.md`` says what the files hold.
+its place whole. ``quill help export-files`` says what the files hold.
 """
 
 from quill_models.export.exporting import Exported, export_files, export_from_s3

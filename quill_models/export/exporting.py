@@ -78,7 +78,7 @@ def export_files(
     """Export the table, or some of its days, as files for Power BI.
 
     Without ``since`` it scans the table: a read unit for each 8 KB, whatever is exported of it.
-    With it only those days are read, and all agents; ``docs/how-to/power-bi.md`` says what that
+    With it only those days are read, and all agents; ``quill help power-bi`` says what that
     costs. What was exported before of the same days and kinds is replaced, all at once; other days
     and kinds stay.
 

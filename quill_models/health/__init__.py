@@ -1,1 +1,1 @@
-"""What `quill doctor` checks."""
+"""The checks of `quill doctor`."""

@@ -1,4 +1,4 @@
-"""Whether all is well: each finding is fine, or says what to do."""
+"""Checks of the set-up. Each finding is ok or names the fix."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from quill_models.values.errors import QuillError
 
 __all__ = ["Finding", "examine"]
 
-# An answer carries its time in whole seconds, and is on its way for a while.
+# A response has its time in full seconds and arrives later.
 _TOLERATED_SKEW = timedelta(seconds=3)
-_NAMED = 5
-_OF_THE_TABLE = ("table", "TTL", "stale leases", "migrations")
+_MAX_RUNS = 5
+_TABLE_CHECKS = ("table", "TTL", "stale leases", "migrations")
 
-# All of a finding but what it is about.
-_Found = tuple[bool | None, str, str]
+# The fields ``ok``, ``says`` and ``advice`` of a finding.
+_Result = tuple[bool | None, str, str]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look has found; ``ok`` is None if it could not be looked at."""
+    """The result of one check. A skipped check has None as ``ok``."""
 
     about: str
     ok: bool | None
@@ -35,131 +35,133 @@ class Finding:
 
 
 def examine(quill: Quill) -> Iterator[Finding]:
-    """Look at settings, server, table, clock and leases, one after the other. Writes nothing.
+    """Check settings, credentials, server, clock, table, leases and migrations. Writes nothing.
 
-    Two requests for the table, up to four on AWS, one for the leases and one for the history of
-    the migrations. Never raises a `QuillError`: an error is a finding.
+    A `QuillError` becomes a finding and is not raised.
+
+    Cost:
+        Two requests for the table (up to four on AWS), one for the leases, one for the migrations.
     """
     yield Finding("settings", *_settings(quill.settings))
-    yield _looked("credentials", _credentials, quill)
+    yield _check("credentials", _credentials, quill)
     try:
         found = quill.schema.diff()
     except QuillError as error:
-        yield Finding("endpoint", ok=False, says="of no use as it is", advice=str(error))
-        yield from _not_looked_at("clock", *_OF_THE_TABLE, why="see the endpoint")
+        yield Finding("endpoint", ok=False, says="not usable", advice=str(error))
+        yield from _skipped("clock", *_TABLE_CHECKS, reason="the endpoint is not usable")
         return
-    yield Finding("endpoint", ok=True, says="DynamoDB answers")
+    yield Finding("endpoint", ok=True, says="DynamoDB responds")
     yield Finding("clock", *_clock(quill))
     yield Finding("table", *_table(found, quill.settings.table))
     if any(each.what == "table" for each in found.differences):
-        yield from _not_looked_at(*_OF_THE_TABLE[1:], why="there is no table")
+        yield from _skipped(*_TABLE_CHECKS[1:], reason="the table does not exist")
         return
     yield Finding("TTL", *_ttl(found))
-    yield _looked("stale leases", _stale, quill)
+    yield _check("stale leases", _stale, quill)
     if any(each.harmful for each in found.differences):
-        yield from _not_looked_at("migrations", why="first the table")
+        yield from _skipped("migrations", reason="fix the table first")
     else:
-        yield _looked("migrations", _migrations, quill)
+        yield _check("migrations", _migrations, quill)
 
 
-def _not_looked_at(*abouts: str, why: str) -> Iterator[Finding]:
-    return (Finding(about, ok=None, says=f"not looked at: {why}") for about in abouts)
+def _skipped(*abouts: str, reason: str) -> Iterator[Finding]:
+    return (Finding(about, ok=None, says=f"skipped: {reason}") for about in abouts)
 
 
-def _looked(about: str, look: Callable[[Quill], _Found], quill: Quill) -> Finding:
+def _check(about: str, check: Callable[[Quill], _Result], quill: Quill) -> Finding:
     try:
-        return Finding(about, *look(quill))
+        return Finding(about, *check(quill))
     except QuillError as error:
-        return Finding(about, ok=False, says="could not be looked at", advice=str(error))
+        return Finding(about, ok=False, says="the check failed", advice=str(error))
 
 
-def _settings(settings: Settings) -> _Found:
+def _settings(settings: Settings) -> _Result:
     protected = "protected" if settings.protected else "not protected"
     region = settings.region or "from the AWS profile"
-    kept = (
-        f"webhook events {_kept(settings.webhook_retention)}",
-        f"job runs {_kept(settings.job_retention)}",
-        f"increments {_kept(settings.increment_retention)}",
+    retentions = (
+        f"webhook events {_retention(settings.webhook_retention)}",
+        f"job runs {_retention(settings.job_retention)}",
+        f"increments {_retention(settings.increment_retention)}",
     )
     deadline = settings.deadline.total_seconds()
-    said = [
+    lines = [
         f"DATA_BACKEND {settings.backend.value}, at {settings.endpoint or 'AWS'}, region {region}",
-        f"table {settings.table!r}, {protected}; kept: {', '.join(kept)}",
+        f"table {settings.table}, {protected}; retention: {', '.join(retentions)}",
         f"deadline {deadline:g} s; an event is dead after {settings.max_attempts} attempts",
     ]
-    return True, "\n".join(said), ""
+    return True, "\n".join(lines), ""
 
 
-def _kept(retention: timedelta | None) -> str:
-    return "for ever" if retention is None else f"{retention.days} days"
+def _retention(retention: timedelta | None) -> str:
+    return "unlimited" if retention is None else f"{retention.days} days"
 
 
-def _credentials(quill: Quill) -> _Found:
+def _credentials(quill: Quill) -> _Result:
     source = quill.schema.client.credentials_source()
     if source is not None:
         return True, f"from: {source}", ""
     advice = (
-        "Give some by the standard AWS chain: environment, profile, container or instance role. "
-        "DATA_BACKEND=dynamodb-local needs none."
+        "Set credentials in the standard AWS chain: environment, profile, container or instance "
+        "role. DATA_BACKEND=dynamodb-local needs none."
     )
     return False, "none", advice
 
 
-def _table(found: SchemaDiff, name: str) -> _Found:
+def _table(found: SchemaDiff, name: str) -> _Result:
     others = [each for each in found.differences if each.what != "TTL"]
     if others:
-        advice = others[0].remedy if len(others) == 1 else "quill schema diff shows what to do."
+        advice = others[0].remedy if len(others) == 1 else "Run quill schema diff for the fixes."
         return False, "; ".join(f"{e.what}: {e.live}" for e in others), advice
-    lacks = f"; this server has no {', no '.join(found.missing)}" if found.missing else ""
-    return True, f"{name!r} is what the models declare{lacks}", ""
+    missing = f"; this server does not support {', '.join(found.missing)}" if found.missing else ""
+    return True, f"{name} matches the models{missing}", ""
 
 
-def _ttl(found: SchemaDiff) -> _Found:
+def _ttl(found: SchemaDiff) -> _Result:
     for each in found.differences:
         if each.what == "TTL":
             return False, each.live, each.remedy
-    return True, "on; what has expired is deleted within days", ""
+    return True, "on; expired items are deleted within days", ""
 
 
-def _clock(quill: Quill) -> _Found:
+def _clock(quill: Quill) -> _Result:
     skew = quill.schema.client.clock_skew
     if skew is None:
-        return None, "the server does not say what time it has", ""
+        return None, "the server does not send its time", ""
     if abs(skew) <= _TOLERATED_SKEW:
-        return True, "as the server's, to a few seconds", ""
+        return True, "within a few seconds of the server's", ""
     seconds = skew.total_seconds()
     advice = (
-        "Set it right, by NTP: leases and expiry go by it, and AWS refuses requests that are more "
+        "Synchronise it by NTP. Leases and expiry use it, and AWS rejects requests that are more "
         "than five minutes off."
     )
     direction = "ahead of" if seconds > 0 else "behind"
     return False, f"{abs(seconds):.0f} s {direction} the server's", advice
 
 
-def _stale(quill: Quill) -> _Found:
-    found = list(islice(quill.job_runs.stale(), _NAMED + 1))
+def _stale(quill: Quill) -> _Result:
+    found = list(islice(quill.job_runs.stale(), _MAX_RUNS + 1))
     if not found:
-        return True, "none: no run's holder has died", ""
-    named = ", ".join(f"{run.job_name} / {run.window}" for run in found[:_NAMED])
-    more = " and more" if len(found) > _NAMED else ""
+        return True, "none", ""
+    names = ", ".join(f"{run.job_name} / {run.window}" for run in found[:_MAX_RUNS])
+    more = " and more" if len(found) > _MAX_RUNS else ""
     advice = (
-        "Their holders gave no sign of life. The next start of the window takes over; quill jobs "
-        "shows them, quill jobs cancel ends one."
+        "Start the window again, which takes over, or run quill jobs cancel. quill jobs shows all "
+        "stale runs."
     )
-    return False, f"{named}{more}", advice
+    return False, f"{names}{more}", advice
 
 
-def _migrations(quill: Quill) -> _Found:
-    standings = quill.migrations.status()
-    wrong = [
+def _migrations(quill: Quill) -> _Result:
+    migrations = quill.migrations.status()
+    invalid = [
         f"{each.name} is {each.state.value}"
-        for each in standings
+        for each in migrations
         if each.state not in {State.APPLIED, State.PENDING}
     ]
-    if wrong:
-        return False, ", ".join(wrong), "quill migrate plan says what to do."
-    pending = [each.name for each in standings if each.state is State.PENDING]
+    if invalid:
+        return False, ", ".join(invalid), "Run quill migrate plan for the fix."
+    pending = [each.name for each in migrations if each.state is State.PENDING]
     if pending:
-        advice = "When no writer of an older version is left, run quill migrate up."
+        advice = "When no writer uses an older version, run quill migrate up."
         return False, f"pending: {', '.join(pending)}", advice
-    return True, f"all {len(standings)} are applied", ""
+    return True, f"all {len(migrations)} are applied", ""

@@ -1,7 +1,7 @@
 """HubSpot webhooks: from the bytes of a delivery to `WebhookEvent` models.
 
 `verify_signature` tells whether a request comes from HubSpot, `parse` reads its body, `read` reads
-a file of deliveries. What makes two events the same one: ``docs/explanation/idempotency.md``.
+a file of deliveries. What makes two events the same one: ``quill help idempotency``.
 
 HubSpot's own description of the body and of its fields:
 https://developers.hubspot.com/docs/api/webhooks

@@ -1,6 +1,6 @@
 """One HubSpot event: which of its fields identify it, and the model it becomes.
 
-Why these fields, and why ``eventId`` alone will not do: ``docs/explanation/idempotency.md``.
+Why these fields, and why ``eventId`` alone will not do: ``quill help idempotency``.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from quill_models.values.clock import aware_utc, whole_seconds
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
 
-__all__ = ["QuillModel"]
+__all__ = ["QuillModel", "name_of"]
 
 T = TypeVar("T")
 
@@ -51,6 +51,12 @@ class _ComposedKey(Attribute[T]):
             f"{self.attr_name} is composed from the fields of {type(instance).__name__}; "
             "set those instead"
         )
+
+
+def name_of(model: Any) -> str:
+    """Return the kind and the identity of a model for a message: ``interaction call-1``."""
+    identity = "/".join(str(getattr(model, name)) for name in model.IDENTITY)
+    return f"{model.KIND.replace('_', ' ')} {identity}"
 
 
 class _Signature:

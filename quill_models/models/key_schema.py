@@ -1,6 +1,6 @@
 """The key schema: which item lies under which key of the table and of each index.
 
-Every key of the package is composed here and nowhere else; ``docs/explanation/data-model.md``
+Every key of the package is composed here and nowhere else; ``quill help data-model``
 shows the same as a table. The first component names the item collection, so that no two kinds share
 one unless they are meant to (an agent and its interactions).
 

@@ -15,14 +15,14 @@ from quill_models.writes.write import Write
 
 __all__ = ["AddOnce"]
 
-# What an addition leaves as it is, if it is there.
+# Attributes that an addition does not overwrite.
 _KEPT = ("created_at", "dimensions")
-# The key and the number have places of their own in an update.
+# The key and the value are separate parts of an update.
 _NOT_SET = frozenset({"pk", "sk", "value", "created_token", *_KEPT})
 
 
 class AddOnce(Write[WriteResult[Increment]]):
-    """Add to a bucket and remember it, both in one transaction: `created`, or `duplicate`."""
+    """Add to a bucket and store the increment in one transaction: `created` or `duplicate`."""
 
     fixed_keys = True
 

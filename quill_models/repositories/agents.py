@@ -23,10 +23,11 @@ class Agents(Puts[Agent]):
 
     @operation
     def delete(self, agent_id: str) -> None:
-        """Delete an agent and free its external ids; none there is no error.
+        """Delete an agent and release its external ids. An absent agent is not an error.
 
-        A read, and where there is one a second request; with external ids a transaction, at twice
-        the write units, one item for each id.
+        Cost:
+            One read, and one write if the agent exists. With external ids a transaction with one
+            more item for each id, at twice the write units.
         """
         agent = self._read(key_schema.agent(agent_id))
         if agent is not None:
@@ -34,14 +35,15 @@ class Agents(Puts[Agent]):
 
     @operation
     def get(self, agent_id: str) -> Agent | None:
-        """A1: the agent, or ``None``. One strongly consistent request, a read unit per 4 KB."""
+        """Return an agent, or ``None`` (A1). Cost: one consistent read, a read unit per 4 KB."""
         return self._read(key_schema.agent(agent_id))
 
     @operation
     def get_by_external_id(self, source: str, external_id: str) -> Agent | None:
-        """A2: the agent an id in a source belongs to, or ``None``.
+        """Return the agent with this id in a source, or ``None`` (A2).
 
-        One strongly consistent request, a read unit per 4 KB.
+        Cost:
+            One strongly consistent read, a read unit per 4 KB.
         """
         claim = self._table.get(key_schema.agent_external_id(source, external_id))
         return None if claim is None else from_claim(Agent, claim)
@@ -50,23 +52,23 @@ class Agents(Puts[Agent]):
     def get_with_interactions(
         self, agent_id: str, limit: int = 10
     ) -> tuple[Agent | None, list[Interaction]]:
-        """X1: an agent together with its latest interactions, newest first.
-
-        One eventually consistent request for both, as they lie in one item collection; another
-        for each further megabyte.
+        """Return an agent with its latest interactions, newest first (X1).
 
         Args:
-            agent_id: whose.
-            limit: the most interactions, 1 or more.
+            agent_id: The id of the agent.
+            limit: Maximum number of interactions, at least 1.
 
         Returns:
-            The agent, or ``None`` where there is none, and its interactions.
+            The agent, or ``None`` if it does not exist, and its interactions.
 
         Raises:
             InvalidValue: ``limit`` is less than 1.
+
+        Cost:
+            One eventually consistent query of one item collection, one more for each further MB.
         """
         if limit < 1:
-            raise InvalidValue(f"limit must be 1 or more, not {limit}")
+            raise InvalidValue(f"limit must be at least 1, got {limit}")
         agent: Agent | None = None
         interactions: list[Interaction] = []
         condition = Condition(
@@ -76,7 +78,7 @@ class Agents(Puts[Agent]):
         )
         start: RawItem | None = None
         while True:
-            # The profile comes first, where there is an agent; so one more than asked for.
+            # The agent comes first, so one more item than the limit.
             page = self._table.query(
                 condition,
                 index="gsi1",
@@ -94,14 +96,14 @@ class Agents(Puts[Agent]):
                 return agent, interactions[:limit]
 
     def list_by_team(self, team: str) -> Query[Agent]:
-        """A3: the agents of a team by name. One request a page."""
+        """List the agents of a team by name (A3). Cost: one query a page."""
         return self._list("list_by_team", key_schema.agents_of_team(team), index="gsi2")
 
     def list_by_status(self, status: AgentStatus | str) -> Query[Agent]:
-        """A4: the agents in a status by name. One request a page.
+        """List the agents in a status by name (A4). Cost: one query a page.
 
         Raises:
-            InvalidValue: there is no such status.
+            InvalidValue: The status does not exist.
         """
         partition = key_schema.agents_of_status(choice(AgentStatus, status, "status"))
         return self._list("list_by_status", partition, index="gsi3")

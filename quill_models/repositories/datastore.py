@@ -23,6 +23,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.models import INDEX_KEYS
 from quill_models.telemetry.operations import begun, followed, operation
 from quill_models.values.clock import epoch_text, expiry
+from quill_models.values.conversion import shown
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import PARTITION_KEY_BYTES, SORT_KEY_BYTES, Key
 from quill_models.writes.driver import send
@@ -30,16 +31,16 @@ from quill_models.writes.put_if_absent import PutIfAbsent
 
 __all__ = ["DataStore", "DynamoDataStore", "StoredItem"]
 
-# What the table and its indexes are keyed by, and what the package itself stores.
+# The keys of the table and its indexes, and attributes of the package.
 _RESERVED = INDEX_KEYS | {PK, SK, TTL, WRITE_TOKEN}
 
 
 class StoredItem(dict[str, Any]):
-    """An item as a dictionary of what was put, with its key and expiry beside it.
+    """A stored item as a dictionary, with its key and expiry as attributes.
 
     Attributes:
-        key: where it lies.
-        expires_at: epoch seconds at which it expires; ``None`` for never.
+        key: The key of the item.
+        expires_at: Epoch seconds at which the item expires. ``None`` if it never expires.
     """
 
     def __init__(self, attributes: Mapping[str, Any], key: Key, expires_at: int | None) -> None:
@@ -50,7 +51,7 @@ class StoredItem(dict[str, Any]):
 
 @runtime_checkable
 class DataStore(Protocol):
-    """What ETL code needs of a table. An expired item is absent to every call."""
+    """The interface of a table for ETL code. An expired item is absent for every call."""
 
     def put(
         self,
@@ -60,39 +61,38 @@ class DataStore(Protocol):
         if_not_exists: bool = False,
         ttl: datetime | timedelta | None = None,
     ) -> bool:
-        """Store an ``item`` under a ``key``, until its ``ttl`` where one is given.
+        """Store an ``item`` under a ``key``, until its ``ttl`` if one is given.
 
-        With ``if_not_exists`` only where there is none. ``True`` where written, ``False`` where
-        the condition kept it out.
+        With ``if_not_exists``, return ``False`` and write nothing if an item exists.
         """
         ...
 
     def get(self, key: Key) -> dict[str, Any] | None:
-        """The item under a ``key``, or ``None``."""
+        """Return the item under a ``key``, or ``None``."""
         ...
 
     def query(self, pk: str, sk_prefix: str | None = None) -> Iterator[dict[str, Any]]:
-        """The items of a partition ``pk`` in sort-key order, fetched page by page.
+        """Yield the items of a partition ``pk`` in sort-key order, fetched page by page.
 
-        With ``sk_prefix`` only those whose sort key begins so.
+        With ``sk_prefix``, only items whose sort key starts with it.
         """
         ...
 
     def delete(self, key: Key) -> None:
-        """Delete the item under a ``key``; deleting what is not there is no error."""
+        """Delete the item under a ``key``. An absent item is not an error."""
         ...
 
     def check_and_mark(self, key: Key, ttl: datetime | timedelta) -> bool:
-        """``True`` for exactly one caller per ``key`` until its mark expires, by its ``ttl``."""
+        """Return ``True`` to exactly one caller per ``key`` until the ``ttl`` of its mark."""
         ...
 
 
 class DynamoDataStore:
     """A `DataStore` on one DynamoDB table.
 
-    Keys are taken as they are: compose them with `quill_models.compose` where their parts come
-    from outside. The partitions of the models (``AGENT#…``, ``JOB#…``, …) are in the same
-    table.
+    Keys are used unchanged. If their parts come from outside, compose them with
+    `quill_models.compose`. The partitions of the models (``AGENT#…``, ``JOB#…``, …) are in the
+    same table.
     """
 
     OPERATIONS = "store"
@@ -109,23 +109,26 @@ class DynamoDataStore:
         if_not_exists: bool = False,
         ttl: datetime | timedelta | None = None,
     ) -> bool:
-        """Store an item. One request; one write unit per KB, also where it is kept out.
+        """Store an item.
 
         Args:
-            key: where to.
-            item: names and values; text, numbers (exact), booleans, ``None``, bytes, mappings,
-                lists and sets. The names of keys, of the table and of its indexes (``pk``,
-                ``gsi1pk`` …), ``ttl`` and ``write_token`` are taken.
-            if_not_exists: only where there is no item, or an expired one.
-            ttl: when it expires, as an aware time or as a time from now, kept in whole seconds.
+            key: The key of the item.
+            item: Names and values: text, numbers (exact), booleans, ``None``, bytes, mappings,
+                lists and sets. Reserved are the names of keys of the table and its indexes
+                (``pk``, ``gsi1pk`` …), ``ttl`` and ``write_token``.
+            if_not_exists: Write only if there is no item, or an expired one.
+            ttl: Expiry, as an aware time or as a time from now, in whole seconds.
 
         Returns:
-            ``True`` where written, ``False`` where an item was there. A caller whose first
-            answer was lost, and whose write was sent again, still hears ``True``.
+            ``True`` if the item was written, ``False`` if one exists. A retry after a lost
+            response also returns ``True``.
 
         Raises:
-            InvalidValue: a key, name or value that DynamoDB cannot store as it is.
-            InvalidPayload: the item is over 400 KB.
+            InvalidValue: DynamoDB cannot store the key, a name or a value.
+            InvalidPayload: The item is over 400 KB.
+
+        Cost:
+            One request: one write unit per KB, also if it returns ``False``.
         """
         stored = self._stored(key, item, ttl)
         if if_not_exists:
@@ -135,26 +138,27 @@ class DynamoDataStore:
 
     @operation
     def get(self, key: Key) -> StoredItem | None:
-        """The item under a key. One strongly consistent request; one read unit per 4 KB.
+        """Return the item under a key. Cost: one consistent read, a read unit per 4 KB.
 
         Returns:
-            What was put, with ``.key`` and ``.expires_at``. Numbers are ``Decimal``, times the text
-            they are stored as, tuples lists. ``None`` where there is none, or it has expired.
+            The item with ``.key`` and ``.expires_at``. Numbers are ``Decimal``, times are text,
+            and tuples are lists. ``None`` if there is no item, or it has expired.
         """
         _check_key(key)
         item = self._table.get(key)
         return None if item is None else _read(item)
 
     def query(self, pk: str, sk_prefix: str | None = None) -> Iterator[StoredItem]:
-        """The items of a partition in sort-key order (UTF-8 bytes).
-
-        Lazy: one strongly consistent request for each page of up to 1 MB, made when the page
-        before it is used up; one read unit per 4 KB.
+        """Yield the items of a partition in sort-key order (UTF-8 bytes).
 
         Args:
-            pk: the partition key.
-            sk_prefix: only items whose sort key begins so. End it with the delimiter, ``1#``
-                rather than ``1``, so that it does not match ``10#`` as well.
+            pk: The partition key.
+            sk_prefix: Yield only items whose sort key starts with it. End it with the delimiter,
+                ``1#`` rather than ``1``, so that it does not match ``10#`` as well.
+
+        Cost:
+            One strongly consistent query for each page of up to 1 MB, when the page is needed.
+            One read unit per 4 KB.
         """
         _check_key(Key(pk, sk_prefix or "-"))
         condition = Condition("#pk = :pk", {"#pk": PK}, {":pk": {"S": pk}})
@@ -168,28 +172,29 @@ class DynamoDataStore:
 
     @operation
     def delete(self, key: Key) -> None:
-        """Delete the item under a key; deleting what is not there is no error. One request.
+        """Delete the item under a key. An absent item is not an error. Cost: one request.
 
-        Without a condition, so that a request that is sent again because its answer was lost also
-        deletes what another put there in between.
+        The delete has no condition. A retry after a lost response also deletes an item that
+        another writer has put there in between.
         """
         _check_key(key)
         self._table.delete(key)
 
     @operation
     def check_and_mark(self, key: Key, ttl: datetime | timedelta) -> bool:
-        """Whether this caller is the one that marks the key. One request.
+        """Return ``True`` to exactly one caller per key until its mark expires.
 
-        ``True`` for exactly one caller per key until the mark expires, in any number of
-        processes, also when answers are lost and requests repeated. Where the key is marked, that
-        is a write unit, too.
+        This holds for any number of processes, and after lost responses and retries.
 
         Args:
-            key: what is marked.
-            ttl: when the mark expires, as an aware time or as a time from now.
+            key: The key to mark.
+            ttl: Expiry of the mark, as an aware time or as a time from now.
 
         Raises:
-            InvalidValue: a key that DynamoDB cannot store, or a naive time.
+            InvalidValue: DynamoDB cannot store the key, or the time is naive.
+
+        Cost:
+            One request and one write unit, also if the key is already marked.
         """
         return send(self._table, PutIfAbsent(self._table, self._stored(key, {}, ttl)))
 
@@ -198,9 +203,11 @@ class DynamoDataStore:
     ) -> RawItem:
         _check_key(key)
         if not isinstance(item, Mapping):
-            raise InvalidValue(f"an item must be a mapping, not {type(item).__name__}")
+            raise InvalidValue(f"item must be a mapping, got {type(item).__name__}")
         if taken := _RESERVED.intersection(item):
-            raise InvalidValue(f"an item may not have the attributes {sorted(taken)}")
+            raise InvalidValue(
+                f"item has reserved attributes: {', '.join(sorted(taken))}. Rename them."
+            )
         attributes: RawItem = to_attribute_value(item, "item")["M"]
         stored = {**attributes, **raw_key(key), WRITE_TOKEN: {"S": new_token()}}
         if ttl is not None:
@@ -220,11 +227,10 @@ def _read(item: RawItem) -> StoredItem:
 
 def _check_key(key: Key) -> None:
     if not isinstance(key, Key):
-        raise InvalidValue(f"a key must be a Key(pk, sk), not {type(key).__name__}: {key!r}")
+        raise InvalidValue(f"key must be a Key(pk, sk), got {type(key).__name__}")
     for name, text, limit in ((PK, key.pk, PARTITION_KEY_BYTES), (SK, key.sk, SORT_KEY_BYTES)):
         if not isinstance(text, str) or not text:
-            raise InvalidValue(f"{name} must be text of at least one character, not {text!r}")
-        # Only valid Unicode text has a form in DynamoDB.
+            raise InvalidValue(f"{name} must be text of at least one character, got {shown(text)}")
         size = len(to_attribute_value(text, name)["S"].encode())
         if size > limit:
-            raise InvalidValue(f"{name} has {size} bytes; DynamoDB allows {limit}")
+            raise InvalidValue(f"{name} has {size} bytes; DynamoDB allows {limit}. Shorten it.")

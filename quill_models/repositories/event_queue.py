@@ -1,7 +1,7 @@
-"""Work on webhook events: who holds one, and what became of it.
+"""The queue of webhook events: claims, leases and outcomes.
 
-An event that is held carries the id of its lease, drawn anew with each claim. All that its holder
-writes depends on that id, so that whoever comes late, after another has claimed it, writes nothing.
+A claimed event stores a lease id, which is random for each claim. Each write of the lease holder
+has the condition that the id is unchanged, so a former lease holder writes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from quill_models.dynamodb.items import TTL, Condition, RawItem, is_live, new_token
 from quill_models.dynamodb.table import Table
 from quill_models.models import EventStatus, WebhookEvent, key_schema
+from quill_models.models.base import name_of
 from quill_models.reads.query import Query
 from quill_models.repositories.lease import check_lease
 from quill_models.repositories.rewrite import Rewrite
@@ -40,52 +41,56 @@ __all__ = [
 
 LEASE = timedelta(minutes=5)
 
-_FIRST_PAUSE = timedelta(seconds=10)
-_LONGEST_PAUSE = timedelta(hours=1)
+_FIRST_BACKOFF = timedelta(seconds=10)
+_LONGEST_BACKOFF = timedelta(hours=1)
 _ERROR_CHARACTERS = 1000
-# Workers that ask at the same moment see the same oldest events. A worker that loses the race
-# looks again, and picks at random from a larger set.
-_LOOKS = 4
+# Workers that claim at the same moment read the same oldest events. A worker that loses the race
+# retries and picks at random from a larger set.
+_ROUNDS = 4
 _WIDER = 4
-# A claim goes past so many events that cannot be read, and reads them anew each time.
+# The maximum number of unreadable events that a claim skips. It reads them each time.
 _UNREADABLE = 100
 
 _REPLAYABLE = frozenset({EventStatus.FAILED, EventStatus.DEAD})
 
 
 class NoneReadable(InvalidValue):
-    """All events that are due, a few, cannot be read: others that come in can be claimed."""
+    """All due events are unreadable, but fewer than a claim skips: new ones can be claimed."""
 
 
 class _Claim(Write["_Claim"]):
-    """Take an event that is due, as it was found, unless another is faster."""
+    """Claim a due event if it is unchanged since it was read."""
 
     fixed_keys = True
 
     def __init__(self, table: Table, found: WebhookEvent, lease: timedelta) -> None:
         self.token = new_token()
         self.event = found.copy()
-        self.is_held = False
+        self.is_claimed = False
         if found.attempts < table.settings.max_attempts:
             self.event.status = EventStatus.PROCESSING
             self.event.attempts += 1
             self.event.due_at = table.clock() + lease
-            # Short, to keep within a kilobyte: it differs from those of the event's other claims.
+            # Short, to keep the event within 1 KB. It must differ between claims of one event only.
             self.event.lease_id = secrets.token_urlsafe(6)
         elif found.status is EventStatus.PROCESSING:
-            # Its workers died, one after the other, before they could say what is wrong with it.
-            _bury(self.event, f"the lease of attempt {found.attempts} ended without an outcome")
+            # Its workers died one after the other.
+            _mark_dead(
+                self.event, f"the lease of attempt {found.attempts} expired without an outcome"
+            )
         else:
-            # More attempts were allowed when it was written. What went wrong in them stays.
-            _bury(self.event, found.last_error or f"{found.attempts} attempts without an outcome")
+            # The maximum was higher when it was written.
+            _mark_dead(
+                self.event, found.last_error or f"{found.attempts} attempts without an outcome"
+            )
         self.event.stamp(table, found.created_at, token=self.token)
         item = self.event.to_item(table.shards)
         self.event.claimed_payload = item["payload"]["S"]
         self.actions = [Put(item, Condition.unchanged_since(found.write_token))]
 
     def done(self, stored: RawItem | None = None) -> _Claim:  # noqa: ARG002
-        self.is_held = self.event.lease_id is not None
-        if not self.is_held:
+        self.is_claimed = self.event.lease_id is not None
+        if not self.is_claimed:
             log_work(Line.EVENT_DEAD, self.event)
         return self
 
@@ -94,11 +99,11 @@ class _Claim(Write["_Claim"]):
 
 
 class HolderUpdate(Rewrite[WebhookEvent]):
-    """What the holder of an event writes. Raises `LeaseLost` where it no longer is."""
+    """A write of the lease holder of an event. Raises `LeaseLost` if the lease was lost."""
 
     def __init__(self, table: Table, event: WebhookEvent, change: Callable[[WebhookEvent], None]):
         if event.status is not EventStatus.PROCESSING or event.lease_id is None:
-            raise LeaseLost(f"{event!r} is not held: claim it first. Nothing was written.")
+            raise LeaseLost(f"{name_of(event)} is not leased. Claim it first. Nothing was written.")
         self._given = event
         self._now = table.clock()
         self._change = change
@@ -109,7 +114,7 @@ class HolderUpdate(Rewrite[WebhookEvent]):
         self._change(model)
 
     def condition(self, last: WebhookEvent) -> Condition:
-        """See `Rewrite.condition`: its holder may have written it since."""
+        """See `Rewrite.condition`: the lease holder may have written it since."""
         return Condition(
             "#lease = :lease AND (attribute_not_exists(#ttl) OR #ttl > :now)",
             {"#lease": "lease_id", "#ttl": TTL},
@@ -117,7 +122,7 @@ class HolderUpdate(Rewrite[WebhookEvent]):
         )
 
     def done(self, stored: RawItem | None = None) -> WebhookEvent:
-        """See `Write.done`. The event that was given says from now on what is stored."""
+        """See `Write.done`. The given event gets the stored state."""
         self._given.take_over(self.model)
         if self.model.status is EventStatus.DEAD:
             log_work(Line.EVENT_DEAD, self.model)
@@ -126,21 +131,25 @@ class HolderUpdate(Rewrite[WebhookEvent]):
     def met(self, item: RawItem | None) -> WebhookEvent:
         """See `Rewrite.met`."""
         if item is None or not is_live(item, self._now):
-            raise LeaseLost(f"{self._given!r} has expired or was deleted; nothing was written.")
+            raise LeaseLost(
+                f"{name_of(self._given)} has expired or was deleted. Nothing was written."
+            )
         stored = WebhookEvent.from_item(item)
         raise LeaseLost(
-            f"{self._given!r} is no longer held by this worker: it is {stored.status.value}, in "
-            f"attempt {stored.attempts}. Nothing was written."
+            f"This worker lost the lease of {name_of(self._given)}, which is now "
+            f"{stored.status.value} in attempt {stored.attempts}. Nothing was written."
         )
 
 
 class Replay(Rewrite[WebhookEvent]):
-    """Let a failed or dead event be worked on again, from its first attempt."""
+    """Make a failed or dead event pending again."""
 
     def change(self, model: WebhookEvent) -> None:
         """See `Rewrite.change`."""
         if model.status not in _REPLAYABLE:
-            raise InvalidValue(f"{model!r} cannot be replayed; that is for failed and dead events.")
+            raise InvalidValue(
+                f"{name_of(model)} is {model.status.value}. Replay only failed and dead events."
+            )
         model.status = EventStatus.PENDING
         model.attempts = 0
         model.due_at = self._table.clock()
@@ -148,48 +157,42 @@ class Replay(Rewrite[WebhookEvent]):
     def met(self, item: RawItem | None) -> None:
         """See `Rewrite.met`."""
         if item is None:
-            raise InvalidValue(f"{self.model!r} has expired or was deleted; nothing was written.")
+            raise InvalidValue(
+                f"{name_of(self.model)} has expired or was deleted. Nothing was written."
+            )
         self._follow(WebhookEvent.from_item(item))
 
 
 def claim(
-    table: Table, source: str, limit: int, lease: timedelta, told: set[str]
+    table: Table, source: str, limit: int, lease: timedelta, logged: set[str]
 ) -> list[WebhookEvent]:
-    """See `WebhookEvents.claim`.
-
-    Args:
-        table: where.
-        source: whose events.
-        limit: at most so many.
-        lease: how long they are held.
-        told: the keys of those of which the log knows that they cannot be read.
-    """
+    """See `WebhookEvents.claim`; ``logged`` collects the keys of logged unreadable events."""
     if limit < 1:
-        raise InvalidValue(f"limit must be 1 or more, not {limit}")
+        raise InvalidValue(f"limit must be at least 1, got {limit}")
     check_lease(lease)
-    held: list[WebhookEvent] = []
+    claimed: list[WebhookEvent] = []
     try:
-        _claim_into(held, table, lambda among: _due(table, source, among, told), limit, lease)
+        _claim_into(claimed, table, lambda among: _due(table, source, among, logged), limit, lease)
     except QuillError:
-        # Those that are held count one attempt more already: better worked on than waited for.
-        if not held:
+        # The attempt of a claimed event is already counted, so return it rather than wait.
+        if not claimed:
             raise
-    return held
+    return claimed
 
 
 def _claim_into(
-    held: list[WebhookEvent],
+    claimed: list[WebhookEvent],
     table: Table,
     due: Callable[[int], list[WebhookEvent]],
     limit: int,
     lease: timedelta,
 ) -> None:
     tried: set[str] = set()
-    for look in range(_LOOKS):
-        wanted = limit - len(held)
-        among = (_WIDER * limit if look else limit) + len(tried)
+    for retry in range(_ROUNDS):
+        wanted = limit - len(claimed)
+        among = (_WIDER * limit if retry else limit) + len(tried)
         found = [each for each in due(among) if each.event_key not in tried]
-        if look:
+        if retry:
             at = sorted(random.sample(range(len(found)), min(wanted, len(found))))
             found = [found[number] for number in at]
         if not found:
@@ -197,27 +200,27 @@ def _claim_into(
         tried.update(event.event_key for event in found)
         try:
             for claim in iter_many(table, partial(_Claim, lease=lease), found):
-                _keep(claim, held)
+                _keep(claim, claimed)
         except PartialWriteError as error:
-            # Of this bulk write they are claims.
+            # The results of this bulk write are claims.
             claims: Sequence[Any] = error.results
             for claim in claims:
-                _keep(claim, held)
+                _keep(claim, claimed)
             raise (error.__cause__ or error) from None
-        if len(held) == limit or len(found) < wanted:
+        if len(claimed) == limit or len(found) < wanted:
             return
 
 
-def _keep(claim: _Claim, held: list[WebhookEvent]) -> None:
-    if claim.is_held:
-        held.append(claim.event)
+def _keep(claim: _Claim, claimed: list[WebhookEvent]) -> None:
+    if claim.is_claimed:
+        claimed.append(claim.event)
 
 
-def _due(table: Table, source: str, limit: int, told: set[str]) -> list[WebhookEvent]:
-    """The events of a source that may be worked on, the longest due first.
+def _due(table: Table, source: str, limit: int, logged: set[str]) -> list[WebhookEvent]:
+    """Return the due events of a source, the longest due first.
 
     Raises:
-        InvalidValue: there are some, and none that can be read.
+        InvalidValue: Events are due, but none of them can be read.
     """
     due = Query(
         table,
@@ -228,80 +231,79 @@ def _due(table: Table, source: str, limit: int, told: set[str]) -> list[WebhookE
     )
     found, unreadable = due.readable(limit, _UNREADABLE)
     for item, _ in unreadable:
-        if item["pk"]["S"] not in told:
-            told.add(item["pk"]["S"])
+        if item["pk"]["S"] not in logged:
+            logged.add(item["pk"]["S"])
             log_unreadable(source, item)
     if unreadable and not found:
-        # Left out without a word, they would never be noticed.
         _, first = unreadable[0]
         number = len(unreadable)
         if number == _UNREADABLE:
             raise InvalidValue(
-                f"No event of {source!r} can be claimed: the {number} that are longest due cannot "
-                f"be read. The first: {first}"
+                f"No event of source {source} can be claimed: the {number} longest due events are "
+                f"unreadable. The first: {first}"
             ) from first
-        are = "the only one that is" if number == 1 else f"all {number} that are"
+        due_events = "the only due event is" if number == 1 else f"all {number} due events are"
         raise NoneReadable(
-            f"No event of {source!r} can be claimed: {are} due cannot be read. "
+            f"No event of source {source} can be claimed: {due_events} unreadable. "
             f"{'It' if number == 1 else 'The first'}: {first}"
         ) from first
     return found
 
 
-# What the holder of an event can make of it.
+# The changes that a lease holder can make.
 
 
 def complete(event: WebhookEvent) -> None:
-    """It is done with."""
+    """Mark an event as processed."""
     event.status = EventStatus.PROCESSED
-    _let_go(event, due_at=None)
+    _end_lease(event, due_at=None)
     event.last_error = None
 
 
 def failing(
     table: Table, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None
 ) -> HolderUpdate:
-    """It is tried again after a pause, or never, after so many attempts."""
+    """Return the write that marks an event as failed, or as dead after its last attempt."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {message_of(error)}"
-    due_at = table.clock() + (_pause_after(event.attempts) if retry_in is None else retry_in)
+    due_at = table.clock() + (_backoff_after(event.attempts) if retry_in is None else retry_in)
 
     def fail(event: WebhookEvent) -> None:
         if event.attempts >= table.settings.max_attempts:
-            _bury(event, text)
+            _mark_dead(event, text)
             return
         event.status = EventStatus.FAILED
-        _let_go(event, due_at=due_at)
+        _end_lease(event, due_at=due_at)
         event.last_error = _shortened(text)
 
     return HolderUpdate(table, event, fail)
 
 
 def release(event: WebhookEvent) -> None:
-    """It is given back, without having been tried, to the place it had when it came in."""
+    """Return an event to ``pending``, due since it was recorded."""
     event.status = EventStatus.PENDING
     event.attempts -= 1
-    _let_go(event, due_at=None)
+    _end_lease(event, due_at=None)
 
 
-def _pause_after(attempts: int) -> timedelta:
-    """How long a failed event rests: longer each time, and never the same time for two."""
-    longest: timedelta = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempts - 1, 20))
-    # Half of it is certain, so that what failed a moment ago is not tried at once.
+def _backoff_after(attempts: int) -> timedelta:
+    """Return a random backoff that doubles with each attempt."""
+    longest: timedelta = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(attempts - 1, 20))
+    # At least half of it, so that a retry does not follow at once.
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
 
-def _bury(event: WebhookEvent, error: str) -> None:
+def _mark_dead(event: WebhookEvent, error: str) -> None:
     event.status = EventStatus.DEAD
-    _let_go(event, due_at=None)
+    _end_lease(event, due_at=None)
     event.last_error = _shortened(error)
 
 
-def _let_go(event: WebhookEvent, due_at: datetime | None) -> None:
+def _end_lease(event: WebhookEvent, due_at: datetime | None) -> None:
     event.lease_id = None
     event.due_at = due_at
 
 
 def _shortened(error: str) -> str:
-    # What UTF-8 cannot encode must not keep the failure from being written.
+    # Text that UTF-8 cannot encode must not prevent the write.
     text = error.encode(errors="replace").decode()
     return text[:_ERROR_CHARACTERS] or "no message"

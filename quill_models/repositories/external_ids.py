@@ -1,8 +1,8 @@
-"""Second identities: an id in a source that belongs to one item and no other.
+"""External ids: an id in a source belongs to at most one item.
 
-A claim is an item of its own, under a key made of the source and the id. It is written and
-deleted in the transaction that writes the item it belongs to, and carries a copy of it, so that
-looking an item up by its external id is one strongly consistent request.
+A claim is an item under a key of the source and the id. It is written and deleted in the
+transaction of the item it belongs to. It contains a copy of the item, so a lookup by external id is
+one strongly consistent read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ M = TypeVar("M", bound=QuillModel)
 
 
 def put_claims(model: QuillModel, item: RawItem) -> list[Put]:
-    """The actions that claim a model's external ids, each refused where another item has it."""
+    """Return the actions that claim a model's external ids, if no other item has them."""
     keys = model.external_id_keys()
     if not keys:
         return []
@@ -33,12 +33,12 @@ def put_claims(model: QuillModel, item: RawItem) -> list[Put]:
 
 
 def delete_claim(model: QuillModel, key: Key) -> Delete:
-    """The action that gives an external id up."""
+    """Return the action that releases an external id."""
     return Delete(key, _free_or_own(model))
 
 
 def from_claim(model_type: type[M], claim: RawItem) -> M:
-    """The model that a claim carries a copy of."""
+    """Return the model that a claim contains."""
     return model_type.from_item({**claim, "kind": {"S": model_type.KIND}})
 
 
@@ -52,11 +52,11 @@ def _free_or_own(model: QuillModel) -> Condition:
 
 
 class DeleteWithClaims(Write[bool], Generic[M]):
-    """Delete what was read, and free its external ids; again if it changed meanwhile."""
+    """Delete an item and release its external ids; retry if it changed meanwhile."""
 
     def __init__(self, model: M) -> None:
         self.token = new_token()
-        # Claims that turned out to be another item's.
+        # Claims that belong to another item.
         self._not_ours: set[Key] = set()
         self._delete(model)
 

@@ -18,9 +18,9 @@ __all__ = ["Interactions"]
 class Interactions(Puts[Interaction], Records[Interaction]):
     """The interactions of the table.
 
-    `record` those that never change, `put` those that their source edits. Lists go from ``since``
-    (inclusive) to ``until`` (exclusive), aware times, either of which may be left out;
-    ``newest_first`` reverses them.
+    `record` interactions that never change, `put` interactions that their source edits. Lists
+    cover ``since`` (inclusive) to ``until`` (exclusive), aware times, both optional.
+    ``newest_first`` reverses the order.
     """
 
     MODEL = Interaction
@@ -28,10 +28,11 @@ class Interactions(Puts[Interaction], Records[Interaction]):
 
     @operation
     def delete(self, interaction_id: str) -> None:
-        """Delete an interaction and free its external id; none there is no error.
+        """Delete an interaction and release its external id. An absent one is not an error.
 
-        A read, and where there is one a second request; with an external id a transaction, at
-        twice the write units.
+        Cost:
+            One read, and one write if the interaction exists. With an external id a transaction of
+            two items, at twice the write units.
         """
         interaction = self._read(key_schema.interaction(interaction_id))
         if interaction is not None:
@@ -39,14 +40,15 @@ class Interactions(Puts[Interaction], Records[Interaction]):
 
     @operation
     def get(self, interaction_id: str) -> Interaction | None:
-        """I1: the interaction, or ``None``. One strongly consistent request."""
+        """Return an interaction, or ``None`` (I1). Cost: one strongly consistent read."""
         return self._read(key_schema.interaction(interaction_id))
 
     @operation
     def get_by_external_id(self, source: str, external_id: str) -> Interaction | None:
-        """I2: the interaction an id in a source belongs to, or ``None``.
+        """Return the interaction with this id in a source, or ``None`` (I2).
 
-        One strongly consistent request, a read unit per 4 KB.
+        Cost:
+            One strongly consistent read, a read unit per 4 KB.
         """
         claim = self._table.get(key_schema.interaction_external_id(source, external_id))
         return None if claim is None else from_claim(Interaction, claim)
@@ -59,10 +61,10 @@ class Interactions(Puts[Interaction], Records[Interaction]):
         *,
         newest_first: bool = False,
     ) -> Query[Interaction]:
-        """I3: the interactions of an agent by start. One request a page.
+        """List the interactions of an agent by start (I3). Cost: one query a page.
 
         Raises:
-            InvalidValue: a naive time.
+            InvalidValue: A time is naive.
         """
         between = key_schema.interactions_between(since, until)
         partition = key_schema.agent_collection(agent_id)
@@ -78,10 +80,10 @@ class Interactions(Puts[Interaction], Records[Interaction]):
         *,
         newest_first: bool = False,
     ) -> Query[Interaction]:
-        """I4: the interactions of a contact by start. One request a page.
+        """List the interactions of a contact by start (I4). Cost: one query a page.
 
         Raises:
-            InvalidValue: a naive time.
+            InvalidValue: A time is naive.
         """
         between = key_schema.interactions_between(since, until)
         partition = key_schema.interactions_of_contact(contact_id)
@@ -90,10 +92,10 @@ class Interactions(Puts[Interaction], Records[Interaction]):
         )
 
     def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Interaction]:
-        """I5: all interactions that start on one UTC day, by start. One request for each shard.
+        """List the interactions that start on one UTC day (I5). Cost: one query for each shard.
 
         Raises:
-            InvalidValue: ``day`` is no date, or a time.
+            InvalidValue: ``day`` is not a date, or is a datetime.
         """
         day = utc_day(day)
         return self._list(

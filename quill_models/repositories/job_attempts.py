@@ -1,4 +1,4 @@
-"""Attempts at a window of a job: who may start one, and what is kept of those before it."""
+"""Attempts at a window of a job: starting one, and keeping earlier ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Self
 from quill_models.dynamodb.items import Condition, RawItem, new_token, raw_key
 from quill_models.dynamodb.table import Table
 from quill_models.models import INDEX_KEYS, JobRun, JobStatus, key_schema
+from quill_models.models.base import name_of
 from quill_models.repositories.rewrite import Rewrite
 from quill_models.values.errors import LeaseLost, QuillError
 from quill_models.writes.actions import Put, Refusal
@@ -24,7 +25,7 @@ _KIND = "job_attempt"
 
 
 class Attempt(JobRun):
-    """A run as a model, whether it is the run itself or what is kept of an earlier attempt."""
+    """A run as a model, from the item of the run or of an earlier attempt."""
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
@@ -33,10 +34,10 @@ class Attempt(JobRun):
 
 
 class Start(Write[JobRun]):
-    """Begin an attempt, as the only one.
+    """Begin an attempt, if no other process leases the window.
 
     Attributes:
-        after: the attempt before it, if any.
+        after: The attempt before it, if any.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Start(Write[JobRun]):
         self._window = window
         self._lease = lease
         self._force = force
-        # Refused now where it will be too long to be kept.
+        # Raises now if the key of the kept attempt will be too long.
         key_schema.job_attempt(job_name, window, 1)
         self._begin(None)
 
@@ -60,7 +61,7 @@ class Start(Write[JobRun]):
         """See `Write.refused`.
 
         Raises:
-            AlreadyRunning, AlreadySucceeded: it may not start.
+            AlreadyRunning, AlreadySucceeded: The window cannot start.
         """
         item = refusals[0].item if refusals[0] is not None else None
         existing = None if item is None else JobRun.from_item(item)
@@ -81,7 +82,7 @@ class Start(Write[JobRun]):
             lease_expires_at=now + self._lease,
             attempt=after.attempt + 1 if after else 1,
             fencing_token=_fencing_token(now, after),
-            # After a success it is the end of the work, from which there is nothing to go on.
+            # The checkpoint of a success is the end of the work.
             checkpoint=after.checkpoint
             if after and after.status is not JobStatus.SUCCEEDED
             else {},
@@ -100,25 +101,25 @@ class Start(Write[JobRun]):
             ]
 
     def _refuse(self, existing: JobRun) -> None:
-        which = f"{existing.job_name!r} for the window {existing.window!r}"
+        which = f"Job {existing.job_name}, window {existing.window},"
         if existing.status is JobStatus.RUNNING and existing.lease_expires_at > self._table.clock():
             raise AlreadyRunning(
-                f"The job {which} is running: attempt {existing.attempt} of {existing.owner}, "
-                f"whose lease ends at {_shown(existing.lease_expires_at)} unless renewed. "
-                "Wait until it is done. If its process is dead, the window is free when the lease "
-                f"ends, or at once with: {_cancelling(existing)}",
+                f"{which} is running: attempt {existing.attempt} of {existing.owner}. Its lease "
+                f"expires at {_shown(existing.lease_expires_at)} unless renewed. Wait until it "
+                "has finished. If its process is dead, wait until the lease expires, or free the "
+                f"window at once: {_cancelling(existing)}",
                 run=existing,
             )
         if existing.status is JobStatus.SUCCEEDED and not self._force:
             raise AlreadySucceeded(
-                f"The job {which} succeeded at {_shown(existing.finished_at)}. "
-                "Give force=True to run it again.",
+                f"{which} already succeeded at {_shown(existing.finished_at)}. "
+                "Pass force=True to run it again.",
                 run=existing,
             )
 
 
 def _cancelling(run: JobRun) -> str:
-    """The command that ends it."""
+    """Return the command that cancels a run."""
     names = (run.job_name, run.window)
     dashes = ["--"] if any(name.startswith("-") for name in names) else []
     return shlex.join(["quill", "jobs", "cancel", *dashes, *names])
@@ -129,7 +130,7 @@ def _shown(instant: datetime | None) -> str:
 
 
 class Cancel(Rewrite[JobRun]):
-    """End a run that someone else holds."""
+    """Cancel a run of another process."""
 
     def change(self, model: JobRun) -> None:
         """See `Rewrite.change`."""
@@ -139,7 +140,7 @@ class Cancel(Rewrite[JobRun]):
     def met(self, item: RawItem | None) -> JobRun | None:
         """See `Rewrite.met`."""
         if item is None:
-            raise LeaseLost(f"{self.model!r} was deleted; there is nothing to cancel.")
+            raise LeaseLost(f"{name_of(self.model)} was deleted. There is nothing to cancel.")
         found = JobRun.from_item(item)
         if found.status is not JobStatus.RUNNING:
             return found
@@ -148,29 +149,29 @@ class Cancel(Rewrite[JobRun]):
 
 
 def _fencing_token(now: datetime, after: JobRun | None) -> int:
-    # From the clock, so that it also grows past runs that are no longer remembered; and past the
-    # one before, whatever the clock says.
+    # From the clock, so that it also exceeds the tokens of expired runs. At least one more than the
+    # token before it, whatever the clock shows.
     milliseconds = int(now.timestamp() * 1000)
     return max(milliseconds, after.fencing_token + 1 if after else 0)
 
 
 def _kept(table: Table, run: JobRun) -> RawItem:
-    """What is kept of an attempt when the next one begins."""
+    """Return the item that keeps an attempt after the next one has begun."""
     kept = run.copy()
     if run.status is JobStatus.RUNNING:
         kept.status = JobStatus.FAILED
         kept.finished_at = run.lease_expires_at
         kept.error = {
             "type": "LeaseEnded",
-            "message": f"no sign of life since {run.heartbeat_at.isoformat()}",
+            "message": f"no renewal since {run.heartbeat_at.isoformat()}",
             "traceback": "",
         }
     if kept.ttl is not None and table.settings.job_retention is not None:
-        # Not after the run itself, which will be remembered for so long at least; a lease of a
-        # year would keep an attempt without its run.
+        # Expire no later than the run itself. Otherwise a lease of a year would keep an attempt
+        # longer than its run.
         kept.ttl = min(kept.ttl, table.clock() + table.settings.job_retention)
     item = kept.to_item(table.shards)
-    # It is in no list of runs, but a success stays one.
+    # A kept attempt is in no list, except for that of successes.
     listed = {"gsi2pk", "gsi2sk"} if kept.status is JobStatus.SUCCEEDED else set()
     return {
         **{name: value for name, value in item.items() if name not in INDEX_KEYS - listed},
@@ -180,10 +181,10 @@ def _kept(table: Table, run: JobRun) -> RawItem:
 
 
 class AlreadyRunning(QuillError):
-    """Another process holds a live lease on this job and window.
+    """Another process leases this window of the job.
 
     Attributes:
-        run: the `JobRun` that holds it.
+        run: The running `JobRun`.
     """
 
     __module__ = "quill_models.errors"
@@ -194,10 +195,10 @@ class AlreadyRunning(QuillError):
 
 
 class AlreadySucceeded(QuillError):
-    """This job has already succeeded for this window.
+    """The job has already succeeded for this window.
 
     Attributes:
-        run: the `JobRun` that succeeded.
+        run: The `JobRun` that succeeded.
     """
 
     __module__ = "quill_models.errors"

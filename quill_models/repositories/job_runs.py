@@ -26,8 +26,8 @@ _LEASE = timedelta(minutes=5)
 class JobRuns(Repository[JobRun]):
     """The job runs of the table.
 
-    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
-    be left out; ``newest_first`` reverses them.
+    Lists cover ``since`` (inclusive) to ``until`` (exclusive), aware times, both optional.
+    ``newest_first`` reverses the order.
     """
 
     MODEL = JobRun
@@ -42,22 +42,25 @@ class JobRuns(Repository[JobRun]):
         *,
         force: bool = False,
     ) -> Run:
-        """Start a job for one window of work, as the only one. Use the `Run` in a ``with`` block.
+        """Start a job for one window and lease it. Use the `Run` in a ``with`` block.
 
-        A new attempt goes on from the checkpoint of the one before it; after a success it begins
-        with an empty one. One request where the window is new; two where it ran before.
+        A new attempt continues from the checkpoint of the attempt before it. After a success it
+        begins with an empty checkpoint.
 
         Args:
-            job_name: the job.
-            window: the ETL's own name for the slice of work, such as ``2026-11-22T10``; a fresh
-                unique one where none is given.
-            lease: how long a holder that gives no sign of life keeps the window.
-            force: run it again, from the beginning, although it has succeeded.
+            job_name: Name of the job.
+            window: The ETL's own name for the slice of work, such as ``2026-11-22T10``. Without
+                one, a unique window is generated.
+            lease: Time without a renewal after which another process can take over.
+            force: Run the window again from the beginning, although it has succeeded.
 
         Raises:
-            AlreadyRunning: another holder's lease has not ended.
-            AlreadySucceeded: the window is done, and ``force`` was not given.
-            InvalidValue: a lease of nothing, or a name too long for a key.
+            AlreadyRunning: The lease of another holder has not expired.
+            AlreadySucceeded: The window has succeeded, and ``force`` was not given.
+            InvalidValue: The lease is not positive, or a name is too long for a key.
+
+        Cost:
+            One request if the window is new, two if it ran before.
         """
         check_lease(lease)
         if window is None:
@@ -70,14 +73,13 @@ class JobRuns(Repository[JobRun]):
 
     @operation
     def cancel(self, job_name: str, window: str) -> JobRun | None:
-        """End a running run from outside: whatever its holder writes from now on is refused.
+        """Cancel a running run, so that its window can be started again. Cost: two requests.
 
-        The holder is not stopped; it hears `LeaseLost` at its next write or renewal. Afterwards
-        the window can be started again. Two requests.
+        The process of the lease holder is not stopped. Its next write or renewal raises
+        `LeaseLost`.
 
         Returns:
-            The run as it is now, ``cancelled`` or as it ended before; ``None`` where there is
-            none.
+            The run, ``cancelled`` or as it ended before. ``None`` if there is no run.
         """
         run = self.get(job_name, window)
         if run is None or run.status is not JobStatus.RUNNING:
@@ -89,11 +91,11 @@ class JobRuns(Repository[JobRun]):
 
     @operation
     def get(self, job_name: str, window: str) -> JobRun | None:
-        """J1: the latest attempt at a window, or ``None``. One strongly consistent request."""
+        """Return the latest attempt at a window, or ``None`` (J1). Cost: one consistent read."""
         return self._read(key_schema.job_run(job_name, window))
 
     def list_by_job(self, job_name: str) -> Query[JobRun]:
-        """J2: a job's runs, newest first. One request a page."""
+        """List the runs of a job, newest first (J2). Cost: one query a page."""
         partition = key_schema.job_runs_of_job(job_name)
         return self._list("list_by_job", partition, index="gsi1", newest_first=True)
 
@@ -105,10 +107,10 @@ class JobRuns(Repository[JobRun]):
         *,
         newest_first: bool = False,
     ) -> Query[JobRun]:
-        """J4: the runs of every job in a status by start. One request for each shard.
+        """List the runs of all jobs in a status by start (J4). Cost: one query for each shard.
 
         Raises:
-            InvalidValue: a naive time, or there is no such status.
+            InvalidValue: A time is naive, or the status does not exist.
         """
         status = choice(JobStatus, status, "status")
         whole = since is None and until is None
@@ -122,27 +124,30 @@ class JobRuns(Repository[JobRun]):
 
     @operation
     def attempts(self, job_name: str, window: str) -> list[JobRun]:
-        """Every attempt at a window, the first one first; the last is the run itself.
+        """Return every attempt at a window, oldest first. The last one is the run itself.
 
-        An attempt whose lease ended without a word is ``failed``, with the error ``LeaseEnded``.
-        One strongly consistent request a page.
+        An attempt that was taken over is ``failed``, with the error ``LeaseEnded``.
+
+        Cost:
+            One strongly consistent query a page.
         """
         partition, between = key_schema.attempts_of(job_name, window)
-        # By key, the run itself stands before the attempts that were kept.
+        # By key, the run itself comes before its earlier attempts.
         found = Query(self._table, Attempt, [partition], between=between)
         return sorted(found, key=lambda run: run.attempt)
 
     @operation
     def last_success(self, job_name: str) -> JobRun | None:
-        """J3: a job's latest success, also while its window runs again.
+        """Return the latest success of a job, also while its window runs again (J3).
 
-        One request, for one item.
+        Cost:
+            One query of one item.
         """
         partition = key_schema.job_runs_succeeded(job_name)
         return Query(self._table, Attempt, [partition], index="gsi2", newest_first=True).first()
 
     def stale(self) -> Query[JobRun]:
-        """J5: running runs whose lease has ended, the longest ended first. One request a page."""
+        """List running runs whose lease has expired, oldest first (J5). Cost: one query a page."""
         return self._list(
             "stale",
             key_schema.job_runs_leased(),
@@ -152,5 +157,5 @@ class JobRuns(Repository[JobRun]):
         )
 
     def watermark(self, job_name: str, source: str) -> Watermark:
-        """J6: how far a job has come in a source. No request."""
+        """Return the watermark of a job in a source (J6). Cost: no request."""
         return Watermark(self._table, job_name, source)

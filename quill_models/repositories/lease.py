@@ -17,9 +17,9 @@ _RENEWALS_PER_LEASE = 3
 
 
 def check_lease(lease: timedelta) -> None:
-    """Refuse a lease that has expired when it begins."""
+    """Raise `InvalidValue` if a lease is not positive."""
     if lease <= timedelta(0):
-        raise InvalidValue(f"lease must be longer than nothing, not {lease}")
+        raise InvalidValue(f"lease must be positive, got {lease}")
 
 
 @dataclass
@@ -30,16 +30,16 @@ class _Lease:
 
 
 class LeaseKeeper:
-    """A thread that renews the leases of one holder. See `start`.
+    """A thread that renews the leases of one lease holder.
 
-    How long a lease is certain is measured by this machine's monotonic clock, from before the last
-    renewal was sent, so that no change of the wall clock matters.
+    The time is measured by the monotonic clock, from before the last renewal was sent. So changes
+    of the wall clock have no effect.
 
     Args:
         name: The name of the thread.
         lease: How long each lease lasts.
         failed: Called with the key of a lease that could not be renewed, and with the error.
-        sure_share: How much of a lease is counted on, so that there is time to stop before it ends.
+        sure_share: The share of a lease that is relied on, from 0 to 1.
     """
 
     def __init__(
@@ -59,31 +59,31 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
 
     def hold(self, key: str, renew: Callable[[], object], since: float) -> None:
-        """Renew a lease from now on.
+        """Begin to renew a lease.
 
         Args:
-            key: Names the lease.
-            renew: Renews it; raises `LeaseLost` if another holder has it.
-            since: When it was taken, by `time.monotonic`, or a moment before.
+            key: The name of the lease.
+            renew: Renews the lease. Raises `LeaseLost` if another holder has it.
+            since: `time.monotonic` at the claim, or a moment before.
         """
         with self._lock:
             self._leases[key] = _Lease(renew, self._sure_until(since))
 
     def let_go(self, key: str) -> None:
-        """Renew a lease no longer."""
+        """Stop renewing a lease."""
         with self._lock:
             self._leases.pop(key, None)
 
     def renewed(self, key: str, since: float) -> None:
-        """Take in that the holder has renewed a lease itself."""
+        """Note that the holder has renewed a lease itself."""
         self._leases[key].sure_until = self._sure_until(since)
 
     def is_lost(self, key: str) -> bool:
-        """Whether a renewal found another holder."""
+        """Return whether a renewal found another holder."""
         return key in self._leases and self._leases[key].is_lost
 
     def is_sure(self, key: str) -> bool:
-        """Whether no other holder can have the lease."""
+        """Return whether no other holder can have the lease."""
         lease = self._leases[key]
         return not lease.is_lost and time.monotonic() < lease.sure_until
 
@@ -117,7 +117,7 @@ class LeaseKeeper:
         except LeaseLost:
             lease.is_lost = True
         except Exception as error:  # noqa: BLE001
-            # Too early to give up: the next renewal, or the holder's own next write, decides.
+            # The next renewal, or the holder's own next write, decides.
             self._failed(key, error)
         else:
             lease.sure_until = max(lease.sure_until, self._sure_until(since))

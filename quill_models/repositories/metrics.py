@@ -22,8 +22,8 @@ __all__ = ["Metrics"]
 class Metrics(Puts[Metric]):
     """The metrics of the table.
 
-    Lists go from ``since`` (inclusive) to ``until`` (exclusive), aware times, either of which may
-    be left out; ``newest_first`` reverses them.
+    Lists cover ``since`` (inclusive) to ``until`` (exclusive), aware times, both optional.
+    ``newest_first`` reverses the order.
     """
 
     MODEL = Metric
@@ -31,35 +31,42 @@ class Metrics(Puts[Metric]):
 
     @operation
     def add(self, increment: Increment) -> WriteResult[Increment]:
-        """Add to a bucket, once for each event, however often it is called and by whomever.
-
-        One transaction of two actions: the increment is remembered, under its event and bucket,
-        with the addition. Two write units for each, and one for each of the bucket's two lists.
+        """Add to a bucket once for each event, however often any process repeats the call.
 
         Returns:
-            ``created``, or ``duplicate`` where the event was counted in this bucket before; then
-            ``item`` is what was added that time, whatever the amount now.
+            ``created``, or ``duplicate`` if the event was counted in this bucket before. Then
+            ``item`` is the increment of that time, whatever the amount is now.
 
         Raises:
-            RequestRejected: the sum has more than 38 digits.
+            RequestRejected: The sum has more than 38 digits.
+
+        Cost:
+            One transaction of two actions, the increment under its event and the addition. Two
+            write units for each, and one for each of the bucket's two lists.
         """
         return send(self._table, AddOnce(self._table, increment))
 
     @operation
     def add_many(self, increments: Iterable[Increment]) -> list[WriteResult[Increment]]:
-        """As `add` for each, in input order.
+        """Add each increment, as `add` does, in input order.
 
-        Up to 99 increments are in one transaction, and those of one bucket cost one addition in
-        it. Transactions on one bucket wait for each other: sort what comes by bucket, or give all
-        at once, rather than send from many processes.
+        Transactions on one bucket wait for each other. So sort increments by bucket, or pass all
+        in one call, rather than from many processes.
 
         Raises:
-            PartialWriteError: the table stopped answering.
+            PartialWriteError: The table stopped responding.
+
+        Cost:
+            One transaction for up to 99 increments; those of one bucket share one addition.
         """
         return list_many(self._table, AddOnce, increments)
 
     def iter_add_many(self, increments: Iterable[Increment]) -> Iterator[WriteResult[Increment]]:
-        """As `add_many`, with the results as they come and memory flat."""
+        """Add ``increments``, as `add_many` does, and yield the results in constant memory.
+
+        Cost:
+            The requests of `add_many`.
+        """
         return self._followed("iter_add_many", iter_many(self._table, AddOnce, increments))
 
     def series(
@@ -72,10 +79,10 @@ class Metrics(Puts[Metric]):
         *,
         newest_first: bool = False,
     ) -> Query[Metric]:
-        """M1: one metric of one scope by time. One strongly consistent request a page.
+        """List one metric of one scope by time (M1). Cost: one consistent query a page.
 
         Raises:
-            InvalidValue: a naive time, or there is no such grain.
+            InvalidValue: A time is naive, or the grain does not exist.
         """
         return self._list(
             "series",
@@ -85,15 +92,15 @@ class Metrics(Puts[Metric]):
         )
 
     def across(self, name: str, grain: Grain | str, bucket_start: datetime) -> Query[Metric]:
-        """M2: every scope's value in one bucket, by scope. One request for each shard.
+        """List the value of every scope in one bucket (M2). Cost: one query for each shard.
 
         Args:
-            name: of the metric.
-            grain: of the bucket.
-            bucket_start: where the bucket begins, exactly; see `Grain.floor`.
+            name: Name of the metric.
+            grain: Grain of the bucket.
+            bucket_start: Exact start of the bucket; see `Grain.floor`.
 
         Raises:
-            InvalidValue: a naive time, or there is no such grain.
+            InvalidValue: A time is naive, or the grain does not exist.
         """
         grain = choice(Grain, grain, "grain")
         return self._list(
@@ -103,12 +110,13 @@ class Metrics(Puts[Metric]):
         )
 
     def list_by_day(self, day: date, *, newest_first: bool = False) -> Query[Metric]:
-        """M3: all metrics whose bucket starts on one UTC day, by start, then by identity.
-
-        Of every scope, name and grain. One request for each shard.
+        """List all metrics whose bucket starts on one UTC day, by start and identity (M3).
 
         Raises:
-            InvalidValue: ``day`` is no date, or a time.
+            InvalidValue: ``day`` is not a date, or is a datetime.
+
+        Cost:
+            One query for each shard.
         """
         day = utc_day(day)
         return self._list(

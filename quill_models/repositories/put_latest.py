@@ -1,4 +1,4 @@
-"""Putting what changes at its source: create, update, or leave alone what is newer."""
+"""Putting items that their source edits: create, update, or keep a newer item."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ M = TypeVar("M", bound=QuillModel)
 
 
 class PutLatest(Write[WriteResult[M]], Generic[M]):
-    """Store a model unless a newer one is there: `created`, `updated`, `unchanged` or `stale`.
+    """Store a model unless a newer one is stored: `created`, `updated`, `unchanged` or `stale`.
 
-    Also `conflict`, if an external id belongs to another item. Writes first, as if there were
-    none; the refusal returns what is there, and the second write replaces just that.
+    `conflict`, if an external id belongs to another item. The first write expects no item. If its
+    condition fails, the error returns the stored item, and the second write replaces only that.
     """
 
     def __init__(self, table: Table, model: M) -> None:
         self._table = table
-        # A stored item may have ids to be given up that the new one does not name.
+        # The stored item may have external ids to release that the new one does not have.
         self.fixed_keys = not model.MAY_HAVE_EXTERNAL_IDS
         self.model = model.copy()
         self.token = self.model.stamp(table)
         self._written_at = self.model.created_at
         self._given_unknown = dict(model.unknown)
         self._existing: M | None = None
-        # Claims to be given up that turned out to be another item's.
+        # Claims to release that belong to another item.
         self._not_ours: set[Key] = set()
         self.actions = self._create()
 
@@ -88,7 +88,7 @@ class PutLatest(Write[WriteResult[M]], Generic[M]):
     def _replace(self, existing: M) -> list[Action]:
         self.model.created_at = existing.created_at
         self.model.created_token = existing.created_token or existing.write_token
-        # What a newer version of this package stored beside the fields known here stays.
+        # Attributes that a newer version of this package stored are kept.
         self.model.unknown = {**existing.unknown, **self._given_unknown}
         item = self._item()
         kept = self._not_ours.union(self.model.external_id_keys())

@@ -1,4 +1,4 @@
-"""Recording facts: what never changes is stored once, and every repetition is recognised."""
+"""Recording facts, which never change: stored once, with repetitions recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls that repositories share."""
+"""The calls that all repositories share."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Repository(Generic[M]):
         newest_first: bool = False,
         model: type[M] | None = None,
     ) -> Query[M]:
-        """A list of one partition, or of one for each shard, for the call of that name."""
+        """Return the list of one partition, or of one partition for each shard."""
 
         def shards() -> list[str]:
             assert callable(partition)  # noqa: S101 -- for the type checker
@@ -79,16 +79,16 @@ class Puts(Repository[M]):
     def put(self, item: M) -> WriteResult[M]:
         """Create or update an item, and move it between lists in the same write.
 
-        One request if the item is new or equal, two if it changes. An item with external ids is
-        written in a transaction with the claims to them, at twice the write units, one item for
-        each id.
-
         Args:
             item: The model; it is not changed.
 
         Returns:
             ``created``, ``updated``, ``unchanged``, ``stale`` (older by its source's time than the
             stored item), or ``conflict`` (an external id belongs to the model in ``item``).
+
+        Cost:
+            One request if the item is new or equal, two if it changes. An item with external ids
+            is a transaction with one more item for each id, at twice the write units.
         """
         return send(self._table, PutLatest(self._table, item))
 
@@ -98,28 +98,30 @@ class Puts(Repository[M]):
     ) -> list[WriteResult[M]]:
         """Put each item, as `put` does, in input order.
 
-        For each hundred one transaction if all are new or all are equal, two for a mixture, at
-        twice the write units.
-
         Args:
             items: The models.
-            prefer: What to save if not both can be saved: ``speed`` or ``cost``, see `Prefer`.
+            prefer: ``speed`` or ``cost``, see `Prefer`.
 
         Raises:
             PartialWriteError: The table stopped responding.
+
+        Cost:
+            For each 100 items one transaction if all are new or all are equal, else two, at twice
+            the write units.
         """
         return list_many(self._table, PutLatest, items, prefer)
 
     def iter_put_many(
         self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[M]]:
-        """Put each item, as `put_many` does, and yield the results as they come.
-
-        The memory it needs does not grow with the input. Requests as `put_many`.
+        """Put each item, as `put_many` does, and yield the results in constant memory.
 
         Args:
-            items: The models, which may be endless.
-            prefer: As for `put_many`.
+            items: The models, without a limit.
+            prefer: See `put_many`.
+
+        Cost:
+            The requests of `put_many`.
         """
         results: Iterator[Any] = iter_many(self._table, PutLatest, items, prefer)
         return self._followed("iter_put_many", results)
@@ -130,20 +132,21 @@ class Records(Repository[M]):
 
     @operation
     def record(self, item: M) -> WriteResult[M]:
-        """Record an item, once. One request and one write unit per KB, and as many per index.
-
-        An item with an external id is written in a transaction with the claim to it, at twice the
-        write units.
+        """Record an item once.
 
         Args:
             item: The model; it is not changed.
 
         Returns:
             ``created``, ``duplicate``, or ``conflict`` (the identity is stored with other content,
-            which stays, or the external id belongs to the model in ``item``).
+            which is kept, or the external id belongs to the model in ``item``).
 
         Raises:
             InvalidPayload: The item is over 400 KB.
+
+        Cost:
+            One request: one write unit per KB, and one per KB for each index. An item with an
+            external id is a transaction of two items, at twice the write units.
         """
         return send(self._table, RecordOnce(self._table, item))
 
@@ -153,29 +156,31 @@ class Records(Repository[M]):
     ) -> list[WriteResult[M]]:
         """Record each item, as `record` does, in input order.
 
-        For each hundred one transaction if all are new or all are stored, two for a mixture, at
-        twice the write units.
-
         Args:
             items: The models.
-            prefer: What to save if not both can be saved: ``speed`` or ``cost``, see `Prefer`.
+            prefer: ``speed`` or ``cost``, see `Prefer`.
 
         Raises:
             InvalidPayload: An item is over 400 KB.
             PartialWriteError: The table stopped responding.
+
+        Cost:
+            For each 100 items one transaction if all are new or all are stored, else two, at twice
+            the write units.
         """
         return list_many(self._table, RecordOnce, items, prefer)
 
     def iter_record_many(
         self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[M]]:
-        """Record each item, as `record_many` does, and yield the results as they come.
-
-        The memory it needs does not grow with the input. Requests as `record_many`.
+        """Record each item, as `record_many` does, and yield the results in constant memory.
 
         Args:
-            items: The models, which may be endless.
-            prefer: As for `record_many`.
+            items: The models, without a limit.
+            prefer: See `record_many`.
+
+        Cost:
+            The requests of `record_many`.
         """
         results: Iterator[Any] = iter_many(self._table, RecordOnce, items, prefer)
         return self._followed("iter_record_many", results)

@@ -1,4 +1,4 @@
-"""Rewriting a stored item: its next state over the one that was read."""
+"""Replacing a stored item by its next state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ M = TypeVar("M", bound=QuillModel)
 
 
 class Rewrite(Write[M], Generic[M]):
-    """Write the next state of an item, if it is still as it was read.
+    """Write the next state of an item, if it is unchanged since it was read.
 
     Attributes:
         model: The next state.
@@ -37,14 +37,14 @@ class Rewrite(Write[M], Generic[M]):
 
     @abstractmethod
     def met(self, item: RawItem | None) -> M | None:
-        """Return the outcome, or ``None`` after `_follow`: another state is stored, or none."""
+        """Return the outcome, or ``None`` after `_follow`, for a changed or missing item."""
 
     def condition(self, last: M) -> Condition:
-        """Under which the next state may replace the last one."""
+        """Return the condition under which the next state may replace the last one."""
         return Condition.unchanged_since(last.write_token)
 
     def _follow(self, last: M) -> None:
-        """Make the write the one that follows on a state."""
+        """Set the write to follow a state."""
         self.model = last.copy()
         self.change(self.model)
         self.model.stamp(self._table, last.created_at, token=self.token)

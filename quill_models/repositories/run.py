@@ -1,4 +1,4 @@
-"""A job run in the hands of its holder."""
+"""A job run and its lease."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ __all__ = ["Run"]
 
 _TRACEBACK_CHARACTERS = 4000
 _MESSAGE_CHARACTERS = 1000
-# How much of a lease is counted on, so that there is time to stop before it ends.
+# The share of a lease that is relied on, so that there is time to stop before it expires.
 _SURE_SHARE = 0.8
 
 
 class Run:
-    """The holder of a job's window. A context manager.
+    """The lease of a job's window, as a context manager.
 
     Inside the block the lease is renewed in the background. Leaving the block marks the run
-    succeeded; an exception marks it failed and is raised on. Each write holds only while nobody
-    took over: afterwards every one raises `LeaseLost`.
+    succeeded. An exception marks it failed and is raised again. After another process took over,
+    every write raises `LeaseLost`.
 
     Attributes:
-        stats: what the job counts, any JSON; stored with each checkpoint and at the end.
+        stats: Counts of the job, any JSON. Stored with each checkpoint and at the end.
     """
 
     OPERATIONS = "run"
@@ -68,22 +68,22 @@ class Run:
 
     @property
     def job_name(self) -> str:
-        """The job."""
+        """The name of the job."""
         return self._run.job_name
 
     @property
     def window(self) -> str:
-        """The window of work."""
+        """The window of the job."""
         return self._run.window
 
     @property
     def run_id(self) -> str:
-        """Of this attempt, and no other."""
+        """The unique id of this attempt."""
         return self._run.run_id
 
     @property
     def attempt(self) -> int:
-        """Counted from 1; more where earlier ones failed or were taken over."""
+        """The number of this attempt, from 1. Failures and takeovers increase it."""
         return self._run.attempt
 
     @property
@@ -93,15 +93,15 @@ class Run:
 
     @property
     def fencing_token(self) -> int:
-        """Grows with each attempt. Give it to whatever else the job writes to."""
+        """A number that grows with each attempt. Pass it to other systems the job writes to."""
         return self._run.fencing_token
 
     @property
     def is_sure(self) -> bool:
-        """Whether nobody else can have taken over, as the lease was renewed and has time left.
+        """Whether the lease was renewed in time, so that no other process can have taken over.
 
-        Measured on this machine from before the last renewal was sent, whatever its clock does.
-        Ask it, or call `check`, before a step that only one process may do.
+        Measured by the monotonic clock from before the last renewal. Read it, or call `check`,
+        before a step that only one process may do.
         """
         return (
             self._lost is None
@@ -110,9 +110,9 @@ class Run:
         )
 
     def check(self) -> None:
-        """Raise `LeaseLost` where the lease is lost, or cannot be kept. No request.
+        """Raise `LeaseLost` if the lease is lost, or cannot be kept. Cost: no request.
 
-        In time: a fifth of the lease is still left when it first raises because renewals fail.
+        If renewals fail, it raises when a fifth of the lease is left.
         """
         if self._lost is not None:
             raise self._lost
@@ -120,30 +120,30 @@ class Run:
             raise self.lost(self._run.to_item(1))
         if not self.is_sure:
             raise LeaseLost(
-                f"The lease of {self.job_name!r} for the window {self.window!r} could not be "
-                f"renewed and is about to end ({self._trouble or 'no renewal was made'}). Stop, "
-                "and start again."
+                f"The lease of job {self.job_name}, window {self.window}, expires soon and could "
+                f"not be renewed ({self._trouble or 'no renewal was made'}). Stop the work and "
+                "start the window again."
             )
 
     @property
     def checkpoint(self) -> dict[str, Any]:
-        """What was saved last, by this attempt or the one before it."""
+        """The last saved checkpoint, of this attempt or the one before it."""
         return copy.deepcopy(self._run.checkpoint)
 
     @operation
     def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Save where to go on from, and renew the lease. One request.
+        """Save a ``checkpoint``, and renew the lease. Cost: one request.
 
         Raises:
-            LeaseLost: another holder took over; nothing was written.
+            LeaseLost: Another process took over. Nothing was written.
         """
         self._write(checkpoint=checkpoint, stats=self.stats)
 
     def held(self) -> Check:
-        """An action that lets a transaction be done only while this run holds its window.
+        """Return a condition check for a transaction: this run still leases its window.
 
         Raises:
-            LeaseLost: this process was forked from the holder.
+            LeaseLost: This process was forked from the lease holder.
         """
         self._refuse_fork()
         return Check(
@@ -156,30 +156,27 @@ class Run:
         )
 
     def lost(self, found: RawItem | None) -> LeaseLost:
-        """The error for one who no longer holds the window; ``found`` is what stands there instead.
-
-        No request.
-        """
-        which = f"{self.job_name!r} for the window {self.window!r}"
+        """Return the error of a lost lease; ``found`` is the stored item. Cost: no request."""
+        which = f"job {self.job_name}, window {self.window}"
         if found is None:
-            return LeaseLost(f"The run of {which} was deleted; nothing was written.")
+            return LeaseLost(f"The run of {which} was deleted. Nothing was written.")
         holder = JobRun.from_item(found)
         if holder.run_id == self._run.run_id:
             return LeaseLost(
-                f"Attempt {self.attempt} of {which} is over ({holder.status.value}). "
+                f"Attempt {self.attempt} of {which} has ended ({holder.status.value}). "
                 "Nothing was written."
             )
         return LeaseLost(
-            f"Attempt {self.attempt} of {which} is no longer the holder: attempt {holder.attempt} "
-            f"of {holder.owner} took over ({holder.status.value}). Nothing was written."
+            f"Attempt {self.attempt} of {which} lost its lease: attempt {holder.attempt} of "
+            f"{holder.owner} took over ({holder.status.value}). Nothing was written."
         )
 
     @operation
     def renew(self) -> None:
-        """Renew the lease now. One request. The background does so by itself.
+        """Renew the lease now, in addition to the background. Cost: one request.
 
         Raises:
-            LeaseLost: another holder took over; nothing was written.
+            LeaseLost: Another process took over. Nothing was written.
         """
         self._write()
 
@@ -194,7 +191,7 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         if self._process != os.getpid():
-            # A forked child that leaves the block leaves its parent's run alone.
+            # A forked child must not end the run of its parent.
             return
         self._keeper.stop()
         if error is None:
@@ -203,7 +200,7 @@ class Run:
         try:
             self._fail(error)
         except Exception as also:  # noqa: BLE001
-            # Whatever it is, the job's own error is the one to raise.
+            # The job's own error is the one to raise.
             if also is not error:
                 error.add_note(f"The run could not be marked failed: {also}")
 
@@ -212,7 +209,7 @@ class Run:
         try:
             self._write(status=JobStatus.SUCCEEDED, stats=self.stats)
         except (InvalidValue, InvalidPayload) as error:
-            # Stats that cannot be stored: better a failed run than one that seems to go on.
+            # If stats cannot be stored, a failed run is better than one that seems to run.
             self._fail(error)
             raise
 
@@ -244,7 +241,7 @@ class Run:
                 raise
             self._run = written
             if written is not write.model:
-                # An earlier write had ended the run, although no response came.
+                # An earlier write, whose response was lost, had ended the run.
                 if changes.get("status") is not written.status:
                     raise self.lost(written.to_item(1))
                 return
@@ -261,24 +258,24 @@ class Run:
     def _refuse_fork(self) -> None:
         if self._process != os.getpid():
             raise LeaseLost(
-                f"This process was forked from the holder of {self.job_name!r} for the window "
-                f"{self.window!r}, which alone may write. Nothing was written."
+                f"This process was forked from the lease holder of job {self.job_name}, window "
+                f"{self.window}. Write from the parent. Nothing was written."
             )
 
 
 class _LeaseTaken(QuillError):
-    """The stored run is not the holder's any more; `Run` turns this into `LeaseLost`."""
+    """The stored run has another holder. `Run` turns this into `LeaseLost`."""
 
     def __init__(self, found: RawItem | None) -> None:
         self.found = found
-        super().__init__("the run is no longer as its holder wrote it")
+        super().__init__("the run has another lease holder")
 
 
 class _Update(Rewrite[JobRun]):
-    """The next state of a run, written by its holder over the last one.
+    """The next state of a run, written by its lease holder.
 
     Attributes:
-        sent: When, by the monotonic clock, it was made.
+        sent: When the write was made, by the monotonic clock.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Writes of several repositories, all of them or none."""
+"""Writes of several repositories in one transaction."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Self
 from quill_models.dynamodb.items import RawItem, new_token
 from quill_models.dynamodb.table import Table
 from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
+from quill_models.models.base import name_of
 from quill_models.repositories import event_queue
 from quill_models.repositories.add_once import AddOnce
 from quill_models.repositories.put_latest import PutLatest
@@ -36,20 +37,19 @@ Gather = Callable[[Write[Any]], None]
 
 
 class Transaction:
-    """Gathers writes inside its ``with`` block and does all or none of them at its end.
+    """Collects writes inside its ``with`` block and commits all or none of them at its end.
 
-    An exception in the block leaves everything as it was. What is stored already with the same
-    content (``duplicate``, ``unchanged``), and what is older than what is stored (``stale``), does
-    not stand in the way of the rest. One request where nothing stands in the way, at twice the
-    write units; one more for each time that something does.
+    An exception in the block writes nothing. Items that are stored with the same content
+    (``duplicate``, ``unchanged``) or newer (``stale``) do not prevent the other writes. Cost: one
+    request at twice the write units, and one more each time a condition fails.
 
     Attributes:
-        agents: ``put``, as `Agents.put`.
-        interactions: ``record`` and ``put``, as those of `Interactions`.
-        metrics: ``put`` and ``add``, as those of `Metrics`.
-        webhook_events: ``record``, ``complete`` and ``fail``, as those of `WebhookEvents`.
-        results: what each write did, in order, once the block has been left; ``complete`` and
-            ``fail`` are ``updated``.
+        agents: ``put``, see `Agents.put`.
+        interactions: ``record`` and ``put``, see `Interactions`.
+        metrics: ``put`` and ``add``, see `Metrics`.
+        webhook_events: ``record``, ``complete`` and ``fail``, see `WebhookEvents`.
+        results: The result of each write, in order, after the block. ``complete`` and ``fail``
+            are ``updated``.
     """
 
     OPERATIONS = "transaction"
@@ -68,7 +68,7 @@ class Transaction:
     def __enter__(self) -> Self:
         if self._is_open is not None:
             raise InvalidValue(
-                "this transaction has had its block; for other writes begin another one"
+                "The block of this transaction has ended. Call quill.transaction() again."
             )
         self._is_open = True
         return self
@@ -85,8 +85,7 @@ class Transaction:
 
     def _gather(self, write: Write[Any]) -> None:
         if not self._is_open:
-            # Nobody would ever send it.
-            raise InvalidValue("a write can be put into a transaction only inside its with block")
+            raise InvalidValue("Add writes to a transaction only inside its with block.")
         for action in write.actions:
             check_action(action)
         self._parts.add(write)
@@ -97,9 +96,9 @@ class Transaction:
 
 
 class _AllOrNone(Write[list[WriteResult[Written]]]):
-    """The writes of a transaction as one: their actions are all done, or none of them.
+    """The writes of a transaction as one write.
 
-    A part that is settled leaves; a refusal goes to the part it belongs to.
+    A settled part is left out of the next round. Each part gets the refusals of its own actions.
 
     Attributes:
         writes: The parts, in order.
@@ -128,13 +127,13 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
         repeated = _repeated([*self._plan.actions, *write.actions])
         if repeated is not None:
             raise InvalidValue(
-                f"{repeated.pk} / {repeated.sk} is in this transaction already, which may write "
-                "to an item once; nothing was written"
+                f"The item {repeated.pk} / {repeated.sk} is already in this transaction. Write "
+                "it in another one. Nothing was written."
             )
         if not self._plan.takes(at, write.actions):
             raise InvalidValue(
-                f"a transaction holds up to {TRANSACTION_ACTIONS} actions and 4 MB, and this "
-                f"one is full with {len(self._plan.writes)} writes; nothing was written"
+                f"The transaction is full with {len(self._plan.writes)} writes: the maximum is "
+                f"{TRANSACTION_ACTIONS} actions and 4 MB. Split it. Nothing was written."
             )
 
     def done(self, stored: RawItem | None = None) -> list[WriteResult[Written]]:  # noqa: ARG002
@@ -155,12 +154,12 @@ class _AllOrNone(Write[list[WriteResult[Written]]]):
             if result is None:
                 self._take(at, self.writes[at])
             else:
-                self._results[at] = _not_in_the_way(_result(result))
+                self._results[at] = _checked(_result(result))
         return None if self._plan.writes else self.done()
 
 
 def _repeated(actions: Iterable[Action]) -> Key | None:
-    """A key that two actions write to. Additions to one item are one action."""
+    """Return a key that two actions write to. Additions to one item are one action."""
     added: set[Key] = set()
     written: set[Key] = set()
     for action in actions:
@@ -172,22 +171,22 @@ def _repeated(actions: Iterable[Action]) -> Key | None:
 
 
 def _result(done: WriteResult[Written] | WebhookEvent) -> WriteResult[Written]:
-    # Work on the queue gives the event as it is now.
+    # Writes of the queue return the event.
     return done if isinstance(done, WriteResult) else WriteResult(Outcome.UPDATED, done)
 
 
-def _not_in_the_way(result: WriteResult[Written]) -> WriteResult[Written]:
+def _checked(result: WriteResult[Written]) -> WriteResult[Written]:
     if result.outcome is Outcome.CONFLICT:
         raise TransactionRefused(
-            f"{result.item!r} is stored with other content; nothing of the transaction was "
-            "written.",
+            f"{name_of(result.item)} is stored with other content. The transaction wrote nothing. "
+            "Compare your item with error.result.item, the stored one.",
             result=result,
         )
     return result
 
 
 class _RepositoryWrites:
-    """What one repository can put into a transaction."""
+    """The writes of one repository in a transaction."""
 
     def __init__(self, table: Table, gather: Gather) -> None:
         self._table = table
@@ -196,41 +195,41 @@ class _RepositoryWrites:
 
 class _AgentWrites(_RepositoryWrites):
     def put(self, item: Agent) -> None:
-        """As `Agents.put`."""
+        """See `Agents.put`."""
         self._gather(PutLatest(self._table, item))
 
 
 class _InteractionWrites(_RepositoryWrites):
     def record(self, item: Interaction) -> None:
-        """As `Interactions.record`."""
+        """See `Interactions.record`."""
         self._gather(RecordOnce(self._table, item))
 
     def put(self, item: Interaction) -> None:
-        """As `Interactions.put`."""
+        """See `Interactions.put`."""
         self._gather(PutLatest(self._table, item))
 
 
 class _MetricWrites(_RepositoryWrites):
     def put(self, item: Metric) -> None:
-        """As `Metrics.put`."""
+        """See `Metrics.put`."""
         self._gather(PutLatest(self._table, item))
 
     def add(self, increment: Increment) -> None:
-        """As `Metrics.add`."""
+        """See `Metrics.add`."""
         self._gather(AddOnce(self._table, increment))
 
 
 class _WebhookEventWrites(_RepositoryWrites):
     def record(self, item: WebhookEvent) -> None:
-        """As `WebhookEvents.record`."""
+        """See `WebhookEvents.record`."""
         self._gather(RecordOnce(self._table, item))
 
     def complete(self, event: WebhookEvent) -> None:
-        """As `WebhookEvents.complete`: where it raises `LeaseLost`, nothing is written."""
+        """See `WebhookEvents.complete`. If it raises `LeaseLost`, nothing is written."""
         self._gather(event_queue.HolderUpdate(self._table, event, event_queue.complete))
 
     def fail(
         self, event: WebhookEvent, error: BaseException | str, retry_in: timedelta | None = None
     ) -> None:
-        """As `WebhookEvents.fail`."""
+        """See `WebhookEvents.fail`."""
         self._gather(event_queue.failing(self._table, event, error, retry_in))

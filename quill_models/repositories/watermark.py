@@ -1,4 +1,4 @@
-"""How far a job has come in a source."""
+"""Watermarks: how far a job has read a source."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Mark = datetime | int | Decimal | str
 
 
 class Watermark:
-    """How far a job has come in a source: a time, a number or a text that only grows.
+    """The position up to which a job has read a source. It only moves forward.
 
     Attributes:
-        job_name: whose.
-        source: in which source.
+        job_name: Name of the job.
+        source: Name of the source.
     """
 
     OPERATIONS = "watermark"
@@ -45,7 +45,7 @@ class Watermark:
     @property
     @operation
     def value(self) -> datetime | Decimal | str | None:
-        """How far it has come, ``None`` at first. One strongly consistent request at each use."""
+        """The position, ``None`` at first. Cost: one consistent request at each use."""
         item = self._table.get(self._key)
         if item is None:
             return None
@@ -54,22 +54,23 @@ class Watermark:
 
     @operation
     def advance(self, to: Mark, *, run: Run) -> bool:
-        """Move it forward. One transaction of two actions.
+        """Move the watermark forward. Cost: one transaction of two actions.
 
         Args:
-            to: where to; of the same type as the value so far.
-            run: the run that moves it, which has to hold its window.
+            to: The new position: a time, a number or text, of the type of the stored one.
+            run: The run that moves it, which must lease its window.
 
         Returns:
-            ``True`` where it moved; ``False`` where it already was there or beyond.
+            ``True`` if it moved, ``False`` if it was already there or further.
 
         Raises:
-            LeaseLost: the run no longer holds its window; nothing was written.
-            InvalidValue: a naive time, a number that cannot be stored, another type than so far.
+            LeaseLost: The run no longer leases its window. Nothing was written.
+            InvalidValue: A time is naive, a number cannot be stored, or the type differs.
         """
         if run.job_name != self.job_name:
             raise InvalidValue(
-                f"a run of {run.job_name!r} cannot move the watermark of {self.job_name!r}"
+                f"A run of job {run.job_name} cannot move the watermark of job {self.job_name}. "
+                "Use the watermark of the run's own job."
             )
         kind, stored = _stored(to)
         return send(self._table, _Advance(self._table, self._key, kind, stored, run))
@@ -109,7 +110,7 @@ class _Advance(Write[bool]):
         stored_kind = mark.item["type"]["S"]
         if stored_kind != self._kind:
             raise InvalidValue(
-                f"the watermark of {self._run.job_name!r} is a {stored_kind}, not a {self._kind}"
+                f"The watermark of job {self._run.job_name} is a {stored_kind}, got a {self._kind}."
             )
         return False
 

@@ -23,9 +23,9 @@ __all__ = ["WebhookEvents"]
 class WebhookEvents(Records[WebhookEvent]):
     """The webhook events of the table.
 
-    An event whose identity is stored with another digest is a ``conflict``. Lists go from ``since``
-    (inclusive) to ``until`` (exclusive), aware times, either of which may be left out;
-    ``newest_first`` reverses them.
+    An event whose identity is stored with another digest is a ``conflict``. Lists cover ``since``
+    (inclusive) to ``until`` (exclusive), aware times, both optional. ``newest_first`` reverses
+    the order.
     """
 
     MODEL = WebhookEvent
@@ -33,46 +33,47 @@ class WebhookEvents(Records[WebhookEvent]):
 
     def __init__(self, table: Table) -> None:
         super().__init__(table)
-        # Of which the log knows already that they cannot be read.
-        self._told: set[str] = set()
+        # Sort keys of unreadable events that the log has named.
+        self._logged: set[str] = set()
 
-    # Work.
+    # The queue.
 
     @operation
     def claim(
         self, source: str, limit: int = 10, lease: timedelta = queue.LEASE
     ) -> list[WebhookEvent]:
-        """Take events of a source that are due, the longest due first, to work on them.
+        """Claim due events of a source, the longest due first.
 
-        Due are new events, failed ones after their pause, and those whose worker gave no sign of
-        life until its lease ended. Nobody else gets them before the lease ends. One request for
-        each shard, which is all where nothing is due, and a transaction; a few more where several
-        workers ask at the same moment.
-
-        One that cannot be read, written by hand or by a newer version, stays where it is: the log
-        tells of it once, at WARNING, and the others are taken. Past a hundred of those it does not
-        look.
+        An event is due if it is new, if its backoff has passed, or if its lease expired. Until the
+        lease expires, no other worker can claim the returned events. An unreadable event is
+        skipped, and the log names it once at WARNING. At most 100 of those are skipped.
 
         Args:
-            source: whose events.
-            limit: at most so many; fewer where fewer are due, or others were faster.
-            lease: how long they are held. Longer than the work on all of them takes, or `renew`
-                them.
+            source: Source name, such as ``hubspot``.
+            limit: Maximum number of events, at least 1.
+            lease: How long the events stay leased. Choose more than the processing time of all
+                returned events, or call `renew`.
 
         Returns:
-            The events, ``processing``, with ``attempts`` counted up.
+            The events, ``processing``, with ``attempts`` incremented. Fewer than ``limit`` if
+            fewer are due or other workers were faster.
 
         Raises:
-            InvalidValue: some are due, and none that can be read; or a limit or lease of nothing.
+            InvalidValue: Events are due, but none of them can be read. Or ``limit`` or ``lease``
+                is not positive.
+
+        Cost:
+            One query for each shard, and one transaction if any event is due. A few more requests
+            if several workers claim at the same moment.
         """
-        return queue.claim(self._table, source, limit, lease, self._told)
+        return queue.claim(self._table, source, limit, lease, self._logged)
 
     @operation
     def renew(self, event: WebhookEvent, lease: timedelta = queue.LEASE) -> WebhookEvent:
-        """Hold an event for longer: ``lease`` from now. One request.
+        """Extend the lease of a claimed event to ``lease`` from now. Cost: one request.
 
         Raises:
-            LeaseLost: another worker has claimed it; nothing was written.
+            LeaseLost: Another worker has claimed the event. Nothing was written.
         """
         check_lease(lease)
         due_at = self._table.clock() + lease
@@ -80,10 +81,10 @@ class WebhookEvents(Records[WebhookEvent]):
 
     @operation
     def complete(self, event: WebhookEvent) -> WebhookEvent:
-        """Mark an event that is held as processed. One request; ``event`` is changed too.
+        """Mark a claimed event as processed, in the table and in ``event``. Cost: one request.
 
         Raises:
-            LeaseLost: the event is not held, or no longer; nothing was written.
+            LeaseLost: The event is not leased, or its lease was lost. Nothing was written.
         """
         return self._change(event, queue.complete)
 
@@ -94,39 +95,40 @@ class WebhookEvents(Records[WebhookEvent]):
         error: BaseException | str,
         retry_in: timedelta | None = None,
     ) -> WebhookEvent:
-        """Mark an event that is held as failed. One request; ``event`` is changed too.
+        """Mark a claimed event as failed, in the table and in ``event``. Cost: one request.
 
         Args:
-            event: the event, as it was claimed.
-            error: what went wrong; kept as ``last_error``, its first 1,000 characters.
-            retry_in: how long it rests; by default about ten seconds, and twice as long after each
-                attempt, up to an hour.
+            event: The event that `claim` returned.
+            error: The reason. Its first 1,000 characters are stored as ``last_error``.
+            retry_in: The backoff. By default about ten seconds, doubled by each attempt, up to an
+                hour.
 
         Returns:
-            The event, ``failed``, or ``dead`` after as many attempts as the settings allow.
+            The event, ``failed``, or ``dead`` after the maximum attempts of the settings.
 
         Raises:
-            LeaseLost: the event is not held, or no longer; nothing was written.
+            LeaseLost: The event is not leased, or its lease was lost. Nothing was written.
         """
         return send(self._table, queue.failing(self._table, event, error, retry_in))
 
     @operation
     def release(self, event: WebhookEvent) -> WebhookEvent:
-        """Give an event that is held back, as if it had never been claimed. One request.
+        """Return a claimed event to ``pending`` and undo its attempt. Cost: one request.
 
         Raises:
-            LeaseLost: the event is not held, or no longer; nothing was written.
+            LeaseLost: The event is not leased, or its lease was lost. Nothing was written.
         """
         return self._change(event, queue.release)
 
     @operation
     def replay(self, event: WebhookEvent) -> WebhookEvent:
-        """Let a failed or dead event be claimed again, at once, from its first attempt.
-
-        One request, or two where the event has changed since it was read.
+        """Make a failed or dead event due immediately, with its attempts reset.
 
         Raises:
-            InvalidValue: it is neither failed nor dead, or no longer there.
+            InvalidValue: The event is neither failed nor dead, or does not exist.
+
+        Cost:
+            One request, or two if the event has changed since it was read.
         """
         return send(self._table, queue.Replay(self._table, event))
 
@@ -142,30 +144,34 @@ class WebhookEvents(Records[WebhookEvent]):
         stop: threading.Event | None = None,
         report: Callable[[Processed], object] | None = None,
     ) -> Processed:
-        """Work on the events of a source: claim, handle, complete or fail, and again.
+        """Process the events of a source in a loop: claim, handle, complete or fail.
 
-        Any number of processes may do so at once. Leases are renewed in the background, so that a
-        handler may take its time. SIGTERM ends it: events that are held are still handled, no
-        others are claimed. An interrupt (Ctrl-C) ends it at once and gives back what is held.
+        Any number of processes can do so at once. Leases are renewed in the background, so a
+        handler can run longer than a lease. After SIGTERM, claimed events are still handled, and
+        no others are claimed. An interrupt (Ctrl-C) stops at once and releases claimed events.
 
         Args:
-            source: whose events.
-            handler: gets each event. When it returns, the event is completed, unless it did so
-                itself, in a transaction with its results; when it raises, the event has failed.
-            limit: how many events are claimed at a time.
-            lease: after how long without a sign of life others get them.
-            poll: how long to wait where nothing is due.
-            until_empty: return where nothing is due, instead of waiting.
-            stop: ends it when set, as SIGTERM does, which is heard in the main thread only.
-            report: called after each event with the counts so far.
+            source: Source name.
+            handler: Called with each event. If it returns, the event is completed, unless the
+                handler did so in a transaction with its results. If it raises, the event fails.
+            limit: Maximum number of events claimed at a time.
+            lease: Time without a renewal after which other workers can claim an event.
+            poll: Time to wait if no event is due.
+            until_empty: Return if no event is due, instead of waiting.
+            stop: Stops the loop when set, as SIGTERM does. Signals arrive in the main thread only.
+            report: Called after each event with the counts so far.
 
         Returns:
             The counts.
 
         Raises:
-            InvalidValue: nothing is left but events that cannot be read, with ``until_empty``;
-                or more of those than a claim goes past.
-            QuillError: the table stopped answering. Events that were held come back to others.
+            InvalidValue: With ``until_empty``, only unreadable events are left. Or more of them
+                are due than a claim skips.
+            QuillError: The table stopped responding. Leases expire, then others can claim.
+
+        Cost:
+            The requests of `claim`, and of `complete` or `fail` for each event. Renewals are one
+            request for each event and third of a lease.
         """
         check_lease(lease)
         stop = threading.Event() if stop is None else stop
@@ -181,7 +187,7 @@ class WebhookEvents(Records[WebhookEvent]):
 
     @operation
     def get(self, source: str, event_key: str) -> WebhookEvent | None:
-        """W1: the event, or ``None``. One strongly consistent request, a read unit per 4 KB."""
+        """Return an event, or ``None`` (W1). Cost: one consistent read, a read unit per 4 KB."""
         return self._read(key_schema.webhook_event(source, event_key))
 
     def list_by_status(
@@ -193,13 +199,13 @@ class WebhookEvents(Records[WebhookEvent]):
         *,
         newest_first: bool = False,
     ) -> Query[WebhookEvent]:
-        """W2 and W3: the events of a source in a status. One request for each shard.
+        """List the events of a source in a status (W2, W3). Cost: one query for each shard.
 
-        Pending and processing events by the time they are due, failed, dead and processed ones by
-        the time they occurred; ``since`` and ``until`` are of that time.
+        Pending and processing events are ordered by ``due_at``, the others by ``occurred_at``.
+        ``since`` and ``until`` refer to the same time.
 
         Raises:
-            InvalidValue: a naive time, or there is no such status.
+            InvalidValue: A time is naive, or the status does not exist.
         """
         status = choice(EventStatus, status, "status")
         whole = since is None and until is None
@@ -214,6 +220,6 @@ class WebhookEvents(Records[WebhookEvent]):
     def list_by_object(
         self, source: str, object_type: str, object_id: str, *, newest_first: bool = False
     ) -> Query[WebhookEvent]:
-        """W4: the events about one object by the time they occurred. One request a page."""
+        """List the events of an object by ``occurred_at`` (W4). Cost: one query a page."""
         partition = key_schema.events_of_object(source, object_type, object_id)
         return self._list("list_by_object", partition, index="gsi1", newest_first=newest_first)

@@ -1,8 +1,8 @@
 """Log records of job runs and events.
 
-A warning is something that a person may have to look into: a job that failed, a lease that was
-lost, an event that is dead. It names the job and window, or the source and event key, to look for.
-Errors are named by their class: jobs and handlers may put any data into their messages.
+A warning may need a person: a failed job, a lost lease, a dead event. It names the job and window,
+or the source and event key. Errors appear by their class only, because their messages may contain
+any data of jobs and handlers.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ __all__ = [
 
 _RUNS = logging.getLogger("quill_models.job_runs")
 _EVENTS = logging.getLogger("quill_models.events")
-_JOB, _EVENT = "Job %(job)r, window %(window)r: ", "Event %(event_key)r of %(source)r"
+_JOB, _EVENT = "Job %(job)s, window %(window)s: ", "Event %(source)s/%(event_key)s"
 # Values of a message that are fields of the record, too.
 _FIELDS = ("job", "window", "source", "event_key", "attempt", "owner", "status", "error")
 
 
 class Line(Enum):
-    """The messages. All are warnings, but for that of a start and that of an end."""
+    """The messages. All are warnings, except for those of a start and an end."""
 
     RUN_STARTED = f"{_JOB}attempt %(attempt)d started"
     RUN_TOOK_OVER = (
         f"{_JOB}attempt %(attempt)d took over from attempt %(other)d of %(other_owner)s, "
-        "whose lease ended at %(lease_end)s"
+        "whose lease expired at %(lease_end)s"
     )
     RUN_ENDED = f"{_JOB}attempt %(attempt)d %(status)s"
     RUN_FAILED = f"{_JOB}attempt %(attempt)d %(status)s with %(error)s"
-    RUN_LOST = f"{_JOB}attempt %(attempt)d no longer holds its lease"
+    RUN_LOST = f"{_JOB}attempt %(attempt)d lost its lease"
     RUN_NOT_RENEWED = f"{_JOB}the lease of attempt %(attempt)d could not be renewed: %(error)s"
     EVENT_DEAD = f"{_EVENT} is dead after %(attempt)d attempts"
-    EVENT_UNREADABLE = f"{_EVENT} cannot be read: claims leave it out"
-    EVENT_LOST = f"{_EVENT}: this worker no longer holds it"
+    EVENT_UNREADABLE = f"{_EVENT} is unreadable, so claims skip it"
+    EVENT_LOST = f"{_EVENT}: this worker lost the lease"
     EVENT_NOT_RENEWED = f"{_EVENT}: its lease could not be renewed: %(error)s"
     EVENT_DONE_BEFORE_ERROR = (
-        f"{_EVENT} was done with (%(status)s) when its handler raised %(error)s%(place)s"
+        f"{_EVENT} was already %(status)s when its handler raised %(error)s%(place)s"
     )
 
 
 def log_work(line: Line, about: JobRun | WebhookEvent | None, **values: object) -> None:
-    """Log one line about what could be read, and an ``error`` by the name of its class."""
+    """Log one line about a run or an event, with the class of an ``error``."""
     if isinstance(values.get("error"), BaseException):
         values["error"] = type(values["error"]).__name__
     if isinstance(about, JobRun):

@@ -18,11 +18,7 @@ from typing import Any, Protocol
 from quill_models.models import EventStatus, WebhookEvent
 from quill_models.repositories.event_queue import NoneReadable
 from quill_models.repositories.lease import LeaseKeeper
-from quill_models.repositories.work_log import (
-    Line,
-    log_handler_error,
-    log_work,
-)
+from quill_models.repositories.work_log import Line, log_handler_error, log_work
 from quill_models.values.errors import LeaseLost, QuillError
 
 __all__ = ["Handler", "Processed", "Worker", "stopped_by_signal"]
@@ -32,14 +28,14 @@ Handler = Callable[[WebhookEvent], object]
 
 @dataclass
 class Processed:
-    """What came of the events a worker has handled.
+    """The counts of the events that a worker has handled.
 
     Attributes:
-        completed: done with.
-        failed: to be tried again after a pause.
-        dead: failed for the last time.
-        lost: their lease ended before they were done with; another worker has them.
-        released: given back without having been tried, when the worker was interrupted.
+        completed: Processed events.
+        failed: Events that are due again after a backoff.
+        dead: Events that failed at their last attempt.
+        lost: Events whose lease was lost to another worker.
+        released: Events that were returned without an attempt after an interrupt.
     """
 
     completed: int = 0
@@ -50,7 +46,7 @@ class Processed:
 
 
 class EventQueue(Protocol):
-    """What a worker needs of the repository."""
+    """The part of the repository that a worker uses."""
 
     def claim(self, source: str, limit: int, lease: timedelta) -> list[WebhookEvent]: ...
     def renew(self, event: WebhookEvent, lease: timedelta) -> WebhookEvent: ...
@@ -73,7 +69,7 @@ class Worker:
         self._handler = handler
         self._lease = lease
         self._report = report
-        # Copies of those that are still leased, by key: the handler has the events themselves.
+        # Copies of the leased events, by key. The handler has the events themselves.
         self._leased: dict[str, WebhookEvent] = {}
         self._keeper = LeaseKeeper("quill-worker-leases", lease, self._not_renewed)
         self.processed = Processed()
@@ -87,7 +83,7 @@ class Worker:
         *,
         until_empty: bool,
     ) -> None:
-        """Work until told to stop, or until nothing is due."""
+        """Handle events until ``stop`` is set, or until no event is due."""
         self._keeper.start()
         try:
             while not stop.is_set():
@@ -95,7 +91,7 @@ class Worker:
                 try:
                     events = self._queue.claim(source, limit, self._lease)
                 except NoneReadable:
-                    # The log has them. A worker that polls is there for those that come.
+                    # The log names them. A worker that polls waits for new events.
                     if until_empty:
                         raise
                     events = []
@@ -121,10 +117,10 @@ class Worker:
                 if self._report is not None:
                     self._report(self.processed)
         finally:
-            self._give_back()
+            self._release_leased()
 
-    def _give_back(self) -> None:
-        """Release what is still leased: nothing, unless this worker was interrupted."""
+    def _release_leased(self) -> None:
+        """Release events that are still leased, which happens only after an interrupt."""
         for event in list(self._leased.values()):
             self._let_go(event)
             try:
@@ -132,12 +128,12 @@ class Worker:
             except LeaseLost:
                 continue
             except QuillError:
-                # Each of the others would be tried for as long. Their leases end by themselves.
+                # The others would take as long to fail. Their leases expire by themselves.
                 return
             self.processed.released += 1
 
     def _is_leased(self, event: WebhookEvent) -> bool:
-        """Whether no other worker has it. Asks the table if this process stood still too long."""
+        """Return whether the lease is kept, with a request if this process was paused too long."""
         if self._keeper.is_sure(event.event_key):
             return True
         if self._keeper.is_lost(event.event_key):
@@ -152,7 +148,7 @@ class Worker:
         try:
             try:
                 self._handler(event)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, it is kept with the event
+            except Exception as error:  # noqa: BLE001 -- stored with the event
                 self._let_go(event)
                 if event.status is EventStatus.PROCESSING:
                     self._queue.fail(event, error)
@@ -194,35 +190,35 @@ class Worker:
 
 @contextmanager
 def stopped_by_signal(stop: threading.Event) -> Iterator[None]:
-    """Let SIGTERM set the event, where this is the thread that gets signals."""
+    """Set the event at SIGTERM, if this is the main thread, which gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Python calls a signal's function between any two steps of this thread, which may hold the
-    # event's own lock just then: setting it there would wait for ever. A SimpleQueue has no such
-    # moment, and the thread that waits for it may set the event.
-    told: SimpleQueue[str] = SimpleQueue()
+    # Python calls a signal handler between any two steps of this thread, which may hold the lock of
+    # the event at that moment. Setting the event there would wait indefinitely. A SimpleQueue is
+    # reentrant, and the thread that reads it can set the event.
+    signals: SimpleQueue[str] = SimpleQueue()
     owner = os.getpid()
 
-    def hear(number: int, _frame: FrameType | None) -> None:
+    def received(number: int, _frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            told.put("stop")
+            signals.put("stop")
         else:
-            # A process that the handler forked has no such thread; the signal is meant for it.
+            # A process that the handler forked does not have the thread. The signal is its own.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     def pass_on() -> None:
-        if told.get():
+        if signals.get():
             stop.set()
 
     thread = threading.Thread(target=pass_on, name="quill-worker-stop", daemon=True)
     thread.start()
-    before: Any = signal.signal(signal.SIGTERM, hear)
+    before: Any = signal.signal(signal.SIGTERM, received)
     try:
         yield
     finally:
-        # None stands for one that is not Python's, and cannot be put back.
+        # None means a handler that Python did not install and cannot restore.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-        told.put("")
+        signals.put("")
         thread.join()

@@ -1,4 +1,4 @@
-"""What is being done, for the log and for OpenTelemetry."""
+"""Telemetry: log records and OpenTelemetry."""
 
 import lazy_loader
 

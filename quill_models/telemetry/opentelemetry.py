@@ -1,4 +1,4 @@
-"""OpenTelemetry: spans and metrics of what a `Quill` does. Needs the extra ``otel``.
+"""OpenTelemetry spans and metrics of a `Quill`. Needs the extra ``otel``.
 
 .. code-block:: python
 
@@ -28,7 +28,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from opentelemetry.util.types import AttributeValue
 
 from quill_models.telemetry.operations import Operation, Request
-from quill_models.telemetry.records import REFUSALS, WRITES, RequestTry, Retry
+from quill_models.telemetry.records import FAILED_CONDITIONS, WRITES, RequestTry, Retry
 
 __all__ = ["OpenTelemetry"]
 
@@ -44,12 +44,12 @@ _PORTS = {"http": 80, "https": 443}
 class OpenTelemetry:
     """Spans and metrics of each operation and each request, for ``connect(telemetry=…)``.
 
-    One may be given to several connections. It uses the API alone: without an SDK that is set up,
-    nothing is recorded.
+    Several connections can share one object. It uses only the OpenTelemetry API, so it records
+    nothing unless the application configures an SDK.
 
     Args:
-        tracer_provider: By default the global one.
-        meter_provider: By default the global one.
+        tracer_provider: Provider of the tracer. The global one by default.
+        meter_provider: Provider of the meter. The global one by default.
     """
 
     def __init__(
@@ -62,18 +62,16 @@ class OpenTelemetry:
         duration = partial(
             meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=_BUCKETS_SECONDS
         )
-        what = "Duration of database client operations."
-        self._of_requests = duration("db.client.operation.duration", description=what)
-        what = "Duration of calls of quill_models, with all their requests."
-        self._of_operations = duration("quill.operation.duration", description=what)
+        text = "Duration of database client operations."
+        self._request_duration = duration("db.client.operation.duration", description=text)
+        text = "Duration of calls of quill_models, with all their requests."
+        self._operation_duration = duration("quill.operation.duration", description=text)
         counter = meter.create_counter
-        self._requests = counter("quill.requests", "{request}", "Requests on the wire, each try.")
-        self._retries = counter("quill.retries", "{retry}", "What was tried again, and why.")
-        what = "units that DynamoDB counted."
-        self._read_units = counter("quill.read_units", "{unit}", f"Read {what}")
-        self._write_units = counter("quill.write_units", "{unit}", f"Write {what}")
-        what = "What writes did: created, duplicate, …"
-        self._outcomes = counter("quill.outcomes", "{item}", what)
+        self._requests = counter("quill.requests", "{request}", "Requests, with each try.")
+        self._retries = counter("quill.retries", "{retry}", "Retries by their reason.")
+        self._read_units = counter("quill.read_units", "{unit}", "Consumed read units.")
+        self._write_units = counter("quill.write_units", "{unit}", "Consumed write units.")
+        self._outcomes = counter("quill.outcomes", "{item}", "Writes by their outcome.")
 
     def begin(self, doing: Operation | Request) -> Span:
         """See `Telemetry.begin`."""
@@ -98,20 +96,20 @@ class OpenTelemetry:
         """See `Telemetry.end`."""
         seconds, attributes = time.perf_counter() - doing.began, _attributes(doing)
         failed: AttributeValue | None = None if error is None else type(error).__name__
-        duration, found = self._of_requests, _Attributes()
+        duration, found = self._request_duration, _Attributes()
         if isinstance(doing, Operation):
-            duration = self._of_operations
+            duration = self._operation_duration
             found = {f"quill.{total}": getattr(doing, total) for total in _TOTALS}
             for outcome, number in doing.outcomes.items():
                 found[f"quill.outcomes.{outcome}"] = number
                 self._outcomes.add(number, {**attributes, "quill.outcome": outcome})
         elif doing.last is not None:
-            found = _of_response(doing.last, doing.consumed)
+            found = _response_attributes(doing.last, doing.consumed)
             if doing.last.error is not None:
-                attributes |= _of_error(doing.last)
+                attributes |= _error_attributes(doing.last)
                 failed = attributes.get("error.type")
         if failed is not None:
-            # Without the error's message, which may hold any data of the user's own code.
+            # Without the message of the error, which may contain user data.
             attributes["error.type"] = failed
             doing.span.set_status(Status(StatusCode.ERROR))
         duration.record(seconds, attributes)
@@ -120,63 +118,62 @@ class OpenTelemetry:
 
     def tried(self, request: RequestTry) -> None:
         """See `Telemetry.tried`."""
-        place = _of_place(request)
-        self._requests.add(1, {**place, **_of_error(request)})
+        target = _target_attributes(request)
+        self._requests.add(1, {**target, **_error_attributes(request)})
         if request.read_units:
-            self._read_units.add(request.read_units, place)
+            self._read_units.add(request.read_units, target)
         if request.write_units:
-            self._write_units.add(request.write_units, place)
+            self._write_units.add(request.write_units, target)
 
     def retry(self, retry: Retry, of: Operation | Request) -> None:
         """See `Telemetry.retry`."""
         reason: _Attributes = {"quill.retry.reason": retry.reason}
         of.span.add_event("quill.retry", {**reason, "quill.retry.wait": retry.wait_ms / 1000})
-        self._retries.add(1, {**reason, **_of_place(retry)})
+        self._retries.add(1, {**reason, **_target_attributes(retry)})
 
 
 def _known(attributes: Mapping[str, AttributeValue | None]) -> _Attributes:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _of_place(place: RequestTry | Retry) -> _Attributes:
+def _target_attributes(record: RequestTry | Retry) -> _Attributes:
     return _known(
         {
-            "db.operation.name": place.request,
-            "db.collection.name": place.table,
-            "quill.operation": place.operation,
+            "db.operation.name": record.request,
+            "db.collection.name": record.table,
+            "quill.operation": record.operation,
         }
     )
 
 
 def _attributes(doing: Operation | Request) -> _Attributes:
-    """What is known of an operation or a request before it is done."""
+    """Return the attributes of an operation or a request that are known before its end."""
     if isinstance(doing, Operation):
         return {"quill.operation": doing.name, "db.collection.name": doing.table}
     address = urlsplit(doing.url or "")
-    is_usual = address.port == _PORTS.get(address.scheme)
+    is_default = address.port == _PORTS.get(address.scheme)
     return _known(
         {
             "db.system.name": "aws.dynamodb",
             "db.operation.name": doing.api_name,
             "db.collection.name": doing.table,
             "server.address": address.hostname,
-            "server.port": None if is_usual else address.port,
+            "server.port": None if is_default else address.port,
         }
     )
 
 
-def _of_error(request: RequestTry) -> _Attributes:
-    """The code of a response, and the error: a refused condition is none."""
+def _error_attributes(request: RequestTry) -> _Attributes:
+    """Return the code of a response and the error. A failed condition is not an error."""
     return _known(
         {
             "db.response.status_code": None if request.http_status is None else request.error,
-            "error.type": None if request.error in REFUSALS else request.error,
+            "error.type": None if request.error in FAILED_CONDITIONS else request.error,
         }
     )
 
 
-def _of_response(last: RequestTry, consumed: list[dict[str, Any]]) -> _Attributes:
-    """What the last response to a request says."""
+def _response_attributes(last: RequestTry, consumed: list[dict[str, Any]]) -> _Attributes:
     is_write = last.request in WRITES
     is_batch = is_write and (last.items or 0) > 1
     return _known(

@@ -1,7 +1,7 @@
 """Operations and requests in progress, for the log and for a `Telemetry`.
 
 An operation is one call of the public API, such as ``webhook_events.record_many``. A request is one
-request of DynamoDB's API with all its tries. A context variable names the current operation; the
+request of DynamoDB's API with all its tries. A context variable holds the current operation. The
 threads of a `Threads` inherit it.
 """
 
@@ -46,30 +46,30 @@ R = TypeVar("R")
 
 
 class Telemetry(Protocol):
-    """Follows what a `Quill` does. Its methods are called in the thread that does it.
+    """An observer of the operations and requests (``doing``) of a `Quill`.
 
-    `quill_models.telemetry.OpenTelemetry` is one. The methods should not raise: their errors reach
-    the caller of the operation.
+    `quill_models.telemetry.OpenTelemetry` implements it. The methods run in the thread that does
+    the work. They should not raise, because their errors reach the caller of the operation.
     """
 
     def begin(self, doing: Operation | Request) -> Any:
-        """Begin an operation or a request. What this returns is kept as ``doing.span``."""
+        """Begin an operation or a request. The result is stored as ``doing.span``."""
 
     def enter(self, doing: Operation | Request) -> Any:
-        """Begin to work for ``doing`` in this thread. What this returns is passed to `leave`."""
+        """Begin to work for ``doing`` in this thread. The result is passed to `leave`."""
 
     def leave(self, entered: Any) -> None:
-        """End the work in this thread for which `enter` returned ``entered``."""
+        """End the work in this thread. ``entered`` is the result of `enter`."""
 
     def tried(self, request: RequestTry) -> None:
-        """Take in one try of a request, answered or not."""
+        """Observe one try of a request, with or without a response."""
 
     def retry(self, retry: Retry, of: Operation | Request) -> None:
-        """Take in that something is about to be retried.
+        """Observe a retry before its backoff.
 
         Args:
-            retry: The reason and the time of the retry.
-            of: What is retried: the request, or the operation whose write is contended.
+            retry: The reason and the backoff.
+            of: The retried request, or the operation whose write is contended.
         """
 
     def end(self, doing: Operation | Request, error: BaseException | None) -> None:
@@ -77,7 +77,7 @@ class Telemetry(Protocol):
 
         Args:
             doing: The operation or request.
-            error: The error that ended it. None for an iterator that was closed early.
+            error: The error that was raised, or None. None for an iterator that was closed early.
         """
 
 
@@ -87,18 +87,18 @@ class _Table(Protocol):
 
 
 class Operation:
-    """One call of the public API. A context manager around it.
+    """One call of the public API, and a context manager for its duration.
 
     Attributes:
-        name: Such as ``webhook_events.record_many``.
-        table: The table's name.
-        telemetry: The telemetry that follows the operation, if any; without one nothing is counted.
-        span: What `Telemetry.begin` returned.
-        began: When that was, by `time.perf_counter`.
-        within: The operation that made this one, if any: a migration reads and starts a job run.
-        requests, retries, read_units, write_units: Totals, operations within this one included.
-        outcomes: The number of writes by outcome.
-        lock: To count, which any thread may do.
+        name: Name of the call, such as ``webhook_events.record_many``.
+        table: Name of the table.
+        telemetry: The observer, or None. Without one, nothing is counted.
+        span: The result of `Telemetry.begin`.
+        began: Start by `time.perf_counter`, in seconds.
+        within: The outer operation, or None. A migration, for example, starts a job run.
+        requests, retries, read_units, write_units: Totals, including inner operations.
+        outcomes: Number of writes by outcome.
+        lock: Protects the totals, which several threads change.
     """
 
     span: Any = None
@@ -123,7 +123,7 @@ class Operation:
             self.telemetry.end(self, None if isinstance(error, GeneratorExit) else error)
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Work for the operation in this thread."""
+        """Call a function in this thread, for this operation."""
         token = _operation.set(self)
         entered = None if self.telemetry is None else self.telemetry.enter(self)
         try:
@@ -133,34 +133,34 @@ class Operation:
                 self.telemetry.leave(entered)
             _operation.reset(token)
 
-    def count(self, done: RequestTry | Retry) -> None:
-        """Count a try or a retry."""
+    def count(self, record: RequestTry | Retry) -> None:
+        """Count a try or a retry, here and in the outer operations."""
         with self.lock:
-            if isinstance(done, Retry):
+            if isinstance(record, Retry):
                 self.retries += 1
             else:
                 self.requests += 1
-                self.read_units += done.read_units or 0
-                self.write_units += done.write_units or 0
+                self.read_units += record.read_units or 0
+                self.write_units += record.write_units or 0
         if self.within is not None:
-            self.within.count(done)
+            self.within.count(record)
 
 
 class Request:
-    """One request of DynamoDB's API, with all its tries. A context manager around them.
+    """One request of DynamoDB's API with all its tries, and a context manager for its duration.
 
     Attributes:
-        name, api_name: Such as ``put_item``, and DynamoDB's name for it, ``PutItem``.
-        parameters: The user's data: only names of tables and indexes, and counts, may be shown.
-        body: The parameters as they are sent.
-        telemetry: The telemetry that follows the request, if any.
-        span: What `Telemetry.begin` returned.
-        began: When that was, by `time.perf_counter`.
-        url: The URL of the endpoint, if there is a telemetry.
-        number: The number of the current try, from 1.
-        operation: The operation that the request is made for, if any.
-        last: The latest try, if there is a telemetry.
-        consumed: The consumed capacity of each table, if there is a telemetry.
+        name, api_name: Names such as ``put_item``, and ``PutItem`` in DynamoDB's API.
+        parameters: The parameters. They contain user data; record only names of tables and indexes.
+        body: The parameters as bytes, in the form that is sent.
+        telemetry: The observer, or None.
+        span: The result of `Telemetry.begin`.
+        began: Start by `time.perf_counter`, in seconds.
+        url: URL of the endpoint. None without a telemetry.
+        number: Number of the current try, from 1.
+        operation: The operation that sends the request, or None.
+        last: The latest try. None without a telemetry.
+        consumed: Consumed capacity of each table. Empty without a telemetry.
     """
 
     span: Any = None
@@ -179,7 +179,7 @@ class Request:
 
     @property
     def table(self) -> str | None:
-        """The one table that the request names."""
+        """Name of the table, or None if the parameters name none."""
         return table_of(self.parameters)
 
     def __enter__(self) -> Self:
@@ -198,15 +198,15 @@ class Request:
         began: float,
         status: int | None,
         headers: Mapping[str, str],
-        answer: Mapping[str, Any],
+        result: Mapping[str, Any],
         error: Exception | str | None,
     ) -> None:
         """Log one try, count it for the operation, and pass it to the telemetry.
 
-        It was sent at ``began`` by `time.perf_counter`. ``error`` is DynamoDB's code, or the error
-        of the exchange.
+        ``began`` is its start by `time.perf_counter`. ``error`` is DynamoDB's code, or the error of
+        the connection.
         """
-        length, consumed = headers.get("Content-Length", ""), capacity_in(answer)
+        length, consumed = headers.get("Content-Length", ""), capacity_in(result)
         reads, writes = units_in(self.api_name, consumed)
         tried = RequestTry(
             operation=None if self.operation is None else self.operation.name,
@@ -217,7 +217,7 @@ class Request:
             http_status=status,
             error=type(error).__name__ if isinstance(error, Exception) else error,
             duration_ms=round((time.perf_counter() - began) * 1000, 3),
-            items=items_in(self.api_name, self.parameters, answer, status),
+            items=items_in(self.api_name, self.parameters, result, status),
             sent_bytes=len(self.body),
             received_bytes=int(length) if length.isdigit() else None,
             read_units=reads,
@@ -235,11 +235,11 @@ class Request:
 _operation: ContextVar[Operation | None] = ContextVar("quill_operation", default=None)
 
 current_operation = _operation.get
-"""The operation that this code works for, if any."""
+"""Return the operation that the current code works for, or None."""
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads that work for the operation in which their work was submitted."""
+    """A thread pool whose threads inherit the current operation of the submitter."""
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """See `ThreadPoolExecutor.submit`."""
@@ -247,12 +247,12 @@ class Threads(ThreadPoolExecutor):
 
 
 def is_watched(telemetry: Telemetry | None) -> bool:
-    """Whether requests are followed by a telemetry or logged."""
+    """Return whether requests are logged or passed to a telemetry."""
     return telemetry is not None or REQUEST_LOG.isEnabledFor(logging.DEBUG)
 
 
 def operation(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a method an operation, named by the ``OPERATIONS`` of its class and by itself."""
+    """Make each call of a method an operation, named by ``OPERATIONS`` and the method."""
     name = function.__name__.lstrip("_")
 
     @wraps(function)
@@ -264,15 +264,15 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def begun(owner: Any, name: str) -> Operation:
-    """The operation of one call of an object."""
+    """Return a new operation for a call of a repository or store."""
     return Operation(f"{owner.OPERATIONS}.{name}", owner._table)  # noqa: SLF001
 
 
 def followed(operation: Operation, results: Iterator[R]) -> Iterator[R]:
-    """Yield the results of an iterator that works for an operation, which ends with it."""
+    """Run an iterator for an operation that ends with the iterator."""
     with operation:
         try:
-            # No result is None.
+            # Results are never None.
             while (result := operation.run(next, results, None)) is not None:
                 yield result
         finally:

@@ -1,8 +1,7 @@
 """Log records of requests and retries.
 
-A record names the operation, the table, the index, codes, sizes, times and units. It never holds an
-item, a key, the value of a condition, or a credential: only the fields of `RequestTry` and `Retry`
-leave this module.
+A record has the fields of `RequestTry` or `Retry`: operation, table, index, codes, sizes, times and
+units. It never contains an item, a key, the value of a condition, or a credential.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    "REFUSALS",
+    "FAILED_CONDITIONS",
     "REQUESTS_WITH_CAPACITY",
     "REQUEST_LOG",
     "WRITES",
@@ -27,7 +26,7 @@ __all__ = [
     "units_in",
 ]
 
-# Quiet unless the application configures logging: each module that logs imports this one.
+# Silent unless the application configures logging. Each module that logs imports this one.
 # https://docs.python.org/3/howto/logging.html#configuring-logging-for-a-library
 logging.getLogger("quill_models").addHandler(logging.NullHandler())
 REQUEST_LOG = logging.getLogger("quill_models.requests")
@@ -37,10 +36,10 @@ _WRITES_OF_MANY = frozenset({"BatchExecuteStatement", "BatchWriteItem", "Transac
 WRITES = _WRITES_OF_MANY | {"DeleteItem", "ExecuteStatement", "PutItem", "UpdateItem"}
 # Their responses hold the consumed capacity if the request asks for it.
 REQUESTS_WITH_CAPACITY = WRITES | {"BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems"}
-# As this package writes it. Statements of others may hold anything.
+# The form of this package. Other statements may contain user data anywhere.
 _INSERT = re.compile(r'INSERT INTO "([\w.-]+)" VALUE ')
-# A refused condition is how a repeated write is found out: an outcome, not an error.
-REFUSALS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
+# Repeated writes are recognised by a failed condition, which is an outcome and not an error.
+FAILED_CONDITIONS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
 
 
 @dataclass(frozen=True)
@@ -48,18 +47,18 @@ class RequestTry:
     """One try of a request.
 
     Attributes:
-        operation: The call of the public API that it is made for, if any.
+        operation: The call of the public API that sent the request, or None.
         request: DynamoDB's name of the request, such as ``PutItem``.
-        table, index: What is read or written; an ``index`` of None is the table itself.
-        try_number: From 1.
-        http_status: None if no response arrived.
-        error: DynamoDB's code, or the class of the error; None for a success.
-        duration_ms: From the first byte sent until the response was read.
-        items: How many were sent, or returned; None for other requests.
-        sent_bytes, received_bytes: The sizes of the bodies; None if unknown.
-        read_units, write_units: The consumed units, indexes included; None if DynamoDB does not
-            report them, as for a refused request.
-        request_id: The id under which AWS finds it.
+        table, index: Names of the table and of the index. No ``index`` means the table itself.
+        try_number: Number of the try, from 1.
+        http_status: HTTP status. None without a response.
+        error: DynamoDB's error code or the class of the error. None for a success.
+        duration_ms: Time from the first sent byte until the response was read, in milliseconds.
+        items: Number of sent or returned items. None for other requests.
+        sent_bytes, received_bytes: Sizes of the bodies. None if unknown.
+        read_units, write_units: Consumed units, including indexes. None if DynamoDB does not report
+            them, for example after a failed condition.
+        request_id: Id of the request for AWS support.
     """
 
     operation: str | None
@@ -78,8 +77,8 @@ class RequestTry:
     request_id: str | None
 
     def text(self) -> str:
-        """One short line."""
-        response = "no answer" if self.http_status is None else str(self.http_status)
+        """Return one short line."""
+        response = "no response" if self.http_status is None else str(self.http_status)
         parts = [response if self.error is None else f"{response} {self.error}"]
         if self.try_number > 1:
             parts.append(f"try {self.try_number}")
@@ -90,24 +89,24 @@ class RequestTry:
             if units:
                 parts.append(_counted(units, kind))
         index = "" if self.index is None else f"/{self.index}"
-        return f"{self.request}{_place(self.table, self.operation, index)}: {', '.join(parts)}"
+        return f"{self.request}{_target(self.table, self.operation, index)}: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
 class Retry:
-    """A retry that is about to be made.
+    """A retry, before its backoff.
 
     Attributes:
-        operation: The call of the public API that it is made for, if any.
-        request: DynamoDB's name of the request that is sent again; None if a write is contended,
-            or DynamoDB left some of a batch undone.
-        table: The table.
-        try_number: The number of the failed try, from 1.
+        operation: The call of the public API that sent the request, or None.
+        request: DynamoDB's name of the retried request. None if a write is contended or DynamoDB
+            left keys of a batch unprocessed.
+        table: Name of the table.
+        try_number: Number of the failed try, from 1.
         reason: The class of the error (``Throttled``, ``AnswerLost``, ``ServerUnreachable``,
             ``RequestRejected`` for a transaction still in progress), or ``Contention`` or
             ``UnprocessedKeys``.
-        wait_ms: The time until the next try.
-        spent_ms, deadline_ms: The time since the first try, and when the call gives up.
+        wait_ms: Backoff until the next try, in milliseconds.
+        spent_ms, deadline_ms: Time since the first try, and the deadline, in milliseconds.
     """
 
     operation: str | None
@@ -120,10 +119,10 @@ class Retry:
     deadline_ms: float
 
     def text(self) -> str:
-        """One short line."""
-        what = self.request or "a write" if self.reason != "UnprocessedKeys" else "BatchGetItem"
+        """Return one short line."""
+        name = self.request or "a write" if self.reason != "UnprocessedKeys" else "BatchGetItem"
         return (
-            f"{what}{_place(self.table, self.operation)} is tried again in {self.wait_ms:.0f} ms: "
+            f"{name}{_target(self.table, self.operation)} is retried in {self.wait_ms:.0f} ms: "
             f"{self.reason}, try {self.try_number}, "
             f"{self.spent_ms / 1000:.1f} of {self.deadline_ms / 1000:g} s"
         )
@@ -133,16 +132,15 @@ def _counted(number: float, noun: str) -> str:
     return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
-def _place(table: str | None, operation: str | None, index: str = "") -> str:
+def _target(table: str | None, operation: str | None, index: str = "") -> str:
     on = "" if table is None else f" on {table}{index}"
     return on if operation is None else f"{on} for {operation}"
 
 
 def log(record: RequestTry | Retry, level: int) -> None:
-    """Log a try or a retry, with its fields.
+    """Log a try or a retry with its fields.
 
-    The fields have a prefix: ``logging`` raises for a field that a record already has, such as one
-    that the application adds to all records.
+    The prefix of the fields avoids names that a record already has, for which ``logging`` raises.
     """
     logger = REQUEST_LOG if isinstance(record, RequestTry) else _RETRY_LOG
     if logger.isEnabledFor(level):
@@ -151,7 +149,7 @@ def log(record: RequestTry | Retry, level: int) -> None:
 
 
 def table_of(parameters: Mapping[str, Any]) -> str | None:
-    """The one table that a request names."""
+    """Return the name of the table in the parameters of a request, or None."""
     match parameters:
         case {"TableName": name}:
             return str(name)
@@ -167,10 +165,10 @@ def table_of(parameters: Mapping[str, Any]) -> str | None:
 
 
 def items_in(
-    request: str, parameters: Mapping[str, Any], answer: Mapping[str, Any], status: int | None
+    request: str, parameters: Mapping[str, Any], result: Mapping[str, Any], status: int | None
 ) -> int | None:
-    """How many items a write sent, or a read returned."""
-    match request, answer:
+    """Return the number of items that a write sent or a read returned."""
+    match request, result:
         case "TransactWriteItems", _:
             return len(parameters["TransactItems"])
         case "BatchExecuteStatement", _:
@@ -178,7 +176,7 @@ def items_in(
         case "BatchWriteItem", _:
             return sum(map(len, parameters["RequestItems"].values()))
         case "GetItem", _ if status == 200:
-            return int("Item" in answer)
+            return int("Item" in result)
         case "BatchGetItem", {"Responses": dict(found)}:
             return sum(map(len, found.values()))
         case (("Query" | "Scan"), {"Count": int(count)}):
@@ -187,18 +185,18 @@ def items_in(
             return 1 if request in WRITES else None
 
 
-def capacity_in(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The consumed capacity of each table."""
-    consumed = answer.get("ConsumedCapacity")
+def capacity_in(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the consumed capacity of each table."""
+    consumed = result.get("ConsumedCapacity")
     return consumed if isinstance(consumed, list) else [consumed] if consumed else []
 
 
 def units_in(request: str, consumed: list[dict[str, Any]]) -> tuple[float | None, float | None]:
-    """Read and write units, if the response has them."""
+    """Return the consumed read and write units. None if the response does not report them."""
     if not consumed:
         return None, None
     kinds = ("ReadCapacityUnits", "WriteCapacityUnits")
     reads, writes = (sum((each.get(kind, 0) for each in consumed), 0.0) for kind in kinds)
-    # Without a kind, units are of the kind of the request.
+    # Units without a kind are of the kind of the request.
     plain = sum(each.get("CapacityUnits", 0) for each in consumed if not each.keys() & set(kinds))
     return (reads, writes + plain) if request in WRITES else (reads + plain, writes)

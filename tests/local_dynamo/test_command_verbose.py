@@ -1,4 +1,4 @@
-"""``-v`` of the command: what happens on the wire, beside what the command prints."""
+"""``-v`` of the command: requests on standard error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> Callable[..., Ran]:
-    """Runs ``quill`` here: exit status, standard output, the lines of standard error."""
+    """Runs ``quill`` in this process: exit status, standard output, lines of standard error."""
     monkeypatch.setenv("DATA_BACKEND", "dynamodb-local")
     monkeypatch.setenv("DYNAMODB_ENDPOINT", quill.settings.endpoint or "")
     monkeypatch.setenv("QUILL_TABLE", quill.settings.table)
@@ -54,36 +54,40 @@ def run(
     ],
     ids=" ".join,
 )
-def test_in_any_place(run: Callable[..., Ran], quill: Quill, line: list[str]) -> None:
-    status, _, told = run(*line)
-    # The table of these tests has no stream, and that is a difference.
+def test_verbose_works_in_any_position(
+    run: Callable[..., Ran], quill: Quill, line: list[str]
+) -> None:
+    status, _, lines = run(*line)
+    # The table of these tests has no stream, which is a difference.
     assert status == 1
-    assert [each.partition(":")[0] for each in told] == [
+    assert [each.partition(":")[0] for each in lines] == [
         f"DescribeTable on {quill.settings.table} for schema.diff",
         f"DescribeTimeToLive on {quill.settings.table} for schema.diff",
     ]
 
 
-def test_a_document_stays_alone_on_standard_output(run: Callable[..., Ran]) -> None:
-    status, printed, told = run("ingest", "hubspot", BUTTON, "--json", "-v")
+def test_verbose_keeps_json_alone_on_stdout(run: Callable[..., Ran]) -> None:
+    status, printed, lines = run("ingest", "hubspot", BUTTON, "--json", "-v")
     assert status == 0
     assert json.loads(printed)["total"]["created"] == 1
-    writes = [each for each in told if "for webhook_events.iter_record_many" in each]
+    writes = [each for each in lines if "for webhook_events.iter_record_many" in each]
     assert len(writes) == 1
     assert "PutItem" in writes[0]
     assert "for webhook_events.iter_record_many: 200, 1 item, " in writes[0]
     assert " request id " not in writes[0]
 
 
-def test_twice_says_more(run: Callable[..., Ran]) -> None:
+def test_verbose_twice_adds_sizes_and_request_ids(run: Callable[..., Ran]) -> None:
     for line in (["-vv", "schema", "diff"], ["-v", "schema", "diff", "-v"]):
-        _, _, told = run(*line)
-        assert len(told) == 2
-        assert all(", bytes sent " in each for each in told)
-        assert all(", request id " in each for each in told)
+        _, _, lines = run(*line)
+        assert len(lines) == 2
+        assert all(", bytes sent " in each for each in lines)
+        assert all(", request id " in each for each in lines)
 
 
-def test_without_it_only_warnings(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verbose_absent_prints_only_warnings(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("schema", "diff")[2] == []
 
     def apply(*_: object, **__: object) -> list[str]:
@@ -95,7 +99,7 @@ def test_without_it_only_warnings(run: Callable[..., Ran], monkeypatch: pytest.M
     assert run("schema", "apply")[2] == ["Warning: Event 'e1'\\x1b[2J is dead"]
 
 
-def test_it_leaves_the_logger_as_it_was(run: Callable[..., Ran]) -> None:
+def test_verbose_restores_logger(run: Callable[..., Ran]) -> None:
     logger = logging.getLogger("quill_models")
     before = logger.level, list(logger.handlers)
     run("-vv", "schema", "diff")

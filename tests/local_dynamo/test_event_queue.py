@@ -100,7 +100,7 @@ class TestClaim:
         quill_clock.tick(SECOND)
         (again,) = quill.webhook_events.claim("hubspot")
         assert again.attempts == 2
-        with pytest.raises(LeaseLost, match="no longer held"):
+        with pytest.raises(LeaseLost, match="lost the lease"):
             quill.webhook_events.complete(held)
         quill.webhook_events.complete(again)
 
@@ -163,10 +163,10 @@ class TestClaim:
         # Once, and not with each claim.
         (told,) = [each for each in caplog.records if each.name == "quill_models.events"]
         assert told.levelname == "WARNING"
-        assert told.getMessage() == "Event '1' of 'hubspot' cannot be read: claims leave it out"
+        assert told.getMessage() == "Event hubspot/1 is unreadable, so claims skip it"
         assert vars(told)["quill_event_key"] == "1"
         # It is not forgotten when there is nothing else to do, and stays as it is.
-        with pytest.raises(InvalidValue, match="'hubspot' can be claimed: the only one") as raised:
+        with pytest.raises(InvalidValue, match="hubspot can be claimed: the only due event") as raised:
             quill.webhook_events.claim("hubspot")
         assert f"quill.store.delete({key!r})" in str(raised.value)
         item = stored(quill, key)
@@ -181,7 +181,7 @@ class TestClaim:
         for number in range(59):
             spoil(quill, str(number))
         assert keys(quill.webhook_events.claim("hubspot", limit=1)) == ["59"]
-        with pytest.raises(InvalidValue, match="all 59 that are due"):
+        with pytest.raises(InvalidValue, match="all 59 due events"):
             quill.webhook_events.claim("hubspot")
 
     @pytest.mark.usefixtures("quill_clock")
@@ -189,7 +189,7 @@ class TestClaim:
         recorded(quill, *range(101))
         for number in range(100):
             spoil(quill, str(number))
-        with pytest.raises(InvalidValue, match="the 100 that are longest due"):
+        with pytest.raises(InvalidValue, match="the 100 longest due"):
             quill.webhook_events.claim("hubspot")
         quill.store.delete(event("0").key())
         assert keys(quill.webhook_events.claim("hubspot")) == ["100"]
@@ -210,7 +210,7 @@ class TestOutcomes:
         assert (done.due_at, done.lease_id, done.attempts) == (None, None, 1)
         assert is_as_stored(quill, done)
         assert of_status(quill, "processed") == ["1"]
-        with pytest.raises(LeaseLost, match="not held"):
+        with pytest.raises(LeaseLost, match="not leased"):
             quill.webhook_events.complete(held)
 
     def test_fail_and_try_again(self, quill: Quill, quill_clock: FrozenClock) -> None:
@@ -257,8 +257,8 @@ class TestOutcomes:
             dead = clocked.webhook_events.get("hubspot", "1")
             assert dead is not None
             assert dead.status is EventStatus.DEAD
-            assert dead.last_error == "the lease of attempt 2 ended without an outcome"
-            with pytest.raises(LeaseLost, match="it is dead"):
+            assert dead.last_error == "the lease of attempt 2 expired without an outcome"
+            with pytest.raises(LeaseLost, match="now dead"):
                 clocked.webhook_events.complete(held)
 
     @pytest.mark.usefixtures("quill_clock")
@@ -293,7 +293,7 @@ class TestOutcomes:
             assert replayed.last_error == "no"
             (held,) = clocked.webhook_events.claim("hubspot")
             clocked.webhook_events.complete(held)
-            with pytest.raises(InvalidValue, match="cannot be replayed"):
+            with pytest.raises(InvalidValue, match="Replay only failed and dead"):
                 clocked.webhook_events.replay(dead)
 
     def test_renew(self, quill: Quill, quill_clock: FrozenClock) -> None:
@@ -317,7 +317,7 @@ class TestOutcomes:
     def test_what_is_not_held(self, quill: Quill, call: str) -> None:
         quill.webhook_events.record(event("1"))
         found = quill.webhook_events.get("hubspot", "1")
-        with pytest.raises(LeaseLost, match="claim it first"):
+        with pytest.raises(LeaseLost, match="Claim it first"):
             getattr(quill.webhook_events, call)(found)
 
     def test_what_has_expired(self, quill: Quill, quill_clock: FrozenClock) -> None:

@@ -1,4 +1,4 @@
-"""`quill export`: what it shows, and its exit status."""
+"""`quill export`: output and exit status."""
 
 import json
 from pathlib import Path
@@ -27,17 +27,19 @@ def filled(quill: Quill) -> Quill:
     return quill
 
 
-def test_all_of_the_table(filled: Quill, program: Run, tmp_path: Path) -> None:
+def test_export_complete_table_writes_files(filled: Quill, program: Run, tmp_path: Path) -> None:
     finished = program("export", "--out", "powerbi", "--format", "parquet")
     shown = succeeded(finished)
     assert "fact_webhook_event" in shown
-    assert "powerbi: 5 files written, 0 out of date removed." in shown
+    assert "powerbi: 5 files written, 0 outdated files removed." in shown
     assert finished.stderr == ""
     assert len(files_in(tmp_path / "powerbi")) == 6
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv", "jsonl"])
-def test_one_json_document(filled: Quill, run: Run, tmp_path: Path, file_format: str) -> None:
+def test_export_json_prints_one_document(
+    filled: Quill, run: Run, tmp_path: Path, file_format: str
+) -> None:
     shown = document(run("export", "--out", "x", "--format", file_format, "--json"))
     assert shown["out"] == "x"
     assert shown["rows"] == {
@@ -51,7 +53,7 @@ def test_one_json_document(filled: Quill, run: Run, tmp_path: Path, file_format:
     assert shown["manifest"] == manifest(tmp_path / "x")
 
 
-def test_days_and_kinds(filled: Quill, run: Run, tmp_path: Path) -> None:
+def test_export_days_and_kinds_limit_rows(filled: Quill, run: Run, tmp_path: Path) -> None:
     days = ["--since", TODAY, "--until", "2031-05-18"]
     kinds = ["--kind", "webhook-event", "--kind", "job_run"]
     shown = document(run("export", "--out", "x", *days, *kinds, "--source", "phone", "--json"))
@@ -64,21 +66,20 @@ def test_days_and_kinds(filled: Quill, run: Run, tmp_path: Path) -> None:
     assert TODAY in succeeded(run("export", "--out", "x", *days))
 
 
-def test_a_guessed_source_is_told(filled: Quill, program: Run) -> None:
+def test_export_assumed_source_prints_note(filled: Quill, program: Run) -> None:
     day = ["--since", TODAY, "--until", "2031-05-18"]
     first = program("export", "--out", "x", *day, "--json")
     assert json.loads(first.stdout)["rows"]["fact_webhook_event"] == 3
-    assert "Webhook events of hubspot only" in first.stderr
+    assert "Exported events of hubspot only" in first.stderr
     assert "--source" in first.stderr
     again = program("export", "--out", "x", *day)
     assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_an_export_to_s3(run: Run, tmp_path: Path) -> None:
-    # Nothing answers there: none is asked.
-    nobody = {"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
+def test_export_from_s3_needs_no_server(run: Run, tmp_path: Path) -> None:
+    no_server = {"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
     s3_export(tmp_path / "s3", [agent(), metric()])
-    shown = document(run("export", "--out", "x", "--from-s3-export", "s3", "--json", **nobody))
+    shown = document(run("export", "--out", "x", "--from-s3-export", "s3", "--json", **no_server))
     assert shown["rows"]["dim_agent"] == shown["rows"]["fact_metric"] == 1
     assert shown["manifest"]["from"]["kind"] == "s3-export"
     next((tmp_path / "s3").rglob("*.json.gz")).unlink()
@@ -87,7 +88,7 @@ def test_an_export_to_s3(run: Run, tmp_path: Path) -> None:
     assert manifest(tmp_path / "x") == shown["manifest"]
 
 
-def test_what_goes_wrong_is_a_message(filled: Quill, run: Run, tmp_path: Path) -> None:
+def test_export_failure_prints_message(filled: Quill, run: Run, tmp_path: Path) -> None:
     succeeded(run("export", "--out", "x", "--format", "csv"))
     assert "Export everything" in failed(
         run("export", "--out", "x", "--since", "2020-01-01", "--kind", "agent")
@@ -97,7 +98,9 @@ def test_what_goes_wrong_is_a_message(filled: Quill, run: Run, tmp_path: Path) -
     assert "no-such-table" in failed(run("export", "--out", "y", QUILL_TABLE="no-such-table"))
 
 
-def test_a_bar_on_a_terminal(filled: Quill, on_the_table: dict[str, str], tmp_path: Path) -> None:
+def test_export_on_terminal_shows_bar(
+    filled: Quill, on_the_table: dict[str, str], tmp_path: Path
+) -> None:
     out, shown = on_a_terminal([*PROGRAM, "export", "--out", "x", "--json"], tmp_path, on_the_table)
     assert json.loads(out)["rows"]["fact_webhook_event"] == 3
     assert b"items" in shown

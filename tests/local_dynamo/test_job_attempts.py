@@ -186,7 +186,7 @@ class TestSure:
         assert sure(run)
         time.sleep(1.8)
         assert not sure(run)
-        with pytest.raises(LeaseLost, match="about to end"):
+        with pytest.raises(LeaseLost, match="expires soon"):
             run.check()
         run.renew()
         run.check()
@@ -195,7 +195,7 @@ class TestSure:
         with quill.job_runs.start("job", WINDOW) as run:
             assert sure(run)
         assert not sure(run)
-        with pytest.raises(LeaseLost, match="is over"):
+        with pytest.raises(LeaseLost, match="has ended"):
             run.check()
 
 

@@ -121,7 +121,7 @@ class TestRefusals:
                 with pytest.raises(AlreadyRunning, match=WINDOW) as raised:
                     quill.job_runs.start("job", WINDOW, force=force)
                 assert raised.value.run == quill.job_runs.get("job", WINDOW)
-                assert "whose lease ends at 2031-05-17 12:05:00 UTC" in str(raised.value)
+                assert "lease expires at 2031-05-17 12:05:00 UTC" in str(raised.value)
                 assert str(raised.value).endswith(f"quill jobs cancel job {WINDOW}")
             run_once(quill, window="another")
             run_once(quill, job="another")
@@ -136,7 +136,7 @@ class TestRefusals:
         with pytest.raises(AlreadyRunning) as raised:
             quill.job_runs.start("job", window)
         assert str(raised.value).endswith(shown)
-        command = shlex.split(str(raised.value).rpartition("with: ")[2])
+        command = shlex.split(str(raised.value).rpartition("at once: ")[2])
         assert command[:3] == ["quill", "jobs", "cancel"]
         assert [word for word in command[3:] if word != "--"] == ["job", window]
 

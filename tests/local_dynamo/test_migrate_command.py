@@ -1,4 +1,4 @@
-"""`quill migrate`: what it shows, and its exit status."""
+"""`quill migrate`: output and exit status."""
 
 import json
 from collections.abc import Iterator
@@ -39,13 +39,13 @@ def statuses(run: Run) -> dict[str, str]:
 
 
 def change(quill: Quill, which: int, **attributes: Any) -> None:
-    """Change what the table knows of an applied migration."""
+    """Change the stored record of an applied migration."""
     record = stored(quill, applied_migration(which))
     assert record is not None
     store(quill, {**record, **attributes})
 
 
-def test_a_table_comes_up_to_date(quill: Quill, program: Run, run: Run) -> None:
+def test_migrate_up_applies_pending_migrations(quill: Quill, program: Run, run: Run) -> None:
     assert statuses(run) == dict.fromkeys(NAMES, "pending")
     pending = document(run("migrate", "plan", "--json"))
     assert pending["table"] == quill.settings.table
@@ -58,7 +58,7 @@ def test_a_table_comes_up_to_date(quill: Quill, program: Run, run: Run) -> None:
     assert [each["name"] for each in first["applied"]] == NAMES[:2]
     finished = program("migrate", "up", "--write-units", "1000")
     assert "list metrics by day" in succeeded(finished)
-    # What is done is told as it is done, beside the result.
+    # Each migration is reported on standard error when it starts.
     assert finished.stderr == "0003_list_metrics_by_day: list metrics by day\n"
     assert quill.metrics.list_by_day(NOON.date()).count() == 30
 
@@ -70,19 +70,19 @@ def test_a_table_comes_up_to_date(quill: Quill, program: Run, run: Run) -> None:
     shown = succeeded(run("migrate", "status"))
     assert shown.count("applied") >= 3
     assert document(run("migrate", "plan", "--json"))["pending"] == []
-    assert "Nothing is pending" in succeeded(run("migrate", "plan"))
-    assert "Nothing was pending" in succeeded(run("migrate", "up"))
+    assert "No migrations are pending" in succeeded(run("migrate", "plan"))
+    assert "No migrations were pending" in succeeded(run("migrate", "up"))
     assert document(run("migrate", "up", "--json"))["applied"] == []
 
 
-def test_a_table_from_apply_needs_none(quill: Quill, run: Run) -> None:
+def test_migrate_status_new_table_has_all_applied(quill: Quill, run: Run) -> None:
     quill.schema.delete_table()
     assert statuses(run) == dict.fromkeys(NAMES, "pending")
     succeeded(run("schema", "apply"))
     assert statuses(run) == dict.fromkeys(NAMES, "applied")
 
 
-def test_what_is_wrong_is_named(quill: Quill, run: Run) -> None:
+def test_migrate_changed_or_unknown_migration_exits_with_1(quill: Quill, run: Run) -> None:
     succeeded(run("migrate", "up"))
     change(quill, 2, checksum={"S": "0123456789abcdef"})
     change(
@@ -110,14 +110,16 @@ def test_what_is_wrong_is_named(quill: Quill, run: Run) -> None:
     assert "no migration 9" in message
 
 
-def test_another_migrator(quill: Quill, run: Run) -> None:
+def test_migrate_up_no_wait_names_other_migrator(quill: Quill, run: Run) -> None:
     with quill.job_runs.start("quill-migrate", "table") as other:
         message = failed(run("migrate", "up", "--no-wait"))
     assert other.owner in message
     assert statuses(run) == dict.fromkeys(NAMES, "pending")
 
 
-def test_a_bar_on_a_terminal(quill: Quill, on_the_table: dict[str, str], tmp_path: Path) -> None:
+def test_migrate_up_on_terminal_shows_bar(
+    quill: Quill, on_the_table: dict[str, str], tmp_path: Path
+) -> None:
     out, shown = on_a_terminal(
         [*PROGRAM, "migrate", "up", "--json", "--write-units", "30"], tmp_path, on_the_table
     )
@@ -128,7 +130,7 @@ def test_a_bar_on_a_terminal(quill: Quill, on_the_table: dict[str, str], tmp_pat
     assert "items," in text
 
 
-def test_plan_and_status_write_nothing(quill: Quill) -> None:
+def test_migrate_plan_and_status_write_nothing(quill: Quill) -> None:
     with on_the_wire(quill) as sent:
         quill.migrations.status()
         quill.migrations.plan()

@@ -1,4 +1,4 @@
-"""On a server, and behind a connection on which much goes wrong: what is told is what happened."""
+"""Telemetry and log records of a real server, with and without connection faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quill_models import Agent, Increment, JobStatus, Key, Quill, WebhookEvent, connect, errors
-from quill_models.telemetry.records import REFUSALS
+from quill_models.telemetry.records import FAILED_CONDITIONS
 from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
 from tests.local_dynamo.faults import Fault, Faults
@@ -38,8 +38,8 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def heard(quill: Quill, listener: Listener) -> Iterator[Quill]:
-    """A `Quill` on the same table as ``quill`` whose operations ``listener`` is told of."""
+def observed(quill: Quill, listener: Listener) -> Iterator[Quill]:
+    """A `Quill` on the table of ``quill`` that ``listener`` observes."""
     with connect(quill.settings, telemetry=listener) as connected:
         yield connected
 
@@ -50,13 +50,13 @@ def records(caplog: pytest.LogCaptureFixture) -> Callable[[], list[logging.LogRe
     return lambda: [each for each in caplog.records if each.name.startswith("quill_models")]
 
 
-def test_every_request_is_told_of_once(heard: Quill, listener: Listener) -> None:
-    with on_the_wire(heard) as sent:
-        heard.webhook_events.record_many(event(str(number)) for number in range(250))
-        heard.webhook_events.record_many([event("1"), event("new")], prefer="cost")
-        heard.agents.put(Agent(agent_id="ada", name="Ada"))
-        list(heard.webhook_events.list_by_status("hubspot", "pending"))
-        with heard.job_runs.start("job", "w"), heard.transaction() as tx:
+def test_telemetry_observes_every_request_once(observed: Quill, listener: Listener) -> None:
+    with on_the_wire(observed) as sent:
+        observed.webhook_events.record_many(event(str(number)) for number in range(250))
+        observed.webhook_events.record_many([event("1"), event("new")], prefer="cost")
+        observed.agents.put(Agent(agent_id="ada", name="Ada"))
+        list(observed.webhook_events.list_by_status("hubspot", "pending"))
+        with observed.job_runs.start("job", "w"), observed.transaction() as tx:
             tx.agents.put(Agent(agent_id="bob", name="Bob"))
     assert Counter(each.request for each in listener.requests) == Counter(sent)
     assert sum(each.requests for each in listener.operations) == len(sent)
@@ -71,29 +71,29 @@ def test_every_request_is_told_of_once(heard: Quill, listener: Listener) -> None
     assert listener.open == []
 
 
-def test_what_a_write_and_a_read_consume(heard: Quill, listener: Listener) -> None:
-    heard.table.known_shards  # noqa: B018 -- no request
-    heard.webhook_events.record(event())
-    heard.webhook_events.record(event())
-    heard.webhook_events.get("hubspot", "e1")
+def test_operation_counts_consumed_units(observed: Quill, listener: Listener) -> None:
+    observed.table.known_shards  # noqa: B018 -- no request
+    observed.webhook_events.record(event())
+    observed.webhook_events.record(event())
+    observed.webhook_events.get("hubspot", "e1")
     first, second, third = listener.operations
-    # Of the table and its three indexes; and of the number of shards.
+    # The table and its three indexes, and a read of the number of shards.
     assert (first.write_units, first.read_units) == (4, 1)
-    # DynamoDB charges for a refused write, and does not say so.
+    # DynamoDB charges for a failed condition but does not report the units.
     assert (second.write_units, second.outcomes) == (0, {"duplicate": 1})
     assert (third.write_units, third.read_units) == (0, 1)
 
 
-def test_outcomes_are_those_that_were_returned(heard: Quill, listener: Listener) -> None:
+def test_operation_outcomes_equal_results(observed: Quill, listener: Listener) -> None:
     given = [event("1"), event("2"), event("1"), event("2", payload={"x": 2}, digest="other")]
-    results = heard.webhook_events.record_many(given)
+    results = observed.webhook_events.record_many(given)
     (operation,) = listener.operations
     assert operation.outcomes == Counter(each.outcome.value for each in results)
     assert operation.outcomes == {"created": 2, "duplicate": 1, "conflict": 1}
 
 
 @pytest.mark.parametrize("chances", [{"lost": 0.3}, {"disturbed": 0.4}], ids=["lost", "disturbed"])
-def test_requests_are_what_the_proxy_saw_and_the_rest_are_retries(
+def test_telemetry_with_faults_observes_requests_and_retries(
     quill: Quill, proxy: Proxy, listener: Listener, chances: dict[str, float]
 ) -> None:
     settings = replace(quill.settings, endpoint=proxy.endpoint)
@@ -105,25 +105,27 @@ def test_requests_are_what_the_proxy_saw_and_the_rest_are_retries(
             faulty.webhook_events.record(event(str(number)))
         faulty.webhook_events.record_many(event(str(number)) for number in range(300))
         list(faulty.webhook_events.list_by_status("hubspot", "pending"))
-    told = listener.requests[before:]
-    assert len(told) == proxy.faults.seen
-    failed = [each for each in told if each.error is not None and each.error not in REFUSALS]
+    requests = listener.requests[before:]
+    assert len(requests) == proxy.faults.seen
+    failed = [
+        each for each in requests if each.error is not None and each.error not in FAILED_CONDITIONS
+    ]
     assert len(failed) == proxy.faults.done.total() > 0
-    # Whatever failed was tried again: the call went well in the end.
-    sent_again = [each for each in listener.retries if each.request is not None]
-    assert len(sent_again) == len(failed)
-    assert Counter(each.request for each in sent_again) == Counter(each.request for each in failed)
+    # Each failed try was retried, and every call succeeded.
+    retried = [each for each in listener.retries if each.request is not None]
+    assert len(retried) == len(failed)
+    assert Counter(each.request for each in retried) == Counter(each.request for each in failed)
     assert [each for _, each in listener.ended if isinstance(each, errors.Throttled)] == []
     operations = listener.operations[1:]
-    assert sum(each.requests for each in operations) == len(told)
+    assert sum(each.requests for each in operations) == len(requests)
     assert sum(each.retries for each in operations) == len(listener.retries)
     created = sum(each.outcomes["created"] for each in operations)
     assert created == 300
 
 
 def do_everything(quill: Quill, clock: FrozenClock) -> None:
-    """Calls of each repository, with the secret wherever the user's data goes."""
-    told = {"payload": {"note": SECRET, SECRET: 1}, "object_id": SECRET}
+    """Call each repository with the secret as user data."""
+    fields = {"payload": {"note": SECRET, SECRET: 1}, "object_id": SECRET}
     quill.store.put(Key("plain", SECRET), {"x": SECRET})
     quill.store.get(Key("plain", SECRET))
     list(quill.store.query("plain"))
@@ -145,8 +147,8 @@ def do_everything(quill: Quill, clock: FrozenClock) -> None:
             event_key=SECRET,
         )
     )
-    quill.webhook_events.record_many([event(str(number), **told) for number in range(120)])
-    quill.webhook_events.record_many([event("1", **told), event("c1", **told)], prefer="cost")
+    quill.webhook_events.record_many([event(str(number), **fields) for number in range(120)])
+    quill.webhook_events.record_many([event("1", **fields), event("c1", **fields)], prefer="cost")
     quill.webhook_events.list_by_object("hubspot", "contact", SECRET).count()
     with pytest.raises(ValueError, match=SECRET), quill.job_runs.start("job", "w") as run:
         run.stats["x"] = SECRET
@@ -168,7 +170,7 @@ def do_everything(quill: Quill, clock: FrozenClock) -> None:
 
 
 @pytest.mark.parametrize("chances", [{}, {"disturbed": 0.15, "lost": 0.1}], ids=["well", "faulty"])
-def test_what_is_the_users_is_in_no_record(
+def test_log_records_contain_no_user_data(
     quill: Quill,
     proxy: Proxy,
     quill_clock: FrozenClock,
@@ -185,26 +187,26 @@ def test_what_is_the_users_is_in_no_record(
     names = {each.name.rpartition(".")[2] for each in found}
     assert names >= {"requests", "job_runs", "events", *({"retries"} if chances else ())}
     for record in found:
-        said = f"{record.getMessage()} {vars(record)!r}"
-        assert SECRET not in said
+        text = f"{record.getMessage()} {vars(record)!r}"
+        assert SECRET not in text
         assert record.exc_info is None
 
 
 @pytest.mark.usefixtures("quill_clock")
-def test_a_dead_event_is_worth_a_warning(
+def test_log_dead_event_is_a_warning(
     quill: Quill, records: Callable[[], list[logging.LogRecord]]
 ) -> None:
     quill.webhook_events.record(event())
     few = connect(replace(quill.settings, max_attempts=1), clock=quill.table.clock)
-    (held,) = few.webhook_events.claim("hubspot")
-    few.webhook_events.fail(held, ValueError(SECRET))
+    (claimed,) = few.webhook_events.claim("hubspot")
+    few.webhook_events.fail(claimed, ValueError(SECRET))
     (record,) = [each for each in records() if each.levelname == "WARNING"]
-    assert record.getMessage() == "Event 'e1' of 'hubspot' is dead after 1 attempts"
+    assert record.getMessage() == "Event hubspot/e1 is dead after 1 attempts"
     assert vars(record)["quill_event_key"] == "e1"
     assert vars(record)["quill_status"] == "dead"
 
 
-def test_the_life_of_a_job_run(
+def test_log_job_run_records_state_changes(
     quill: Quill, quill_clock: FrozenClock, records: Callable[[], list[logging.LogRecord]]
 ) -> None:
     def levels() -> list[tuple[str, str]]:
@@ -224,11 +226,11 @@ def test_the_life_of_a_job_run(
     assert cancelled is not None
     assert cancelled.status is JobStatus.CANCELLED
     ended = f"{NOON + MINUTE:%Y-%m-%dT%H:%M:%SZ}"
-    took = f"attempt 2 took over from attempt 1 of {died.owner}, whose lease ended at {ended}"
+    took = f"attempt 2 took over from attempt 1 of {died.owner}, whose lease expired at {ended}"
     assert levels() == [
         ("INFO", "attempt 1 started"),
         ("WARNING", took),
-        ("WARNING", "attempt 1 no longer holds its lease"),
+        ("WARNING", "attempt 1 lost its lease"),
         ("INFO", "attempt 2 succeeded"),
         ("INFO", "attempt 1 started"),
         ("WARNING", "attempt 1 failed with KeyError"),
@@ -238,18 +240,18 @@ def test_the_life_of_a_job_run(
     assert running.attempt == 1
 
 
-def test_the_schema_says_what_it_did(
+def test_log_schema_apply_records_steps(
     quill_settings: Any, records: Callable[[], list[logging.LogRecord]]
 ) -> None:
     with connect(quill_settings) as fresh:
         done = fresh.schema.apply(stream=False)
         fresh.schema.delete_table()
-    said = [each.getMessage() for each in records() if each.name == "quill_models.schema"]
-    assert said == [f"Table {quill_settings.table!r}: {step}" for step in done[: len(said)]]
-    assert len(said) >= 2
+    messages = [each.getMessage() for each in records() if each.name == "quill_models.schema"]
+    assert messages == [f"Table {quill_settings.table!r}: {step}" for step in done[: len(messages)]]
+    assert len(messages) >= 2
 
 
-def test_faults_of_every_kind_have_a_name(quill: Quill, proxy: Proxy, listener: Listener) -> None:
+def test_telemetry_names_each_fault(quill: Quill, proxy: Proxy, listener: Listener) -> None:
     named = {}
     settings = replace(quill.settings, endpoint=proxy.endpoint)
     with connect(settings, telemetry=listener) as faulty:

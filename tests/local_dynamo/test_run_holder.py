@@ -45,7 +45,7 @@ def test_a_run_that_is_over_writes_nothing_more(quill: Quill) -> None:
     with quill.job_runs.start("job", "w") as run:
         pass
     for write in (run.renew, lambda: run.save_checkpoint({"late": True})):
-        with pytest.raises(LeaseLost, match="is over"):
+        with pytest.raises(LeaseLost, match="has ended"):
             write()
     success = quill.job_runs.last_success("job")
     assert success is not None

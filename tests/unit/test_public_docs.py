@@ -188,7 +188,7 @@ def test_every_error_that_is_told_of_is_one(name: str) -> None:
             assert each in errors.__all__ or each in {"Exception", "ValueError"}
 
 
-COST = re.compile(r"\b(requests?|units?|transactions?)\b")
+COST = re.compile(r"\b(requests?|units?|transactions?|query|reads?)\b")
 # Attributes ask for nothing, but for the one that is a question.
 ASKED = [
     "Watermark.value",

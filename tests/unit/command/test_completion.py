@@ -1,4 +1,4 @@
-"""What shells are told when Tab is pressed: by click's protocol, and in a real bash."""
+"""Shell completion, by click's protocol and in bash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Completed = Callable[[str], list[str]]
 
 @pytest.fixture
 def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Completed:
-    """What is offered for the last word of a line, each with its type, as bash is told."""
+    """Returns the candidates for the last word of a line, each with its type."""
 
     def complete(line: str) -> list[str]:
         monkeypatch.setenv("_QUILL_COMPLETE", "bash_complete")
@@ -57,16 +57,17 @@ def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ("quill schema apply --delete-index ", "plain,gsi1 plain,gsi2 plain,gsi3"),
         ("quill schema export --format c", "plain,cloudformation"),
         ("quill completion ", "plain,bash plain,fish plain,zsh"),
+        ("quill help power", "plain,power-bi"),
         ("quill load a", "file,a"),
         ("quill ingest hubspot ", "file,"),
     ],
 )
-def test_what_is_offered(completed: Completed, line: str, offered: str) -> None:
+def test_completion_offers_matching_words(completed: Completed, line: str, offered: str) -> None:
     assert completed(line) == offered.split()
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
-def test_the_script_asks_the_command_itself(
+def test_completion_script_calls_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["quill", "completion", shell])
@@ -75,7 +76,7 @@ def test_the_script_asks_the_command_itself(
     assert f"_QUILL_COMPLETE={shell}_complete" in capsys.readouterr().out
 
 
-def test_in_a_real_bash(tmp_path: Path) -> None:
+def test_completion_script_works_in_bash(tmp_path: Path) -> None:
     program = tmp_path / "bin" / "quill"
     program.parent.mkdir()
     program.write_text(

@@ -1,4 +1,4 @@
-"""The lists of a repository as a command: of those that there are, and of a new one."""
+"""The lists of a repository as options of a command."""
 
 from __future__ import annotations
 
@@ -29,24 +29,26 @@ class Deals(Puts[Agent]):
         raise NotImplementedError
 
 
-def test_each_list_of_a_repository_is_an_option() -> None:
+def test_lists_of_repository_become_options() -> None:
     options = {each.name: (each.metavar, each.nargs, each.help) for each in Lists(Deals).options}
     assert list(options) == ["agent", "stage", "since", "until"]
-    assert options["agent"] == ("ID", 1, "The deals of an agent by close.")
-    assert options["stage"] == ("PIPELINE STAGE", 2, "By close.")
+    assert options["agent"] == ("ID", 1, "Show big deals of this agent.")
+    assert options["stage"] == ("PIPELINE STAGE", 2, "Show big deals of this stage.")
     shown = Lists(Deals).help("quill list big-deals")
     assert shown.startswith("List big deals by --agent or --stage.\n")
     assert "  quill list big-deals --agent ID\n" in shown
 
 
 @pytest.mark.parametrize(
-    ("chosen", "says"),
+    ("chosen", "message"),
     [
         ({}, "Give --agent or --stage."),
-        ({"agent": "a", "stage": ("p", "s")}, "Give --agent or --stage, not several of them."),
-        ({"stage": ("p", "s"), "since": datetime.now(UTC)}, "--since and --until go with --agent."),
+        ({"agent": "a", "stage": ("p", "s")}, "Give only one of --agent or --stage."),
+        ({"stage": ("p", "s"), "since": datetime.now(UTC)}, "--since and --until require --agent."),
     ],
 )
-def test_a_list_that_there_is_not(chosen: dict[str, Any], says: str) -> None:
-    with pytest.raises(click.UsageError, match=says):
+def test_lists_reader_invalid_options_raises_usage_error(
+    chosen: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(click.UsageError, match=message):
         Lists(Deals).reader(1, **{"agent": None, "stage": None, **chosen})

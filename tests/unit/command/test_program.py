@@ -1,4 +1,4 @@
-"""The command as a program among others: pipes that close, full disks, Ctrl-C, colours."""
+"""The command as a process: closed pipes, full disks, Ctrl-C, colours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAM = [sys.executable, "-c", "from quill_models.command import main; main()"
 
 
 @pytest.mark.parametrize("arguments", ["--help", "schema export --format json"])
-def test_a_full_disk_is_a_message(arguments: str) -> None:
+def test_program_full_disk_prints_message(arguments: str) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [*PROGRAM, *arguments.split()], stdout=full, stderr=subprocess.PIPE, check=False
@@ -32,7 +32,7 @@ def test_a_full_disk_is_a_message(arguments: str) -> None:
     assert ended.stderr == b"Error: Reading or writing: No space left on device\n"
 
 
-def test_a_reader_that_has_enough_is_no_failure_to_talk_about() -> None:
+def test_program_closed_pipe_prints_nothing() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "wb") as pipe:  # noqa: PTH123
@@ -47,13 +47,18 @@ def test_a_reader_that_has_enough_is_no_failure_to_talk_about() -> None:
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["", "json"])
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ("list agents", "Interrupted."),
-        ("migrate up", "Interrupted. Run quill migrate up again: it goes on where it was."),
+        (
+            "migrate up",
+            "Interrupted. Run quill migrate up again to continue from the last checkpoint.",
+        ),
     ],
 )
-def test_ctrl_c_while_a_server_never_answers(arguments: str, says: str, as_json: list[str]) -> None:
+def test_program_ctrl_c_without_response_exits_with_130(
+    arguments: str, message: str, as_json: list[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         running = subprocess.Popen(
             [*PROGRAM, *arguments.split(), *as_json],
@@ -62,7 +67,7 @@ def test_ctrl_c_while_a_server_never_answers(arguments: str, says: str, as_json:
             text=True,
             env={**os.environ, "DYNAMODB_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}"},
         )
-        # It has asked, and waits.
+        # Wait until the request has arrived.
         server.settimeout(60)
         connection, _ = server.accept()
         with connection:
@@ -70,33 +75,33 @@ def test_ctrl_c_while_a_server_never_answers(arguments: str, says: str, as_json:
             running.send_signal(signal.SIGINT)
             out, err = running.communicate(timeout=60)
     assert running.returncode == INTERRUPTED
-    assert err == f"Error: {says}\n"
+    assert err == f"Error: {message}\n"
     if as_json:
-        assert json.loads(out) == {"errors": [{"type": "Interrupted", "reason": says}]}
+        assert json.loads(out) == {"errors": [{"type": "Interrupted", "reason": message}]}
     else:
         assert out == ""
 
 
 def on_a_terminal(arguments: list[str], environ: Mapping[str, str]) -> str:
-    """What a command shows where all of its streams are a terminal."""
-    ours, theirs = pty.openpty()
+    """The output of a command whose streams are all one terminal."""
+    terminal, child_end = pty.openpty()
     running = subprocess.Popen(
         [*PROGRAM, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=child_end,
+        stdout=child_end,
+        stderr=child_end,
         env={**os.environ, "COLUMNS": "80", **environ},
     )
-    os.close(theirs)
+    os.close(child_end)
     shown = b""
     try:
-        while part := os.read(ours, 4096):
+        while part := os.read(terminal, 4096):
             shown += part
     except OSError:
-        # Linux says so that the program has closed it.
+        # Linux raises it after the program has closed its end.
         pass
     running.wait(timeout=60)
-    os.close(ours)
+    os.close(terminal)
     return shown.decode()
 
 
@@ -105,18 +110,18 @@ def on_a_terminal(arguments: list[str], environ: Mapping[str, str]) -> str:
     [
         ({"TERM": "xterm"}, True),
         ({"TERM": "dumb"}, False),
-        # Bold, as that is none.
+        # Bold is allowed, because it is not a colour.
         ({"TERM": "xterm", "NO_COLOR": "1"}, False),
     ],
     ids=str,
 )
-def test_colours_on_a_terminal(environ: Mapping[str, str], is_coloured: bool) -> None:
+def test_program_terminal_output_has_colours(environ: Mapping[str, str], is_coloured: bool) -> None:
     shown = on_a_terminal(["list", "agents"], {"DATA_BACKEND": "moto", **environ})
     assert "DATA_BACKEND is 'moto'" in shown
     assert bool(re.search(r"\x1b\[[0-9;]*3\d", shown)) is is_coloured
 
 
-def test_no_colours_in_a_pipe() -> None:
+def test_program_pipe_output_has_no_colours() -> None:
     ended = subprocess.run(
         [*PROGRAM, "list", "agents"],
         capture_output=True,

@@ -110,8 +110,8 @@ def test_every_other_key_is_taken_as_it_is(pk: str, sk: str) -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ({"pk": "x"}, r"may not have the attributes \['pk'\]"),
-        ({"ttl": 1, "write_token": "t"}, r"may not have the attributes \['ttl', 'write_token'\]"),
+        ({"pk": "x"}, r"reserved attributes: pk"),
+        ({"ttl": 1, "write_token": "t"}, r"reserved attributes: ttl, write_token"),
         ({"a": float("nan")}, r"item\['a'\] is nan"),
         ({"\ud800": 1}, "Unicode"),
         ([], "mapping"),

@@ -92,15 +92,15 @@ def of_event(status: str = "processing", **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("former", [None, run("failed", 1, "KeyError")], ids=["first", "failed"])
 def test_run_started_is_info(records: pytest.LogCaptureFixture, former: JobRun | None) -> None:
     log_run_started(run(), former)
-    text = "Job 'sync', window 'w': attempt 2 started"
+    text = "Job sync, window w: attempt 2 started"
     assert only(records) == ("quill_models.job_runs", "INFO", text, of_run())
 
 
 def test_run_started_after_expired_lease_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_run_started(run(), run(attempt=1))
     text = (
-        "Job 'sync', window 'w': attempt 2 took over from attempt 1 of host:1, "
-        "whose lease ended at 2031-05-17T12:00:00Z"
+        "Job sync, window w: attempt 2 took over from attempt 1 of host:1, "
+        "whose lease expired at 2031-05-17T12:00:00Z"
     )
     assert only(records) == ("quill_models.job_runs", "WARNING", text, of_run())
 
@@ -113,27 +113,27 @@ def test_run_ended_names_the_status(
     records: pytest.LogCaptureFixture, status: str, error: str | None, level: str
 ) -> None:
     log_run_ended(run(status, error=error))
-    text = f"Job 'sync', window 'w': attempt 2 {status}{' with KeyError' if error else ''}"
+    text = f"Job sync, window w: attempt 2 {status}{' with KeyError' if error else ''}"
     fields = of_run(status, quill_error=error)
     assert only(records) == ("quill_models.job_runs", level, text, fields)
 
 
 def test_run_lost_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.RUN_LOST, run())
-    text = "Job 'sync', window 'w': attempt 2 no longer holds its lease"
+    text = "Job sync, window w: attempt 2 lost its lease"
     assert only(records) == ("quill_models.job_runs", "WARNING", text, of_run())
 
 
 def test_run_not_renewed_names_the_class_of_the_error(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.RUN_NOT_RENEWED, run(), error=ValueError(SECRET))
-    text = "Job 'sync', window 'w': the lease of attempt 2 could not be renewed: ValueError"
+    text = "Job sync, window w: the lease of attempt 2 could not be renewed: ValueError"
     fields = of_run(quill_error="ValueError")
     assert only(records) == ("quill_models.job_runs", "WARNING", text, fields)
 
 
 def test_event_dead_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.EVENT_DEAD, event("dead"))
-    text = "Event 'e1' of 'hubspot' is dead after 3 attempts"
+    text = "Event hubspot/e1 is dead after 3 attempts"
     assert only(records) == ("quill_models.events", "WARNING", text, of_event("dead"))
 
 
@@ -149,20 +149,20 @@ def test_unreadable_event_is_named_by_what_is_known(
     records: pytest.LogCaptureFixture, item: dict[str, Any], key: str
 ) -> None:
     log_unreadable("hubspot", item)
-    text = f"Event {key!r} of 'hubspot' cannot be read: claims leave it out"
+    text = f"Event hubspot/{key} is unreadable, so claims skip it"
     fields = {"quill_source": "hubspot", "quill_event_key": key}
     assert only(records) == ("quill_models.events", "WARNING", text, fields)
 
 
 def test_event_lost_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.EVENT_LOST, event())
-    text = "Event 'e1' of 'hubspot': this worker no longer holds it"
+    text = "Event hubspot/e1: this worker lost the lease"
     assert only(records) == ("quill_models.events", "WARNING", text, of_event())
 
 
 def test_event_not_renewed_names_the_class_of_the_error(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.EVENT_NOT_RENEWED, event(), error=ValueError(SECRET))
-    text = "Event 'e1' of 'hubspot': its lease could not be renewed: ValueError"
+    text = "Event hubspot/e1: its lease could not be renewed: ValueError"
     fields = of_event(quill_error="ValueError")
     assert only(records) == ("quill_models.events", "WARNING", text, fields)
 
@@ -173,7 +173,7 @@ def test_handler_error_names_its_place(records: pytest.LogCaptureFixture) -> Non
     log_handler_error(event("processed"), raised.value)
     name, level, text, fields = only(records)
     start = (
-        "Event 'e1' of 'hubspot' was done with (processed) when its handler raised ValueError at "
+        "Event hubspot/e1 was already processed when its handler raised ValueError at "
     )
     assert text.startswith(f"{start}{__file__}:")
     assert (name, level, fields) == (

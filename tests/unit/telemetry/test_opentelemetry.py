@@ -1,4 +1,4 @@
-"""What OpenTelemetry is told: names as its conventions have them, and nothing of the user's."""
+"""OpenTelemetry spans and metrics: names of its conventions, and no user data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from quill_models import Key, Quill, Settings, connect, errors
 from quill_models.telemetry import OpenTelemetry
+from tests.unit.telemetry.support import respond_with
 from tests.unit.telemetry.test_operations import event
-from tests.unit.wire import Answer, Wire, answer, refusal
+from tests.unit.wire import answer, refusal
 
 pytestmark = pytest.mark.usefixtures("isolated", "pauses")
 
@@ -26,7 +27,7 @@ KEY = Key("a", "b")
 
 
 class Collected:
-    """What the SDK was given."""
+    """The spans and metrics that the SDK received."""
 
     def __init__(self) -> None:
         self.spans, self.metrics = InMemorySpanExporter(), InMemoryMetricReader()
@@ -40,7 +41,7 @@ class Collected:
         return found
 
     def points(self, name: str) -> dict[tuple[tuple[str, Any], ...], float]:
-        """Of a metric: its value (of a histogram the count) by its attributes."""
+        """The values of a metric by its attributes. For a histogram, the counts."""
         data = self.metrics.get_metrics_data()
         assert isinstance(data, MetricsData)
         return {
@@ -65,16 +66,6 @@ def quill(collected: Collected) -> Quill:
     return connect(Settings(table="mine"), telemetry=collected.telemetry)
 
 
-def answering(quill: Quill, *replies: Answer | dict[str, Any]) -> Wire:
-    left = list(replies)
-
-    def reply(_name: str, _body: dict[str, Any]) -> Answer:
-        each = left.pop(0) if left else {}
-        return answer(each) if isinstance(each, dict) else each
-
-    return Wire(quill.table.client, reply)
-
-
 def attributes(span: ReadableSpan) -> Mapping[str, Any]:
     return span.attributes or {}
 
@@ -86,10 +77,12 @@ def key(**more: Any) -> tuple[tuple[str, Any], ...]:
 CONSUMED = {"TableName": "mine", "CapacityUnits": 4.0}
 
 
-def test_a_call_and_its_request(quill: Quill, collected: Collected) -> None:
+def test_opentelemetry_put_records_operation_and_request(
+    quill: Quill, collected: Collected
+) -> None:
     reply = answer({"ConsumedCapacity": CONSUMED})
     reply.headers["x-amzn-requestid"] = "R1"
-    answering(quill, reply)
+    respond_with(quill, reply)
     quill.store.put(KEY, {"x": 1})
     operation, request = collected.span("store.put"), collected.span("DynamoDB.PutItem")
     assert (operation.kind, request.kind) == (SpanKind.INTERNAL, SpanKind.CLIENT)
@@ -131,8 +124,8 @@ def test_a_call_and_its_request(quill: Quill, collected: Collected) -> None:
     }
 
 
-def test_outcomes(quill: Quill, collected: Collected) -> None:
-    answering(quill)
+def test_opentelemetry_bulk_write_counts_outcomes(quill: Quill, collected: Collected) -> None:
+    respond_with(quill)
     quill.webhook_events.record_many([event("1"), event("2"), event("1")])
     assert collected.points("quill.outcomes") == {
         key(
@@ -152,8 +145,8 @@ def test_outcomes(quill: Quill, collected: Collected) -> None:
     assert attributes(collected.span("DynamoDB.TransactWriteItems"))["db.operation.batch.size"] == 2
 
 
-def test_a_list_over_an_index(quill: Quill, collected: Collected) -> None:
-    answering(quill, {"Items": [], "Count": 0, "ScannedCount": 0})
+def test_opentelemetry_list_records_index(quill: Quill, collected: Collected) -> None:
+    respond_with(quill, {"Items": [], "Count": 0, "ScannedCount": 0})
     list(quill.agents.list_by_team("north"))
     request = attributes(collected.span("DynamoDB.Query"))
     assert request["aws.dynamodb.index_name"] == "gsi2"
@@ -161,8 +154,8 @@ def test_a_list_over_an_index(quill: Quill, collected: Collected) -> None:
     assert collected.span("DynamoDB.Query").parent == collected.span("agents.list_by_team").context
 
 
-def test_retries(quill: Quill, collected: Collected) -> None:
-    answering(
+def test_opentelemetry_retry_adds_event_and_counts(quill: Quill, collected: Collected) -> None:
+    respond_with(
         quill,
         refusal("ThrottlingException"),
         boto.ConnectionClosedError(endpoint_url="http://localhost"),
@@ -195,12 +188,14 @@ def test_retries(quill: Quill, collected: Collected) -> None:
             db__response__status_code="ThrottlingException",
         ): 1,
     }
-    # One call, however often it was sent.
+    # One call with three tries.
     assert list(collected.points("db.client.operation.duration").values()) == [1]
 
 
-def test_an_error_is_named_and_says_nothing_more(quill: Quill, collected: Collected) -> None:
-    answering(quill, refusal("ValidationException", Message="of the payload", message="payload"))
+def test_opentelemetry_error_records_type_without_message(
+    quill: Quill, collected: Collected
+) -> None:
+    respond_with(quill, refusal("ValidationException", Message="of the payload", message="payload"))
     with pytest.raises(errors.RequestRejected):
         quill.store.put(KEY, {"x": 1})
     request, operation = collected.span("DynamoDB.PutItem"), collected.span("store.put")
@@ -214,9 +209,9 @@ def test_an_error_is_named_and_says_nothing_more(quill: Quill, collected: Collec
         assert "payload" not in span.to_json()
 
 
-def test_a_condition_that_does_not_hold_is_no_error(quill: Quill, collected: Collected) -> None:
+def test_opentelemetry_failed_condition_is_not_an_error(quill: Quill, collected: Collected) -> None:
     stored = {"pk": {"S": "a"}, "sk": {"S": "b"}, "write_token": {"S": "other"}}
-    answering(quill, refusal("ConditionalCheckFailedException", Item=stored))
+    respond_with(quill, refusal("ConditionalCheckFailedException", Item=stored))
     assert not quill.store.put(KEY, {"x": 1}, if_not_exists=True)
     request = collected.span("DynamoDB.PutItem")
     assert request.status.status_code is StatusCode.UNSET
@@ -224,10 +219,10 @@ def test_a_condition_that_does_not_hold_is_no_error(quill: Quill, collected: Col
     assert "error.type" not in attributes(request)
 
 
-def test_what_the_application_traces_is_around_it_and_in_it(
+def test_opentelemetry_application_spans_nest_with_operation(
     quill: Quill, collected: Collected
 ) -> None:
-    answering(quill)
+    respond_with(quill)
 
     def given() -> Any:
         with collected.tracer.start_as_current_span("reads its source"):
@@ -241,8 +236,8 @@ def test_what_the_application_traces_is_around_it_and_in_it(
     assert collected.span("reads its source").parent == operation.context
 
 
-def test_an_application_without_an_sdk_records_nothing(isolated: object) -> None:
+def test_opentelemetry_without_sdk_records_nothing(isolated: object) -> None:
     quill = connect(Settings(table="mine"), telemetry=OpenTelemetry())
-    answering(quill)
+    respond_with(quill)
     quill.store.put(KEY, {"x": 1})
     assert not trace.get_current_span().is_recording()

@@ -1,4 +1,4 @@
-"""Which calls are operations, when they begin and end, and who works for them."""
+"""Operations: which calls are one, their duration, and their requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("isolated", "pauses")
 
 
 class Server:
-    """Answers as an empty table does, after what it is told to answer first."""
+    """A server with an empty table. It first sends the responses in ``first``."""
 
     def __init__(self, quill: Quill) -> None:
         self.first: list[Answer] = []
@@ -72,8 +72,8 @@ REPOSITORIES = [
     "webhook_events",
     "migrations",
 ]
-# A loop that may run for weeks, what makes no request, and what `schema.apply` calls. Lists and
-# iterators open their operation when they are read.
+# A loop that may run for weeks, a call without a request, and a call inside `schema.apply`. Lists
+# and iterators open their operation when they are read.
 NO_OPERATIONS = {
     ("webhook_events", "process"),
     ("job_runs", "watermark"),
@@ -82,9 +82,7 @@ NO_OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", REPOSITORIES)
-def test_every_public_call_is_an_operation_and_looks_as_it_was_written(
-    quill: Quill, name: str
-) -> None:
+def test_operation_decorates_public_calls_and_keeps_signatures(quill: Quill, name: str) -> None:
     methods = inspect.getmembers(type(getattr(quill, name)), inspect.isfunction)
     for method, function in methods:
         if method.startswith("_"):
@@ -99,13 +97,13 @@ def test_every_public_call_is_an_operation_and_looks_as_it_was_written(
         assert "args" not in inspect.signature(function).parameters
 
 
-def test_a_call_is_one_operation_and_its_requests_are_its_own(
+def test_operation_of_call_contains_its_requests(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     quill.webhook_events.record(event())
     (operation,) = listener.operations
     assert (operation.name, operation.table) == ("webhook_events.record", "mine")
-    # The number of shards is asked for, too.
+    # The first request reads the number of shards.
     assert [each.request for each in listener.requests] == ["GetItem", "PutItem"]
     assert {each.operation for each in listener.requests} == {"webhook_events.record"}
     assert operation.requests == len(server.wire.sent) == 2
@@ -115,7 +113,7 @@ def test_a_call_is_one_operation_and_its_requests_are_its_own(
     assert current_operation() is None
 
 
-def test_an_error_ends_it(quill: Quill, server: Server, listener: Listener) -> None:
+def test_operation_ends_with_raised_error(quill: Quill, server: Server, listener: Listener) -> None:
     server.first = [refusal("ValidationException")]
     with pytest.raises(errors.RequestRejected) as raised:
         quill.store.put(Key("a", "b"), {"x": 1})
@@ -123,9 +121,7 @@ def test_an_error_ends_it(quill: Quill, server: Server, listener: Listener) -> N
     assert listener.open == []
 
 
-def test_retries_are_counted_where_they_are_made(
-    quill: Quill, server: Server, listener: Listener
-) -> None:
+def test_operation_counts_retries(quill: Quill, server: Server, listener: Listener) -> None:
     server.first = [refusal("ThrottlingException"), refusal("InternalServerError", 500)]
     quill.store.put(Key("a", "b"), {"x": 1})
     (operation,) = listener.operations
@@ -137,7 +133,7 @@ def test_retries_are_counted_where_they_are_made(
     ]
 
 
-def test_contention_is_a_retry_of_the_write_and_of_no_request(
+def test_operation_contention_is_retry_without_request(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
@@ -149,7 +145,7 @@ def test_contention_is_a_retry_of_the_write_and_of_no_request(
     assert [(each.reason, each.request) for each in listener.retries] == [("Contention", None)]
 
 
-def test_a_list_is_an_operation_while_it_is_read(
+def test_operation_of_list_spans_its_reading(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     agents = quill.agents.list_by_team("north")
@@ -163,7 +159,7 @@ def test_a_list_is_an_operation_while_it_is_read(
     assert listener.open == []
 
 
-def test_lists_of_many_shards_are_read_in_threads_that_work_for_it(
+def test_operation_of_sharded_list_contains_requests_of_threads(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     list(quill.webhook_events.list_by_status("hubspot", "pending"))
@@ -172,14 +168,14 @@ def test_lists_of_many_shards_are_read_in_threads_that_work_for_it(
     assert {each.operation for each in listener.requests} == {"webhook_events.list_by_status"}
 
 
-def test_an_iterator_is_one_while_it_is_used(
+def test_operation_of_iterator_spans_its_use(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     given = quill.webhook_events.iter_record_many(event(str(number)) for number in range(350))
     assert listener.open == []
     next(given)
     (begun,) = listener.open
-    # Between its results the caller does what it likes, for itself.
+    # Between the results, calls of the caller are not part of the operation.
     assert current_operation() is None
     assert not listener.inside.total()
     quill.store.get(Key("a", "b"))
@@ -193,7 +189,7 @@ def test_an_iterator_is_one_while_it_is_used(
     assert len(writes) == 4
 
 
-def test_an_iterator_that_is_closed_or_forgotten_ends_without_an_error(
+def test_operation_of_closed_iterator_ends_without_error(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     given = quill.webhook_events.iter_record_many(event(str(number)) for number in range(350))
@@ -207,9 +203,7 @@ def test_an_iterator_that_is_closed_or_forgotten_ends_without_an_error(
     assert listener.open == []
 
 
-def test_what_the_input_does_is_done_within_it(
-    quill: Quill, server: Server, listener: Listener
-) -> None:
+def test_operation_of_input_is_nested(quill: Quill, server: Server, listener: Listener) -> None:
     def given() -> Iterator[WebhookEvent]:
         quill.store.get(Key("a", "b"))
         yield event()
@@ -221,7 +215,7 @@ def test_what_the_input_does_is_done_within_it(
     assert outer.requests == len(server.wire.sent)
 
 
-def test_known_outcomes_of_a_bulk_write_that_ends_early_count(
+def test_operation_partial_bulk_write_counts_known_outcomes(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     server.first = [answer({}), answer({}), refusal("AccessDeniedException")]
@@ -231,7 +225,7 @@ def test_known_outcomes_of_a_bulk_write_that_ends_early_count(
     assert operation.outcomes == {"created": 100}
 
 
-def test_a_query_of_our_own_belongs_to_the_call_that_made_it(
+def test_operation_of_claim_contains_its_query(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     quill.webhook_events.claim("hubspot")
@@ -239,23 +233,23 @@ def test_a_query_of_our_own_belongs_to_the_call_that_made_it(
     assert {each.operation for each in listener.requests} == {"webhook_events.claim"}
 
 
-def test_pynamodbs_own_requests_are_told_of_too(
-    quill: Quill, server: Server, listener: Listener
-) -> None:
+def test_request_of_pynamodb_is_observed(quill: Quill, server: Server, listener: Listener) -> None:
     with quill:
         list(WebhookEvent.query("WEBHOOK#hubspot#e1"))
     (request,) = listener.requests
     assert (request.request, request.table, request.operation) == ("Query", "mine", None)
 
 
-def test_threads_work_for_the_operation_that_gave_them_the_work(quill: Quill) -> None:
+def test_threads_inherit_operation_of_submitter(quill: Quill) -> None:
     with Threads(1) as pool, Operation("one", quill.table) as one:
         assert one.run(pool.submit, current_operation).result() is one
         assert list(one.run(pool.map, lambda _: current_operation(), range(3))) == [one] * 3
         assert pool.submit(current_operation).result() is None
 
 
-def test_two_connections_tell_their_own(quill: Quill, server: Server, listener: Listener) -> None:
+def test_telemetry_observes_only_its_connection(
+    quill: Quill, server: Server, listener: Listener
+) -> None:
     other_listener = Listener()
     other = connect(Settings(table="other"), telemetry=other_listener)
     Server(other)
@@ -265,31 +259,29 @@ def test_two_connections_tell_their_own(quill: Quill, server: Server, listener: 
     assert [each.table for each in other_listener.requests] == ["other"]
 
 
-def test_units_are_asked_for_only_where_somebody_listens(
+def test_request_asks_for_capacity_only_if_observed(
     quill: Quill, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def asked(connected: Quill, wire: Wire) -> bool:
+    def asks_for_capacity(connected: Quill, wire: Wire) -> bool:
         connected.store.get(Key("a", "b"))
         return wire.sent[-1][1].get("ReturnConsumedCapacity") == "TOTAL"
 
     alone = connect(Settings(table="alone"))
     wire = Server(alone).wire
-    assert asked(quill, server.wire)
+    assert asks_for_capacity(quill, server.wire)
     caplog.set_level("INFO", "quill_models")
-    assert not asked(alone, wire)
+    assert not asks_for_capacity(alone, wire)
     caplog.set_level("DEBUG", "quill_models.requests")
-    assert asked(alone, wire)
+    assert asks_for_capacity(alone, wire)
 
 
-def test_nothing_of_opentelemetry_is_loaded_unless_it_is_asked_for() -> None:
+def test_import_does_not_load_opentelemetry() -> None:
     program = "import sys, quill_models; print([n for n in sys.modules if 'opentelemetry' in n])"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert shown.stdout.decode().strip() == "[]"
 
 
-def test_an_error_that_the_server_never_heard_of_is_no_request(
-    quill: Quill, listener: Listener
-) -> None:
+def test_put_invalid_key_sends_no_request(quill: Quill, listener: Listener) -> None:
     with pytest.raises(QuillError):
         quill.store.put(Key("", "b"), {})
     assert listener.requests == []
