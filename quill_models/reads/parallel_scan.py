@@ -87,7 +87,10 @@ class Progress:
 
     @classmethod
     def of(cls, position: ScanPosition, total: int, begun_with: int, seconds: float) -> Self:
-        """Return the progress after ``seconds``, with ``begun_with`` items seen before."""
+        """Return the progress at ``position`` of ``total`` after ``seconds``.
+
+        ``begun_with`` items were seen before.
+        """
         seen = position.seen
         rate = (seen - begun_with) / seconds if seconds > 0 else 0.0
         if all(segment.ended for segment in position.segments):

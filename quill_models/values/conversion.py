@@ -70,8 +70,8 @@ def unicode_text(text: str, what: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return the type and the shortened text of any value, for a message."""
-    return f"{type(value).__name__}: {_text(value)!r}"
+    """Return the shortened text of any value for a message, with the type if it is not text."""
+    return repr(value[:60]) if isinstance(value, str) else f"{type(value).__name__} {_text(value)}"
 
 
 def _text(value: Any) -> str:
