@@ -44,7 +44,7 @@ class RateLimit:
                 return False
         return not stopped.is_set()
 
-    def took(self, units: float) -> None:
+    def consume(self, units: float) -> None:
         """Count the capacity of a request."""
         if self._units is not None:
             with self._lock:

@@ -137,10 +137,10 @@ class Backfill:
                 answer = self.table.request("update_item", **_update(item, sets))
             except ConditionFailed as failure:
                 # Refused, and paid for. Another wrote it: what it says now is what counts.
-                self.rate_limit.took(1)
+                self.rate_limit.consume(1)
                 item = failure.item or self.table.get(key_of(found))
                 continue
-            self.rate_limit.took(answer["ConsumedCapacity"]["CapacityUnits"])
+            self.rate_limit.consume(answer["ConsumedCapacity"]["CapacityUnits"])
             return True
         return False
 

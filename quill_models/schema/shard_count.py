@@ -24,14 +24,14 @@ __all__ = ["grow_shards", "settle_shards"]
 
 def settle_shards(table: Table) -> bool:
     """Store the number of shards if the table has none yet; whether this call did."""
-    table.forget_shards()
+    table.invalidate_shards()
     return send(table, PutIfAbsent(table, _settings_item(ShardCount())))
 
 
 def grow_shards(table: Table, shards: int) -> ShardCount:
     """See `Schema.grow_shards`."""
     count = send(table, _Grow(table, shards))
-    table.forget_shards()
+    table.invalidate_shards()
     return count
 
 

@@ -23,7 +23,7 @@ MOST_TO_DELETE = 100
 @pytest.fixture
 def emptied(shared: Quill, request: pytest.FixtureRequest) -> Iterator[Quill]:
     # A new connection has yet to ask for the number of shards; tests count requests.
-    shared._table._shards.forget()
+    shared._table._shards.invalidate()
     with ExitStack() as opened:
         quill = shared
         if "quill_clock" in request.fixturenames:

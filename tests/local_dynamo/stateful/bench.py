@@ -105,7 +105,7 @@ class Bench:
         store(self.steady, {"pk": {"S": pk}, "sk": {"S": sk}, "shards": {"N": str(SHARDS)}})
         for client in self.clients.values():
             # Learnt before the clock was set back.
-            client._table._shards.forget()
+            client._table._shards.invalidate()
 
     def chunk(self, number: int) -> None:
         """Bulk calls send so many items at a time from now on."""

@@ -19,7 +19,7 @@ def test_it_comes_to_about_what_a_page_holds(held: int, later: int) -> None:
     limit = PageLimit()
     for holds in (held, later):
         for _ in range(MOST_REQUESTS):
-            limit.saw(min(holds, limit.items))
+            limit.update(min(holds, limit.items))
         # It never keeps a page from being full, and is not much more than that.
         assert holds < limit.items <= 2 * holds + 1
 
@@ -29,14 +29,14 @@ def test_few_requests_are_needed_to_learn_that_more_fits(held: int) -> None:
     limit = PageLimit()
     short = 0
     while limit.items < held:
-        limit.saw(limit.items)
+        limit.update(limit.items)
         short += 1
     assert short <= 6
 
 
 def test_a_page_without_items_is_followed_by_another() -> None:
     limit = PageLimit()
-    limit.saw(0)
+    limit.update(0)
     assert limit.items == 1
-    limit.saw(1)
+    limit.update(1)
     assert limit.items == 2

@@ -33,7 +33,7 @@ def test_no_time_has_more_than_its_units_and_one_write(
         while (pause := limit.pause()) > 0:
             clock.now += pause
         done.append((clock.now, size))
-        limit.took(size)
+        limit.consume(size)
     # From any write to any later one: what was taken before the later one is paid for by then.
     for first in range(len(done)):
         for last in range(first, len(done)):
@@ -46,21 +46,21 @@ def test_it_waits_no_longer_than_it_has_to() -> None:
     clock = Hand()
     limit = RateLimit(10, clock)
     assert limit.pause() == 0
-    limit.took(5)
+    limit.consume(5)
     assert limit.pause() == pytest.approx(0.5)
-    limit.took(5)
+    limit.consume(5)
     assert limit.pause() == pytest.approx(1)
     clock.now += 1
     assert limit.pause() == 0
     # What was not used is not saved up.
     clock.now += 100
-    limit.took(20)
+    limit.consume(20)
     assert limit.pause() == pytest.approx(2)
 
 
 def test_no_limit() -> None:
     limit = RateLimit(None)
-    limit.took(1e9)
+    limit.consume(1e9)
     assert limit.pause() == 0
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from quill_models.dynamodb.shards import (
     DEFAULT_SHARDS,
-    LEARN_WITHIN,
-    MOST_SHARDS,
+    MAX_AGE,
+    MAX_SHARDS,
     ShardCount,
     Shards,
 )
@@ -25,7 +25,7 @@ def test_a_table_that_says_nothing_has_the_default() -> None:
     assert ShardCount.from_attributes({"kind": {"S": "table_settings"}}).to_read() == DEFAULT_SHARDS
 
 
-@given(st.integers(1, MOST_SHARDS), st.integers(1, MOST_SHARDS))
+@given(st.integers(1, MAX_SHARDS), st.integers(1, MAX_SHARDS))
 def test_what_is_stored_is_read_back(shards: int, more: int) -> None:
     count = ShardCount(shards)
     assert ShardCount.from_attributes(count.to_attributes()) == count
@@ -33,7 +33,7 @@ def test_what_is_stored_is_read_back(shards: int, more: int) -> None:
     assert ShardCount.from_attributes(growing.to_attributes()) == growing
 
 
-@given(st.integers(1, MOST_SHARDS), st.integers(1, MOST_SHARDS), st.integers(0, 300))
+@given(st.integers(1, MAX_SHARDS), st.integers(1, MAX_SHARDS), st.integers(0, 300))
 def test_no_reader_who_learnt_in_time_misses_what_a_writer_wrote(
     shards: int, more: int, seconds: int
 ) -> None:
@@ -43,22 +43,22 @@ def test_no_reader_who_learnt_in_time_misses_what_a_writer_wrote(
     # Those who know write no further than all read who may not have learnt of it yet.
     assert before.to_write(now) <= after.to_read()
     assert after.to_write(now) <= after.to_read()
-    if now < NOON + LEARN_WITHIN:
+    if now < NOON + MAX_AGE:
         assert after.to_write(now) <= before.to_read()
 
 
 def test_writers_use_the_new_shards_from_a_time_on() -> None:
     growing = ShardCount(4).grown(16, NOON)
     assert growing.next_from is not None
-    assert growing.next_from > NOON + LEARN_WITHIN
+    assert growing.next_from > NOON + MAX_AGE
     assert growing.to_read() == 16
     assert growing.to_write(growing.next_from - SECOND) == 4
     assert growing.to_write(growing.next_from) == 16
 
 
-@pytest.mark.parametrize("shards", [-1, 0, 3, MOST_SHARDS + 1])
+@pytest.mark.parametrize("shards", [-1, 0, 3, MAX_SHARDS + 1])
 def test_shards_only_grow(shards: int) -> None:
-    with pytest.raises(InvalidValue, match=f"from 4 .* to {MOST_SHARDS}, got {shards}"):
+    with pytest.raises(InvalidValue, match=f"from 4 .* to {MAX_SHARDS}, got {shards}"):
         ShardCount(4).grown(shards, NOON)
 
 
@@ -93,9 +93,9 @@ def test_the_number_is_read_once_a_minute() -> None:
     assert table.asked == 1
 
     table.item = ShardCount(8).grown(9, NOON).to_attributes()
-    table.now = NOON + LEARN_WITHIN - SECOND
+    table.now = NOON + MAX_AGE - SECOND
     assert shards.current().to_read() == 8
-    table.now = NOON + LEARN_WITHIN
+    table.now = NOON + MAX_AGE
     assert shards.current().to_read() == 9
     assert table.asked == 2
 
@@ -105,5 +105,5 @@ def test_what_is_forgotten_is_read_again() -> None:
     shards = Shards(table.read, lambda: table.now)
     shards.current()
     table.item = ShardCount(12).to_attributes()
-    shards.forget()
+    shards.invalidate()
     assert shards.current() == ShardCount(12)
