@@ -345,7 +345,9 @@ PATTERNS = {
 
 @pytest.mark.parametrize("name", CONFUSABLE, ids=[name[:10] for name in CONFUSABLE])
 @pytest.mark.parametrize("row", PATTERNS)
-def test_pattern(crowded: Quill, row: str, name: str) -> None:
+def test_access_pattern_returns_items_in_order_at_its_cost(
+    crowded: Quill, row: str, name: str
+) -> None:
     pattern = PATTERNS[row]
     shards = len(crowded._table.shards_to_read)
     assert shards > 1
@@ -372,7 +374,7 @@ def test_pattern(crowded: Quill, row: str, name: str) -> None:
         assert sum(count for _, count in read) == len(expected)
 
 
-def test_interactions_of_a_day(crowded: Quill) -> None:
+def test_list_by_day_interactions_of_every_day(crowded: Quill) -> None:
     """I5, where a day of the filler comes after the one that is asked for."""
     expected = [each for each in ALL_INTERACTIONS if each.started_at.date() == NOON.date()]
     with on_the_wire(crowded) as sent:
@@ -382,7 +384,7 @@ def test_interactions_of_a_day(crowded: Quill) -> None:
     assert {each.interaction_id for each in found} == {each.interaction_id for each in expected}
 
 
-def test_metrics_of_a_day(crowded: Quill) -> None:
+def test_list_by_day_metrics_of_every_day(crowded: Quill) -> None:
     """M3, with every scope, name and grain; days of the filler come after it."""
     expected = sorted(
         (each for each in ALL_METRICS if each.bucket_start.date() == NOON.date()),
@@ -396,7 +398,7 @@ def test_metrics_of_a_day(crowded: Quill) -> None:
     assert list(crowded.metrics.list_by_day(NOON.date(), newest_first=True)) == expected[::-1]
 
 
-def test_every_row_of_the_docs_is_here() -> None:
+def test_access_patterns_cover_every_row_of_the_docs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "explanation" / "data-model.md").read_text()
     rows = {line.split("|")[1].strip() for line in page.splitlines() if line.count("|") == 5}
     documented = {row for row in rows if len(row) == 2 and row[1].isdigit()}

@@ -190,7 +190,9 @@ def is_whole_after_another_run(shell: Shell, quill: Quill, deliveries: Path, eve
     return Rerun(len(before), took)
 
 
-def test_the_server_is_killed(machine: Machine, on_disk: Quill, tmp_path: Path) -> None:
+def test_ingest_server_killed_rerun_completes(
+    machine: Machine, on_disk: Quill, tmp_path: Path
+) -> None:
     events = 1000
     deliveries = deliveries_of(events, tmp_path)
     running = machine.shell.run("ingest", "hubspot", deliveries)
@@ -233,7 +235,9 @@ class Pace:
 
 
 @pytest.mark.soak
-def test_the_command_is_killed(quill_endpoint: str, tmp_path: Path, soak: bool) -> None:
+def test_ingest_command_killed_rerun_completes(
+    quill_endpoint: str, tmp_path: Path, soak: bool
+) -> None:
     tables, events = (50, 1000) if soak else (1, 500)
     deliveries = deliveries_of(events, tmp_path)
     with fresh_table(quill_endpoint) as quill, a_shell(quill, tmp_path) as shell:
@@ -261,7 +265,7 @@ def test_the_command_is_killed(quill_endpoint: str, tmp_path: Path, soak: bool) 
     assert midway >= kills // 5
 
 
-def test_stop_and_start_lose_nothing(machine: Machine, on_disk: Quill) -> None:
+def test_server_stop_and_start_keeps_everything(machine: Machine, on_disk: Quill) -> None:
     on_disk.agents.put_many(
         Agent(agent_id=str(n), team="t", external_ids={"a": str(n)}) for n in range(50)
     )

@@ -114,7 +114,7 @@ def found_in(quill: Quill, lists: Keys) -> Keys:
         for number, (make, change) in enumerate(CHANGES)
     ],
 )
-def test_after_a_change(
+def test_put_changed_item_moves_in_every_list(
     shared: Quill, make: Callable[[], QuillModel], change: dict[str, Any]
 ) -> None:
     before, after = make(), make()
@@ -133,7 +133,7 @@ def test_after_a_change(
     )
 
 
-def test_every_list_of_every_kind_is_changed_above() -> None:
+def test_changes_cover_every_list_of_every_kind() -> None:
     changed: dict[str, set[str]] = {}
     for make, change in CHANGES:
         before, after = make(), make()

@@ -54,7 +54,9 @@ def record(settings: Settings, process: int, way: str, keys: list[str]) -> dict[
 
 
 @in_each_way
-def test_events(quill: Quill, keys: list[str], ways: list[str]) -> None:
+def test_record_many_processes_each_event_has_one_creator(
+    quill: Quill, keys: list[str], ways: list[str]
+) -> None:
     told = race(
         record,
         [(quill.settings, process, way, keys) for process, way in enumerate(ways)],
@@ -99,7 +101,9 @@ def add(settings: Settings, process: int, way: str, keys: list[str]) -> list[str
 @pytest.mark.parametrize(
     "ways", [WAYS["singly"], WAYS["in bulk"], WAYS["half and half"]], ids=["singly", "bulk", "half"]
 )
-def test_increments(quill: Quill, keys: list[str], ways: list[str]) -> None:
+def test_add_many_processes_each_event_counts_once(
+    quill: Quill, keys: list[str], ways: list[str]
+) -> None:
     told = race(
         add,
         [(quill.settings, process, way, keys) for process, way in enumerate(ways)],
@@ -126,7 +130,9 @@ def mark(settings: Settings, process: int, keys: list[str]) -> list[str]:
         ]
 
 
-def test_marks(quill: Quill, keys: list[str]) -> None:
+def test_check_and_mark_many_processes_each_key_has_one_winner(
+    quill: Quill, keys: list[str]
+) -> None:
     told = race(
         mark,
         [(quill.settings, process, keys) for process in range(PROCESSES)],
