@@ -53,8 +53,7 @@ class TestForSpeed:
         outcomes(quill, numbered(range(250)))
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(600))) == {DUPLICATE: 250, CREATED: 350}
-        # Two chunks of known ones, a half, and reads in vain by those that are on their way; then
-        # nothing but writes.
+        # Two chunks of stored items, a half, and reads by the chunks in flight; then only writes.
         assert sent[:2] == [TRANSACTION, READ]
         assert 3 <= sent.count(READ) <= 5
         assert len(sent) <= 11
@@ -67,7 +66,7 @@ class TestForSpeed:
         assert sent == [TRANSACTION] * 2
 
     def test_speed_chunks_sharing_a_key_are_sequential(self, quill: Quill) -> None:
-        # Were they on their way at once, it would be up to chance which is created.
+        # If both were in flight, it would be random which one is created.
         for start in range(0, 4000, 1000):
             numbers = [start + n % 130 for n in range(1000)]
             results = quill.webhook_events.record_many(numbered(numbers))

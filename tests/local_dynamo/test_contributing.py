@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says is done, to a copy of the package, and gives a working entity."""
+"""The steps of CONTRIBUTING.md, done in a copy of the package, add a working entity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "CONTRIBUTING.md"
 PAGE = (ROOT / NAME).read_text(encoding="utf-8")
 FILES = [step for step in read_page(PAGE, NAME) if isinstance(step, File)]
 EDIT = ".diff"
-# What checks the copy as it checks the original.
+# The checks of the original, applied to the copy.
 CHECKS = ("tests/unit/test_layers.py",)
 
 
@@ -37,7 +37,6 @@ def edited(text: str, diff: str) -> str:
         lines = [line if line.strip() else " " for line in hunk.splitlines()]
         before = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
         after = "".join(f"{line[1:]}\n" for line in lines if line[0] in " +")
-        # Of whole lines.
         places = [at.start() for at in re.finditer(f"^{re.escape(before)}", text, re.MULTILINE)]
         if len(places) != 1:
             raise StepError(f"found {len(places)} times, must be once:\n{before}")

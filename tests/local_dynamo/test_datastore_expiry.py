@@ -65,7 +65,7 @@ def sort_keys(quill: Quill, pk: str, sk_prefix: str | None = None) -> list[str]:
 
 
 class TestExpiry:
-    """What has expired is absent, whether or not the server has deleted it."""
+    """Expired items are absent, whether or not the server has deleted them."""
 
     def test_expired_item_is_absent_for_every_call(
         self, quill: Quill, quill_clock: FrozenClock

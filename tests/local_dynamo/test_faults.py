@@ -76,7 +76,7 @@ class TestOneWriter:
             results = [faulty.webhook_events.record(each) for each in given(size)]
             assert outcomes(results) == [expected] * size
         assert_stored(quill, "webhook_event", "event_key", size)
-        # Half an answer to a question is no answer either.
+        # A truncated response to a read is retried, too.
         for each in given(size)[::4]:
             assert faulty.webhook_events.get("hubspot", each.event_key) == each
         assert faulty.webhook_events.list_by_status("hubspot", "pending").count() == size

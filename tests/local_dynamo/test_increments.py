@@ -1,4 +1,4 @@
-"""Adding to metrics: once for each event, whoever asks for it, and however often."""
+"""Adding to metrics once for each event."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -144,7 +144,7 @@ class TestTheMetric:
     def test_put_lost_response_after_add_returns_created(
         self, quill: Quill, behind_proxy: Quill, proxy: Any
     ) -> None:
-        # The put is done, its answer lost; before it is sent again, another adds to the bucket.
+        # The put succeeds, but its response is lost. Before its retry, another adds to the bucket.
         class Meanwhile:
             done = False
 

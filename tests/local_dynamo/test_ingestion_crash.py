@@ -27,7 +27,7 @@ COMMAND = "from quill_models.command import main; main()"
 
 
 class Shell:
-    """Where commands are run, all of which end with it."""
+    """Runs commands, and kills them when it ends."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
@@ -74,7 +74,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.server = LocalServer(free_port(), state_dir=folder / "server")
-        # Nobody brings back the server that is killed while a command runs.
+        # A killed server stays away while a command runs.
         self.settings = Settings(endpoint=self.server.endpoint, deadline=SECOND)
         self.shell = Shell(self.settings, folder)
 
@@ -145,13 +145,13 @@ def deliveries_of(events: int, folder: Path) -> Path:
 
 
 def stored(quill: Quill) -> list[int]:
-    """The ids of the events that are stored, each as often as it is."""
+    """Return the ids of the stored events, sorted."""
     pending = quill.webhook_events.list_by_status(hubspot.SOURCE, "pending")
     return sorted(event.payload["eventId"] for event in pending)
 
 
 def wait_until_stored(quill: Quill, number: int, running: Running) -> None:
-    # Of the first, a seventh is about this object; to count all would keep the server busy.
+    # A seventh of the events is about this object. To count all would keep the server busy.
     about = quill.webhook_events.list_by_object(hubspot.SOURCE, "contact", "100")
     deadline = time.monotonic() + 60
     while about.count() * 7 < number:
@@ -161,7 +161,7 @@ def wait_until_stored(quill: Quill, number: int, running: Running) -> None:
 
 
 class Rerun(NamedTuple):
-    """What was stored before it, and how many seconds it took."""
+    """The number of events stored before it, and its duration in seconds."""
 
     already: int
     took: float
@@ -258,7 +258,7 @@ def test_ingest_command_killed_rerun_completes(
                 running.communicate()
                 left_running += before < len(stored(quill)) < events
             pace.whole = is_whole_after_another_run(shell, quill, deliveries, events).took
-            # What was killed says that it is running, until its lease ends.
+            # A killed run has the status running until it is taken over.
             assert quill.job_runs.list_by_status("running").count() >= left_running
             midway += left_running
     # Some go by before the first write, and the second of a table may find all there.

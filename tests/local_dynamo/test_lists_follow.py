@@ -143,7 +143,7 @@ def test_changes_cover_every_list_of_every_kind() -> None:
             index for index in INDEXES if before.lists(4).get(index) != after.lists(4).get(index)
         }
         changed.setdefault(before.KIND, set()).update(moved)
-    # What a metric is listed by is its identity, which never changes.
+    # A metric is listed by its identity, which never changes.
     assert changed == {
         "agent": {"gsi2", "gsi3"},
         "interaction": set(INDEXES),

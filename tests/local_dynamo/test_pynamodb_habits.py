@@ -1,4 +1,4 @@
-"""What a PynamoDB user does with the models."""
+"""The calls of PynamoDB users on the models."""
 
 import contextvars
 import threading
@@ -44,7 +44,7 @@ def connection(quill: Quill) -> Connection:
 
 
 def agent_here() -> str | None:
-    """Whose table PynamoDB's own calls go to."""
+    """Return the table of PynamoDB's own calls."""
     return next((agent.name for agent in Agent.query(Agent(agent_id="a").key().pk)), None)
 
 

@@ -178,7 +178,7 @@ class TestFreezegun:
 
     @freeze_time("2035-01-01 06:00:00")
     def test_quill_clock_precedes_freezegun(self, quill: Quill, quill_clock: FrozenClock) -> None:
-        # Nothing was done with a connection: it is Python's time.
+        # The time of Python, not of a connection.
         (delivered,) = hubspot.parse(
             b'[{"eventId": 1, "subscriptionType": "a.b", "objectId": 7,'
             b'"occurredAt": 1765043528476}]'

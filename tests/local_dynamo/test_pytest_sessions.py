@@ -47,7 +47,7 @@ def test_waits_too(quill):
     test_waits(quill)
 """
 
-# What pytest-forked does: each test, its fixtures included, in a child that has no other.
+# As pytest-forked: each test runs with its fixtures in a child process.
 FORKS = """\
 import os
 from _pytest.runner import runtestprotocol
@@ -140,7 +140,7 @@ class TestServer:
         assert len({each.read_text() for each in project.seen()}) == 1
         assert project.leaves_nothing(within=0.1)
 
-    # Of a session in one process, tests of `embedded` say the same.
+    # Tests of `embedded` cover sessions in one process.
     @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
     def test_session_end_or_kill_stops_the_server(
         self, project: Project, end: signal.Signals

@@ -182,7 +182,7 @@ class TestPages:
 
 class TestCursors:
     def test_page_cursor_changed_last_character_raises(self, quill: Quill) -> None:
-        """Of whose bits some may count for nothing."""
+        """Some of its bits may be unused."""
         fill(quill, 12)
         for limit in range(1, 10):
             cursor = by_agent(quill).page(limit).cursor

@@ -219,7 +219,7 @@ class TestNone:
 
 
 class TestItsBlock:
-    """A write that nobody will send must not be taken in."""
+    """A write outside the block would never be sent."""
 
     def test_write_before_the_block_raises(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="inside its with block"):

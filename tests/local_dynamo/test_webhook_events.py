@@ -203,8 +203,8 @@ class TestPartialWrites:
         with pytest.raises(PartialWriteError) as raised:
             impatient.webhook_events.record_many(iter(given))
         error = raised.value
-        # The second hundred is a mixture, its second request was not answered: what it knows
-        # of it is that one is a duplicate.
+        # The second hundred is a mixture. The response to its second request was lost, so only
+        # the duplicate is known.
         assert keys(result.item for result in error.results) == [
             *keys(given[:100]),
             "150",
@@ -228,7 +228,7 @@ class TestPartialWrites:
             next(results)
         assert told == keys(given[:100])
         assert raised.value.results == []
-        # The second hundred was on its way, and more may have been taken meanwhile.
+        # The second hundred was in flight, and more inputs may have been taken.
         assert keys(raised.value.pending)[:100] == keys(given[100:200])
         assert keys(raised.value.pending) + keys(source) == keys(given[100:])
 

@@ -21,7 +21,7 @@ from quill_models.writes.results import Outcome, WriteResult
 from .examples import agent, job_run
 
 PUBLIC = {name: getattr(errors, name) for name in errors.__all__}
-# Of the contract: these are in the package itself, too.
+# By the contract, these are also in the package itself.
 NAMED = (
     "QuillError",
     "AlreadyRunning",

@@ -1,4 +1,4 @@
-"""Imports point one way. What a module may know is what stands above it in the list of layers."""
+"""Imports point one way: a module imports only from layers above it in the list."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STUBS = {
 
 
 def _imports(module: str) -> Iterator[str]:
-    """What a module imports, wherever in it: the whole names, those of types included."""
+    """Yield the full names of all imports of a module, including those for types."""
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
     trees = [tree[module] for tree in (TREES, STUBS) if module in tree]
     for node in chain.from_iterable(map(ast.walk, trees)):
@@ -120,7 +120,7 @@ def test_layers_test_reads_imports_of_every_form() -> None:
     assert f"{PACKAGE}.hubspot.body" in OURS[f"{PACKAGE}.hubspot"]
 
 
-# What happens in one place.
+# Rules with one place in the package.
 
 
 def _users_of(*names: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What users read in an editor says what a call means, takes, raises and costs."""
+"""Docstrings of public names state the meaning, arguments, errors and cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from quill_models.repositories import (
 )
 from quill_models.repositories import worker as processing
 
-# What asks the server, in whole or in part.
+# Types whose calls send requests.
 ASKING: tuple[type, ...] = (
     Agents,
     Interactions,
@@ -72,7 +72,7 @@ TYPES = {value for value in NAMES.values() if inspect.isclass(value)} | {
 
 
 def _function(value: Any) -> Callable[..., Any] | None:
-    """What is called, or read as a property."""
+    """Return the function of a call or a property."""
     if isinstance(value, property):
         return value.fget
     if isinstance(value, cached_property):
@@ -83,7 +83,7 @@ def _function(value: Any) -> Callable[..., Any] | None:
     return value if inspect.isfunction(value) else None
 
 
-# What of the base of the models is its users' to call; the rest is between it and PynamoDB.
+# The calls of models for users. PynamoDB calls the others.
 OF_MODELS = {"save", "delete", "update", "batch_write"}
 
 

@@ -14,7 +14,7 @@ import quill_models
 from quill_models import Quill, Settings, connect, hubspot
 from quill_models.reads.query import Query
 
-# Of the contract, as far as there is something of it today.
+# The names of the contract that exist today.
 NAMES = [
     "Agent",
     "AgentStatus",
@@ -190,7 +190,7 @@ def test_connect_sends_no_request(isolated: object) -> None:
 
 
 def _loaded_by(program: str, **environment: str) -> set[str]:
-    """The modules that a process of its own has in the end, where nothing was imported before."""
+    """Return the modules of a new process after the code has run."""
     ran = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
         env={**os.environ, **environment},
@@ -202,7 +202,7 @@ def _loaded_by(program: str, **environment: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-# What none of the package's names needs before it is called.
+# Modules that no public name needs before a call.
 NEVER = {
     "asyncio",
     "boto3",

@@ -59,7 +59,7 @@ def test_request_success_returns_the_document() -> None:
     assert wire.sent == [("GetItem", {"TableName": "mine", "Key": KEY})]
 
 
-# What the service refuses.
+# Error responses.
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_request_other_server_raises_request_rejected() -> None:
     assert "did not respond like DynamoDB" in str(failure(answer(b"<html>Welcome</html>")))
 
 
-# What happens on the way.
+# Connection errors.
 
 
 @pytest.mark.parametrize(
@@ -284,14 +284,14 @@ def test_request_failed_tls_of_aws_names_no_endpoint(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("error", [boto.ReadTimeoutError(endpoint_url=URL)])
-def test_request_never_answered_names_the_endpoint_setting(error: Exception) -> None:
+def test_request_without_response_names_the_endpoint_setting(error: Exception) -> None:
     assert "check http or https, host and port" in str(failure(error))
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        # Of DynamoDB Local 3.3.0.
+        # Messages of DynamoDB Local 3.3.0.
         "The table does not have the specified index: gsi3",
         "The number of conditions on the keys is invalid",
         "Query key condition not supported",
@@ -408,7 +408,7 @@ def test_client_closed_opens_again() -> None:
     assert client.botocore is not first
 
 
-# What is read past botocore's parser.
+# Responses without botocore's parser.
 
 
 def test_request_success_returns_what_json_has() -> None:
@@ -464,7 +464,7 @@ def test_clock_skew_after_response_is_measured(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
-def test_clock_skew_without_date_is_none(date: str | None) -> None:
+def test_clock_skew_without_date_returns_none(date: str | None) -> None:
     client = Client(Settings())
     reply = answer({})
     if date is not None:

@@ -48,7 +48,7 @@ def test_request_transient_error_is_retried_until_the_deadline(
         ask(client)
     assert 3 < sum(pauses) <= 5
     assert len(wire.sent) == len(pauses) + 1
-    # The same each time: what was written carries what tells it that it was.
+    # The requests are identical, so the token recognises the first write.
     assert all(request == wire.sent[0] for request in wire.sent)
     # Longer and longer, as a whole: the first five tries in less than a second and a half.
     assert sum(pauses[:5]) < 1.55
@@ -117,7 +117,7 @@ def test_request_zero_deadline_is_sent_once() -> None:
 
 
 def test_request_server_that_responded_before_is_retried(pauses: list[float]) -> None:
-    # It is being restarted; one that never answered is not there.
+    # The server is being restarted. A server that never responded does not exist.
     gone = boto.EndpointConnectionError(endpoint_url=URL)
     client = Client(LOCAL)
     wire = Wire(client, always(gone))

@@ -22,7 +22,7 @@ def table(name: str, endpoint: str | None = None) -> Table:
 
 
 def in_another_thread() -> str:
-    """What PynamoDB's own calls would go to there."""
+    """Return the table of PynamoDB's own calls in that thread."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: current_table().name).result()
 

@@ -9,7 +9,7 @@ from quill_models.errors import InvalidValue
 
 
 class Hand:
-    """A clock that goes on when it is told to."""
+    """A clock that moves when its time is set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -52,7 +52,7 @@ def test_rate_limit_wait_is_as_short_as_possible() -> None:
     assert limit.pause() == pytest.approx(1)
     clock.now += 1
     assert limit.pause() == 0
-    # What was not used is not saved up.
+    # Unused capacity is not saved.
     clock.now += 100
     limit.took(20)
     assert limit.pause() == pytest.approx(2)

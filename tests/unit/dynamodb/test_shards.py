@@ -38,7 +38,7 @@ def test_shard_count_growing_reader_misses_no_item(shards: int, more: int, secon
     before = ShardCount(min(shards, more))
     after = before.grown(max(shards, more), NOON)
     now = NOON + seconds * SECOND
-    # Those who know write no further than all read who may not have learnt of it yet.
+    # Writers with the new number use no shard that readers with the old one do not read.
     assert before.to_write(now) <= after.to_read()
     assert after.to_write(now) <= after.to_read()
     if now < NOON + LEARN_WITHIN:
@@ -70,7 +70,7 @@ def test_grown_while_growing_raises_invalid_value() -> None:
 
 
 class _Table:
-    """What is stored, and how often it was asked for."""
+    """The stored item, and the number of reads."""
 
     def __init__(self) -> None:
         self.item: dict[str, Any] | None = ShardCount(8).to_attributes()

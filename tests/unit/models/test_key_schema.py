@@ -405,7 +405,7 @@ def test_sharded_lists_are_read_from_the_shards_written() -> None:
     }
 
 
-# What DynamoDB would refuse is refused before any request.
+# Invalid keys raise before any request.
 
 
 @pytest.mark.parametrize(

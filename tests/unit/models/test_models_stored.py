@@ -32,7 +32,7 @@ from tests.unit.examples import (
 from tests.unit.strategies import MODELS, texts
 from tests.unit.wire import Wire, always
 
-# Of each of five kinds.
+# Models of five kinds.
 FEW = settings(max_examples=25)
 
 
@@ -207,7 +207,7 @@ def test_save_puts_the_item_with_keys_and_stamps() -> None:
     with entered(here):
         event.save()
     names = [name for name, _ in wire.sent]
-    # The number of shards, which stands in the keys, is read first.
+    # The number of shards, a part of the keys, is read first.
     assert names == ["GetItem", "PutItem"]
     put = wire.sent[-1][1]
     assert put["TableName"] == "here"

@@ -1,4 +1,4 @@
-"""What the clock says in a model: buckets, expiry and stamps."""
+"""Times of models: buckets, expiry and stamps."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.unit.export.readers import TABLE_OF, rounded
 from tests.unit.strategies import numbers
 
 MODELS: dict[str, type[QuillModel]] = {kind: type(make()) for kind, make in EXAMPLES.items()}
-# What is stored and stands in no table: how an item is found and written, and who holds it.
+# Stored attributes that are in no table: keys, tokens and leases.
 LEFT_OUT = {"kind", "ttl", "write_token", "created_token", "lease_id"}
 # An event's due time is the sort key of the work list.
 FIELD_OF = {"gsi2sk": "due_at"}
@@ -48,7 +48,7 @@ def test_tables_facts_have_a_day_dimensions_do_not(table: StarTable) -> None:
 
 
 def test_tables_changed_schema_requires_new_version() -> None:
-    # Power BI's model is made for these columns. Where one changes, raise SCHEMA_VERSION with it.
+    # The model of Power BI uses these columns. If one changes, increment SCHEMA_VERSION.
     described = [
         (table.name, column.name, column.type.value) for table in TABLES for column in table.columns
     ]
@@ -75,7 +75,7 @@ def test_fixed_decimal_has_one_notation(text: str, held: str) -> None:
     assert fixed_decimal(text) == held
 
 
-def test_row_whole_number_over_64_bits_is_none() -> None:
+def test_row_whole_number_over_64_bits_returns_none() -> None:
     table = TABLE_OF["job_run"]
     at = table.position("attempt")
     item = EXAMPLES["job_run"]().to_item(4)

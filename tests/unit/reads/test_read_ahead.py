@@ -24,7 +24,7 @@ def item(number: int) -> RawItem:
 
 
 class Pages:
-    """A list in pages. Where it is gated, each request after the first waits to be let through."""
+    """A list in pages. If it is gated, each request after the first waits for `release`."""
 
     def __init__(self, sizes: list[int], *, gated: bool = False) -> None:
         self.asked: list[int] = []
@@ -64,7 +64,7 @@ def test_items_at_most_one_page_ahead(sizes: list[int], data: st.DataObject) -> 
         for _ in range(used):
             next(reading)
         begun = sum(1 for at in range(len(sizes)) if sum(sizes[:at]) < used)
-        # What is on its way may not have begun yet.
+        # The request in flight may not have begun.
         assert len(pages.asked) <= begun + 1
 
 
@@ -81,7 +81,7 @@ def test_items_next_page_is_requested_during_use() -> None:
         for _ in range(17):
             next(reading)
         assert pages.asked == [0, 1]
-        # Whoever takes the second page has the third one fetched.
+        # Taking the second page requests the third one.
         next(reading)
         _wait_for(lambda: pages.asked == [0, 1, 2])
         pages.gate.release()
@@ -137,7 +137,7 @@ def test_items_empty_first_page_requests_at_once() -> None:
         pages.gate.release()
 
 
-# Where there are no threads.
+# Without threads.
 
 
 def no_more_threads(_: Thread) -> None:
@@ -152,7 +152,7 @@ def test_items_without_threads_requests_on_use(sizes: list[int], parallel: int) 
         firsts = ahead.all(lambda pages: pages.request(None), lists)
         for first, pages in zip(firsts, lists, strict=True):
             assert list(ahead.items(first, pages.request)) == pages.all
-    # One that has begun elsewhere is not known to have: a first request may be made twice.
+    # A request of the parent is unknown to the child, so a first request may be sent twice.
     assert all(pages.asked[-len(sizes) :] == list(range(len(sizes))) for pages in lists)
 
 

@@ -217,7 +217,7 @@ def test_compose_order_uncut_sorts_as_the_components(one: list[str], other: list
     ],
 )
 def test_shard_of_identity_never_changes(identity: str, of_4: int, of_16: int) -> None:
-    # Pinned: another answer would lose what is stored.
+    # Pinned: another shard would lose stored items.
     assert (shard_of(identity, 4), shard_of(identity, 16)) == (of_4, of_16)
 
 

@@ -1,4 +1,4 @@
-"""What DynamoDB Local never says: that a transaction was kept out by other writers."""
+"""Transaction conflicts, which DynamoDB Local never returns."""
 
 from __future__ import annotations
 
@@ -165,5 +165,5 @@ class TestAdd:
         assert merged.amount == Decimal(both)
 
     @pytest.mark.parametrize(("one", "other"), [("9" * 38, "0.1"), ("1E125", "1E-130")])
-    def test_merged_sum_not_storable_is_none(self, one: str, other: str) -> None:
+    def test_merged_sum_not_storable_returns_none(self, one: str, other: str) -> None:
         assert self.add(one).merged(self.add(other)) is None
