@@ -43,7 +43,7 @@ class Prefer(StrEnum):
     """The preference of a bulk write that cannot have both speed and low cost."""
 
     SPEED = "speed"
-    """Transactions of up to 100 items: the fewest requests, at twice the write units."""
+    """Transactions of up to 100 items, with the fewest requests, at twice the write units."""
     COST = "cost"
     """Independent items outside transactions, 25 in a request, at half of that."""
 
