@@ -68,7 +68,7 @@ def running(
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not answer, or end, is given up on sooner than in earnest."""
     monkeypatch.setattr("quill_models.local.server.probe", partial(probe, timeout=0.5))
-    monkeypatch.setattr("quill_models.local.server._SECOND_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("quill_models.local.server._SECOND_PROBE_SECONDS", 0.5)
     monkeypatch.setattr("quill_models.local.process.END_PATIENCE", timedelta(seconds=1))
 
 

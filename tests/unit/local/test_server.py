@@ -16,7 +16,7 @@ import pytest
 from quill_models.errors import ConfigurationError, LocalServerError
 from quill_models.local import LocalServer, ServerState, embedded
 from quill_models.local.lock import locked
-from quill_models.local.probe import Answer, probe
+from quill_models.local.probe import Listener, probe
 from quill_models.local.process import JavaProcess
 
 
@@ -85,12 +85,12 @@ def fake_home(tmp_path: Path) -> Path:
 
 class TestProbe:
     def test_nobody(self, port: int) -> None:
-        assert probe(port) is Answer.NOBODY
+        assert probe(port) is Listener.NONE
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
     def test_dynamodb_local(self, host: str) -> None:
         with answering(LIKE_DYNAMODB, host) as port:
-            assert probe(port) is Answer.DYNAMODB_LOCAL
+            assert probe(port) is Listener.DYNAMODB_LOCAL
 
     @pytest.mark.parametrize(
         "answer",
@@ -106,14 +106,14 @@ class TestProbe:
     )
     def test_another_program(self, answer: bytes) -> None:
         with answering(answer) as port:
-            assert probe(port) is Answer.ANOTHER_PROGRAM
+            assert probe(port) is Listener.OTHER_PROGRAM
 
     def test_a_program_that_says_nothing(self) -> None:
         with socket.socket() as server:
             server.bind(("127.0.0.1", 0))
             server.listen()
 
-            assert probe(server.getsockname()[1], timeout=0.1) is Answer.ANOTHER_PROGRAM
+            assert probe(server.getsockname()[1], timeout=0.1) is Listener.OTHER_PROGRAM
 
 
 class TestLock:
@@ -130,7 +130,7 @@ class TestLock:
             assert holder.stdout is not None
             assert holder.stdout.readline() == b"held\n"
             with (
-                pytest.raises(LocalServerError, match=r"has held .*lock for 0\.2 seconds"),
+                pytest.raises(LocalServerError, match=r"lock is still locked .* after 0\.2 seconds"),
                 locked(path, wait=timedelta(seconds=0.2)),
             ):
                 pytest.fail("both hold it")
@@ -143,7 +143,7 @@ class TestLock:
 class TestLocalServer:
     @pytest.mark.parametrize("port", [0, -1, 65_536])
     def test_no_such_port(self, port: int) -> None:
-        with pytest.raises(ConfigurationError, match="1 to 65535"):
+        with pytest.raises(ConfigurationError, match="1 to 65535, got"):
             LocalServer(port)
 
     def test_the_default_folder_is_the_ports_own(
@@ -181,7 +181,7 @@ class TestLocalServer:
             assert server.stop().state is ServerState.TAKEN
 
         assert str(raised.value) == (
-            f"Port {port} is taken by another program; choose another with --port."
+            f"Port {port} is used by another program. Choose another port with --port."
         )
 
     @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"pid": "x"}', "\x00"])
@@ -223,7 +223,7 @@ class TestLocalServer:
         assert (tmp_path / "server.json").exists()
 
     def test_memory_and_a_data_folder(self, port: int, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="in memory"):
+        with pytest.raises(ConfigurationError, match="in_memory excludes data_dir"):
             LocalServer(port, state_dir=tmp_path).start(in_memory=True, data_dir=tmp_path)
 
     def test_a_folder_that_cannot_be_used(
@@ -243,7 +243,7 @@ class TestLocalServer:
     ) -> None:
         server = LocalServer(port, state_dir=tmp_path / "state")
 
-        with pytest.raises(LocalServerError, match="ended before it answered") as raised:
+        with pytest.raises(LocalServerError, match="exited before it responded") as raised:
             server.start(local_home=fake_home, java_home=fake_java)
 
         assert str(raised.value).endswith("first words\n  last words")
@@ -257,7 +257,7 @@ class TestLocalServer:
         java.write_text(java.read_text().replace("exit 1", f"echo $$ > {tmp_path}/pid; sleep 99"))
         server = LocalServer(port, state_dir=tmp_path / "state")
 
-        with pytest.raises(LocalServerError, match=r"did not answer at port .* within 1 seconds"):
+        with pytest.raises(LocalServerError, match=r"did not respond at port .* within 1 seconds"):
             server.start(local_home=fake_home, java_home=fake_java, limit=timedelta(seconds=1))
 
         assert JavaProcess.running(int((tmp_path / "pid").read_text())) is None
@@ -293,7 +293,7 @@ class TestEmbedded:
         )
 
         with (
-            pytest.raises(LocalServerError, match="5 ports in a row"),
+            pytest.raises(LocalServerError, match="5 free ports in a row"),
             embedded(local_home=fake_home, java_home=fake_java),
         ):
             pytest.fail("it did not start")
@@ -304,7 +304,7 @@ class TestEmbedded:
 def test_without_psutil(monkeypatch: pytest.MonkeyPatch, port: int, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     server = LocalServer(port, state_dir=tmp_path)
-    expected = r"needs the package psutil. Run pip install 'quill-models\[local\]'"
+    expected = r"only with the package psutil\. Run pip install 'quill-models\[local\]'"
 
     for call in (server.start, server.stop, server.status):
         with pytest.raises(LocalServerError, match=expected):
