@@ -153,7 +153,7 @@ def test_whoever_stops_reading_stops_the_scan(
     monkeypatch.setattr(sources, "_PAGE", 1)
     put(quill, *(event(f"{number}") for number in range(60)))
     with on_the_wire(quill) as sent:
-        source = sources.scan_of(quill.table, ["webhook_event"], lambda _: None)
+        source = sources.scan_input(quill.table, ["webhook_event"], lambda _: None)
         assert next(source.items)
         source.items.close()
     # The pages that were ready, those that waited for room, and those on their way.

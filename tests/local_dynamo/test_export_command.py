@@ -84,7 +84,7 @@ def test_export_from_s3_needs_no_server(run: Run, tmp_path: Path) -> None:
     assert shown["manifest"]["from"]["kind"] == "s3-export"
     next((tmp_path / "s3").rglob("*.json.gz")).unlink()
     message = failed(run("export", "--out", "x", "--from-s3-export", "s3"))
-    assert "1 are missing" in message
+    assert "lacks 1 of" in message
     assert manifest(tmp_path / "x") == shown["manifest"]
 
 

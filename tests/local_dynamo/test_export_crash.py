@@ -11,7 +11,7 @@ import pytest
 from benchmarks.export import MEGABYTE, grows, of_s3
 from benchmarks.s3_export import lines_of_table, write_export
 from quill_models.export import export_from_s3
-from quill_models.export.commit import opened
+from quill_models.export.commit import open_folder
 from tests.local_dynamo.test_command import PROGRAM
 from tests.unit.export.folders import contents
 
@@ -57,7 +57,7 @@ def test_killed_at_any_moment(tmp_path: Path, soak: bool) -> None:
         if not journal:
             assert without_manifest(out) in (before, after)
         # What the next export begins with.
-        with opened(out):
+        with open_folder(out):
             pass
         assert without_manifest(out) in ((after,) if journal else (before, after))
     assert cut_off

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quill_models.errors import ExportFailed
-from quill_models.export.commit import opened
+from quill_models.export.commit import open_folder
 from quill_models.models import QuillModel
 from tests.unit.examples import NOON, agent, metric
 
@@ -78,7 +78,7 @@ def test_cut_off_anywhere_the_old_one_is_whole_or_the_new_one_is_finished(tmp_pa
             assert found in (old, new), steps
             left_whole += found == old
         # What the next export does before anything else.
-        with opened(out):
+        with open_folder(out):
             pass
         found = contents(out)
         del found["manifest.json"]
@@ -116,7 +116,9 @@ def test_a_journal_that_is_none_touches_nothing(journal: str, tmp_path: Path) ->
     (tmp_path / "theirs").write_text("")
     (out / ".export-journal.json").write_text(journal)
     before = contents(tmp_path)
-    with pytest.raises(ExportFailed, match=r"is none (?s:.*)Delete it and export everything"):
+    with pytest.raises(
+        ExportFailed, match=r"is not a valid journal(?s:.*)Delete it and export everything"
+    ):
         exported(tmp_path / "s3", out, [])
     assert contents(tmp_path).items() >= before.items()
     (out / ".export-journal.json").unlink()

@@ -35,8 +35,8 @@ DAY = timedelta(days=1)
 OURS = '{"format": "parquet", "schema_version": 1, "sources": [], "tables": %s}'
 HOLDER = """
 import pathlib, sys
-from quill_models.export.commit import opened
-with opened(pathlib.Path(sys.argv[1])):
+from quill_models.export.commit import open_folder
+with open_folder(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     input()
 """
@@ -163,7 +163,7 @@ def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, everything())
     before = contents(out)
-    with pytest.raises(ExportFailed, match="holds parquet files of schema version 1"):
+    with pytest.raises(ExportFailed, match="contains parquet files of schema version 1"):
         exported(tmp_path / "s3", out, [], format="csv", kinds=["metric"])
     assert contents(out) == before
     exported(tmp_path / "s3", out, everything(), format="csv")
@@ -182,7 +182,7 @@ def test_everything_replaces_files_of_another_version(tmp_path: Path) -> None:
     later["schema_version"] += 1
     later["tables"]["fact_metric"]["files"] = [{"name": "2031-05-17", "what": "nobody knows yet"}]
     (out / "manifest.json").write_text(json.dumps(later))
-    with pytest.raises(ExportFailed, match="do not go together"):
+    with pytest.raises(ExportFailed, match="contains parquet files of schema version 2"):
         exported(tmp_path / "s3", out, everything(), kinds=["metric"])
     exported(tmp_path / "s3", out, everything())
     assert manifest(out)["schema_version"] == later["schema_version"] - 1
@@ -209,7 +209,7 @@ def test_a_manifest_that_is_not_ours_is_never_replaced(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "manifest.json").write_text(theirs)
-    with pytest.raises(ExportFailed, match="no manifest of an export"):
+    with pytest.raises(ExportFailed, match="not a manifest of an export"):
         exported(tmp_path / "s3", tmp_path / "out", [], kinds=kinds)
     assert (tmp_path / "out" / "manifest.json").read_text() == theirs
 
@@ -228,16 +228,16 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     [{"format": "xlsx"}, {"kinds": []}, {"kinds": ["claim"]}],
 )
 def test_values_that_are_not_allowed(given: Any, tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="allowed are"):
+    with pytest.raises(InvalidValue, match="^(format|kinds) "):
         exported(tmp_path / "s3", tmp_path / "out", [], **given)
 
 
 def test_days_that_are_none(tmp_path: Path) -> None:
     quill = connect(Settings(endpoint="http://127.0.0.1:9"))
     today = NOON.date()
-    with pytest.raises(InvalidValue, match="without since"):
+    with pytest.raises(InvalidValue, match="until requires since"):
         export_files(quill, tmp_path, until=today)
-    with pytest.raises(InvalidValue, match="no day from"):
+    with pytest.raises(InvalidValue, match="until must be later"):
         export_files(quill, tmp_path, since=today, until=today)
     with pytest.raises(InvalidValue, match="must be a date"):
         export_files(quill, tmp_path, since=NOON)
@@ -245,7 +245,7 @@ def test_days_that_are_none(tmp_path: Path) -> None:
         Settings(endpoint="http://127.0.0.1:9"),
         clock=lambda: datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
     )
-    with pytest.raises(InvalidValue, match="no day from 9999-12-31"):
+    with pytest.raises(InvalidValue, match="since 9999-12-31"):
         export_files(last, tmp_path, since=date.max)
     assert list(tmp_path.iterdir()) == []
 
@@ -257,7 +257,7 @@ def test_days_of_a_kind_without_a_list_by_day(
     deals = StarTable("fact_deal", "deal", (), partition="closes_at")
     monkeypatch.setattr(exporting, "TABLES", (*TABLES, deals))
     quill = connect(Settings(endpoint="http://127.0.0.1:9"))
-    today, says = NOON.date(), r"kind 'deal' .* the whole table, without since; .*agent"
+    today, says = NOON.date(), r"kind deal .*Omit since .*agent"
     with pytest.raises(InvalidValue, match=says):
         export_files(quill, tmp_path, since=today, until=today + DAY, kinds=kinds)
     assert not list(tmp_path.glob("*.json"))

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quill_models.dynamodb.items import RawItem
-from quill_models.export import spill as spills
-from quill_models.export.spill import Spill, identity_of
+from quill_models.export import external_sort
+from quill_models.export.external_sort import ExternalSort, identity_of
 from quill_models.models import QuillModel
 from tests.unit.examples import NOON, agent, job_run, metric
 from tests.unit.strategies import models
@@ -31,12 +31,12 @@ def days_of(
     items: list[RawItem], latest: dict[str, str] | None = None, buffer_bytes: int = 2**24
 ) -> list[tuple[str, str, list[Any]]]:
     with tempfile.TemporaryDirectory() as folder:
-        spill = Spill(Path(folder), buffer_bytes=buffer_bytes)
+        by_day = ExternalSort(Path(folder), buffer_bytes=buffer_bytes)
         for item in items:
-            spill.add(TABLE_OF[item["kind"]["S"]], item)
+            by_day.add(TABLE_OF[item["kind"]["S"]], item)
         return [
             (table.name, day, [row for batch in batches for row in batch])
-            for table, day, batches in spill.days(latest)
+            for table, day, batches in by_day.days(latest)
         ]
 
 
@@ -66,7 +66,7 @@ def test_rows_come_by_table_day_and_time_however_they_went_in(
 
 
 def test_many_runs_are_merged_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spills, "_RUNS", 3)
+    monkeypatch.setattr(external_sort, "_RUNS", 3)
     items = [item_of(metric(value=n, scope=f"agent:{n:03}")) for n in range(100)]
     ((_, day, rows),) = days_of(random.Random(1).sample(items, 100), buffer_bytes=1)  # noqa: S311
     assert day == "2031-05-17"
@@ -77,14 +77,14 @@ def test_batches_are_bounded_by_rows_and_by_bytes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def sizes() -> list[int]:
-        spill = Spill(tmp_path)
+        by_day = ExternalSort(tmp_path)
         for number in range(25):
-            spill.add(TABLE_OF["agent"], item_of(agent(agent_id=f"{number}", external_ids={})))
-        return [len(batch) for _, _, batches in spill.days() for batch in batches]
+            by_day.add(TABLE_OF["agent"], item_of(agent(agent_id=f"{number}", external_ids={})))
+        return [len(batch) for _, _, batches in by_day.days() for batch in batches]
 
-    monkeypatch.setattr(spills, "_BATCH_ROWS", 10)
+    monkeypatch.setattr(external_sort, "_BATCH_ROWS", 10)
     assert sizes() == [10, 10, 5]
-    monkeypatch.setattr(spills, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(external_sort, "_BATCH_BYTES", 1)
     assert sizes() == [1] * 25
 
 
