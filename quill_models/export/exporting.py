@@ -110,7 +110,6 @@ def export_files(
     days, clock = None, quill.table.clock
     if since is not None:
         today = clock().date()
-        # `date.max` has no next day.
         days = Days(since, until or min(today, date.max - _DAY) + _DAY)
     given = {sources} if isinstance(sources, str) else set(sources)
     export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), days, clock)

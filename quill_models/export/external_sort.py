@@ -78,7 +78,6 @@ class ExternalSort:
                 `identity_of`. Older rows of these items are omitted.
         """
         if self._runs_made:
-            # The caller needs the memory from here on.
             self._write_buffer()
         self._buffer.sort()
         runs = [_read(run) for level in self._levels.values() for run in level]

@@ -194,8 +194,7 @@ def days_input(
         InvalidValue: One of the kinds has no list by day.
 
     Cost:
-        The queries of these lists. Pending and processing events, which are listed by due time,
-        are all read.
+        Queries of these lists, of which those of pending and processing events are read completely.
     """
     origin = {"kind": "days", "table": quill.settings.table}
     latest: dict[str, str] = {}

@@ -38,9 +38,7 @@ def parse_manifest(text: bytes) -> dict[str, Any]:
             for table in TABLES:
                 files_in(manifest, table)
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
-            "schema_version, format, sources or tables is missing or invalid"
-        ) from error
+        raise ValueError("schema_version, format, sources or tables is invalid") from error
     return manifest
 
 

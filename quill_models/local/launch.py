@@ -165,8 +165,8 @@ def wait_until_ready(server: PidFile, limit: timedelta) -> None:
         if not server.is_alive():
             raise _failed("exited before it responded", server.log)
         if time.monotonic() > deadline:
-            within = f"within {limit.total_seconds():g} seconds"
-            raise _failed(f"did not respond at port {server.port} {within}", server.log)
+            seconds = f"{limit.total_seconds():g} seconds"
+            raise _failed(f"did not respond at port {server.port} within {seconds}", server.log)
         time.sleep(_POLL_SECONDS)
 
 
