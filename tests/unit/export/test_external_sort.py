@@ -1,3 +1,5 @@
+"""The external merge sort of rows."""
+
 from __future__ import annotations
 
 import random
@@ -42,8 +44,8 @@ def days_of(
 
 @settings(max_examples=25)
 @given(st.lists(models(), max_size=12), st.randoms())
-def test_rows_come_by_table_day_and_time_however_they_went_in(
-    given_models: list[QuillModel], chance: random.Random
+def test_days_any_input_order_yields_sorted_rows(
+    given_models: list[QuillModel], rng: random.Random
 ) -> None:
     items = {identity_of(item): item for item in map(item_of, given_models)}
     expected = sorted(
@@ -55,17 +57,17 @@ def test_rows_come_by_table_day_and_time_however_they_went_in(
         for item in items.values()
     )
     shuffled = [*items.values()]
-    chance.shuffle(shuffled)
+    rng.shuffle(shuffled)
     in_memory, on_disk = days_of(shuffled), days_of(shuffled, buffer_bytes=1)
     assert in_memory == on_disk
     rows = [row for _, _, rows in in_memory for row in rows]
     tables = [*TABLE_OF.values()]
     assert rows == [tables[rank].row(items[identity]) for rank, _, identity in expected]
-    places = [(name, day) for name, day, _ in in_memory]
-    assert len(places) == len(set(places))
+    groups = [(name, day) for name, day, _ in in_memory]
+    assert len(groups) == len(set(groups))
 
 
-def test_many_runs_are_merged_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_many_runs_are_merged_in_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external_sort, "_RUNS", 3)
     items = [item_of(metric(value=n, scope=f"agent:{n:03}")) for n in range(100)]
     ((_, day, rows),) = days_of(random.Random(1).sample(items, 100), buffer_bytes=1)  # noqa: S311
@@ -73,7 +75,7 @@ def test_many_runs_are_merged_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     assert [row[1] for row in rows] == [f"agent:{n:03}" for n in range(100)]
 
 
-def test_batches_are_bounded_by_rows_and_by_bytes(
+def test_days_batches_are_bounded_by_rows_and_bytes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def sizes() -> list[int]:
@@ -88,14 +90,14 @@ def test_batches_are_bounded_by_rows_and_by_bytes(
     assert sizes() == [1] * 25
 
 
-def test_what_was_met_twice_is_there_once_as_it_was_later() -> None:
+def test_days_repeated_item_yields_latest() -> None:
     first, second = (item_of(job_run(attempt=n), NOON + n * SECOND) for n in (1, 2))
     for items in ([first, second], [second, first], [first, first, second]):
         ((_, _, (row,)),) = days_of(items)
         assert row[TABLE_OF["job_run"].place("attempt")] == 2
 
 
-def test_what_has_moved_to_another_day_is_left_out_of_the_old_one() -> None:
+def test_days_moved_item_is_omitted_from_old_day() -> None:
     old = item_of(job_run(status="failed", finished_at=NOON), NOON)
     new = item_of(job_run(attempt=2, started_at=NOON + DAY), NOON + DAY)
     latest = {identity_of(new): new["updated_at"]["S"]}
