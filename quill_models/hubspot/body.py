@@ -12,7 +12,7 @@ from typing import Any
 
 import simplejson
 
-from quill_models.hubspot.event import shown, webhook_event
+from quill_models.hubspot.event import describe, webhook_event
 from quill_models.models import WebhookEvent
 from quill_models.values.clock import aware_utc, system_clock
 from quill_models.values.errors import InvalidPayload, InvalidValue
@@ -235,7 +235,7 @@ def _events(
     events: Any, received_at: datetime, start: _TextStart, expected: str
 ) -> Iterator[WebhookEvent]:
     if not isinstance(events, list):
-        raise InvalidPayload(f"{shown(events)}; expected {expected}", position=start.position)
+        raise InvalidPayload(f"{describe(events)}; expected {expected}", position=start.position)
     for number, event in enumerate(events):
         yield _event(event, received_at, start.event(number))
 

@@ -18,7 +18,7 @@ from quill_models.values.canonical import content_digest, identity_digest
 from quill_models.values.clock import EPOCH
 from quill_models.values.errors import InvalidPayload, InvalidValue
 
-__all__ = ["SOURCE", "shown", "webhook_event"]
+__all__ = ["SOURCE", "describe", "webhook_event"]
 
 SOURCE = "hubspot"
 """The ``source`` of HubSpot's events."""
@@ -51,7 +51,7 @@ def webhook_event(event: Any, received_at: datetime) -> WebhookEvent:
 
 def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
     if not isinstance(event, dict):
-        raise InvalidPayload(f"{shown(event)}; expected an event, which is an object")
+        raise InvalidPayload(f"{describe(event)}; expected an event, which is an object")
     event_id = _event_id(event)
     type_field, event_type = _event_type(event)
     occurred_at = _occurred_at(event)
@@ -189,10 +189,10 @@ def _first(identity: dict[str, _Identifying], *names: str) -> str | None:
 
 
 def _invalid(name: str, found: Any, expected: str) -> InvalidPayload:
-    return InvalidPayload(f"{name} is {shown(found)}; expected {expected}")
+    return InvalidPayload(f"{name} is {describe(found)}; expected {expected}")
 
 
-def shown(value: Any) -> str:
+def describe(value: Any) -> str:
     """Describe a JSON value for a message."""
     if isinstance(value, str):
         return f"the text {_shortened(value)!r}"

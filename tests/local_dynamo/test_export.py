@@ -166,9 +166,9 @@ def test_export_scan_limits_read_units(
 ) -> None:
     monkeypatch.setattr(inputs, "_PAGE", 1)
     put(quill, *(event(f"{number}", payload={"text": "x" * 8000}) for number in range(10)))
-    begun = time.monotonic()
+    started = time.monotonic()
     done = export_files(quill, tmp_path, segments=segments, read_units=20)
-    elapsed = time.monotonic() - begun
+    elapsed = time.monotonic() - started
     assert done.rows["fact_webhook_event"] == 10
     # The requests take at least 15 read units. No segment waits after its last request.
     assert elapsed >= (10 - segments) * 1.5 / 20
@@ -315,12 +315,12 @@ def test_export_run_restarted_meanwhile_is_written_once(
     with pytest.raises(ZeroDivisionError), quill.job_runs.start("sync", "again"):
         raise ZeroDivisionError
     read = type(quill.job_runs).list_by_status
-    begun: list[Any] = []
+    started: list[Any] = []
 
     def moving(self: Any, status: Any, *between: Any) -> Any:
         if status == "cancelled":
             quill_clock.tick(DAY)
-            begun.append(quill.job_runs.start("sync", "again"))
+            started.append(quill.job_runs.start("sync", "again"))
         return read(self, status, *between)
 
     monkeypatch.setattr(type(quill.job_runs), "list_by_status", moving)

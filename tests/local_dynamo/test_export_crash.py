@@ -30,11 +30,11 @@ def test_export_killed_anytime_keeps_old_or_finishes_new(tmp_path: Path, soak: b
     write_export(tmp_path / "before", lines_of_table(items))
     # Fewer items, on other days.
     write_export(tmp_path / "after", islice(lines_of_table(items * 2), 0, items, 3))
-    begun = time.monotonic()
+    started = time.monotonic()
     for name in ("before", "after"):
         export_from_s3(tmp_path / name, tmp_path / f"{name} alone")
     # Half a second is for Python's start and imports.
-    duration = (time.monotonic() - begun) / 2 + 0.5
+    duration = (time.monotonic() - started) / 2 + 0.5
     before, after = (without_manifest(tmp_path / f"{name} alone") for name in ("before", "after"))
     assert before != after
     rng = random.Random(4)  # noqa: S311

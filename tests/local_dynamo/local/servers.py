@@ -82,13 +82,13 @@ def eventually(condition: Callable[[], bool], within: float = 60.0) -> bool:
 
 
 def is_gone(pid: int, within: float = 60.0) -> bool:
-    def gone() -> bool:
+    def ended() -> bool:
         try:
             return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
-    return eventually(gone, within)
+    return eventually(ended, within)
 
 
 def python(code: str, *arguments: object) -> "subprocess.Popen[str]":

@@ -63,12 +63,12 @@ def rounded(number: Decimal) -> Decimal | None:
     """Round to nine decimal places, half to even, with integers only."""
     sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
-    whole = int("".join(map(str, digits)))
+    integer = int("".join(map(str, digits)))
     shift = exponent + 9
     if shift >= 0:
-        scaled = whole * 10**shift
+        scaled = integer * 10**shift
     else:
-        scaled, rest = divmod(whole, 10**-shift)
+        scaled, rest = divmod(integer, 10**-shift)
         scaled += 2 * rest > 10**-shift or (2 * rest == 10**-shift and scaled % 2)
     if scaled >= 10**38:
         return None

@@ -102,9 +102,9 @@ def test_commit_finished_leaves_only_lock(tmp_path: Path) -> None:
         "",
         "[]",
         "{}",
-        '{"staging": ".export-staging-1", "files": [], "removed": ["../theirs"]}',
-        '{"staging": ".export-staging-1", "files": ["../theirs"], "removed": []}',
-        '{"staging": ".export-staging-1", "files": [], "removed": ["fact_metric/../../theirs"]}',
+        '{"staging": ".export-staging-1", "files": [], "removed": ["../foreign"]}',
+        '{"staging": ".export-staging-1", "files": ["../foreign"], "removed": []}',
+        '{"staging": ".export-staging-1", "files": [], "removed": ["fact_metric/../../foreign"]}',
         '{"staging": "..", "files": ["fact_metric/empty.csv"], "removed": []}',
         '{"staging": ".export-staging-1", "files": [7], "removed": []}',
     ],
@@ -112,7 +112,7 @@ def test_commit_finished_leaves_only_lock(tmp_path: Path) -> None:
 def test_finish_invalid_journal_changes_nothing(journal: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, [agent()])
-    (tmp_path / "theirs").write_text("")
+    (tmp_path / "foreign").write_text("")
     (out / ".export-journal.json").write_text(journal)
     before = contents(tmp_path)
     with pytest.raises(

@@ -190,7 +190,7 @@ def test_export_all_kinds_replaces_other_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "theirs",
+    "foreign",
     [
         "{",
         "[]",
@@ -201,26 +201,26 @@ def test_export_all_kinds_replaces_other_version(tmp_path: Path) -> None:
         MANIFEST % '{"dim_agent": {"files": [{}]}}',
         '{"format": "parquet", "schema_version": 1, "sources": 5, "tables": {}}',
     ],
-    ids=lambda theirs: theirs[:70],
+    ids=lambda foreign: foreign[:70],
 )
 @pytest.mark.parametrize("kinds", [None, ["metric"]])
 def test_export_foreign_manifest_is_never_replaced(
-    theirs: str, kinds: list[str] | None, tmp_path: Path
+    foreign: str, kinds: list[str] | None, tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.json").write_text(theirs)
+    (tmp_path / "out" / "manifest.json").write_text(foreign)
     with pytest.raises(ExportFailed, match="not a manifest of an export"):
         exported(tmp_path / "s3", tmp_path / "out", [], kinds=kinds)
-    assert (tmp_path / "out" / "manifest.json").read_text() == theirs
+    assert (tmp_path / "out" / "manifest.json").read_text() == foreign
 
 
 def test_export_foreign_files_are_kept(tmp_path: Path) -> None:
     (tmp_path / "out" / "fact_metric").mkdir(parents=True)
-    theirs = {"notes.txt", "fact_metric/desktop.ini", "fact_metric/2031-05-17.xlsx"}
-    for file in theirs:
-        (tmp_path / "out" / file).write_text("theirs")
+    foreign = {"notes.txt", "fact_metric/desktop.ini", "fact_metric/2031-05-17.xlsx"}
+    for file in foreign:
+        (tmp_path / "out" / file).write_text("foreign")
     exported(tmp_path / "s3", tmp_path / "out", [])
-    assert theirs < files_in(tmp_path / "out")
+    assert foreign < files_in(tmp_path / "out")
 
 
 @pytest.mark.parametrize(

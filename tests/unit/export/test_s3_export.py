@@ -168,8 +168,8 @@ def test_items_other_table_raises(tmp_path: Path, item: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", [{"N": "5"}, {"NULL": True}, {"S": "☃"}])
 def test_export_foreign_items_are_omitted(tmp_path: Path, kind: dict[str, Any]) -> None:
-    theirs = {"pk": {"S": "theirs"}, "sk": {"S": "1"}, "kind": kind}
-    write_export(tmp_path / "s3", [line_of(theirs)])
+    foreign = {"pk": {"S": "foreign"}, "sk": {"S": "1"}, "kind": kind}
+    write_export(tmp_path / "s3", [line_of(foreign)])
     assert set(export_from_s3(tmp_path / "s3", tmp_path / "out").rows.values()) == {0}
 
 

@@ -65,10 +65,10 @@ def test_writer_special_text_reads_back_equal(file_format: Format) -> None:
 
 @FORMATS
 def test_writer_38_digits_are_rounded_or_null(file_format: Format) -> None:
-    most = "9" * 29 + "." + "9" * 9
+    largest = "9" * 29 + "." + "9" * 9
     stored_values = {
         "9" * 38: None,
-        most: most,
+        largest: largest,
         "-0." + "0" * 8 + "1": "-1E-9",
         "0." + "0" * 8 + "15": "2E-9",
         "0." + "0" * 8 + "25": "2E-9",
@@ -110,12 +110,13 @@ def test_writer_batches_are_written_in_order(file_format: Format, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("most", "groups"), [({"_GROUP_ROWS": 3}, [3, 2]), ({"_GROUP_BYTES": 1}, [2, 1, 2]), ({}, [5])]
+    ("limits", "groups"),
+    [({"_GROUP_ROWS": 3}, [3, 2]), ({"_GROUP_BYTES": 1}, [2, 1, 2]), ({}, [5])],
 )
 def test_writer_parquet_row_groups_are_bounded(
-    most: dict[str, int], groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limits: dict[str, int], groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in most.items():
+    for name, value in limits.items():
         monkeypatch.setattr(writers, name, value)
     rows = rows_of([stored(metric(value=number)) for number in range(5)])
     path = tmp_path / "x.parquet"
