@@ -17,7 +17,7 @@ from quill_models.local.downloads import DownloadReport
 from quill_models.local.java import find_java
 from quill_models.local.owner import OWNER_LOCK
 from quill_models.local.pid_file import LOG, PID_FILE, PidFile, marker_of
-from quill_models.local.probe import Listener, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.local.process import LAUNCHER, JavaProcess, require_psutil
 from quill_models.values.clock import system_clock
 from quill_models.values.errors import LocalServerError
@@ -161,7 +161,7 @@ def wait_until_ready(server: PidFile, limit: timedelta) -> None:
     deadline = time.monotonic() + limit.total_seconds()
     # Another server may respond at the port just before this one fails to bind it. And a probe of
     # a port without a listener can, rarely, occupy that port itself.
-    while not (server.listens_on(server.port) and probe(server.port) is Listener.DYNAMODB_LOCAL):
+    while not (server.listens_on(server.port) and probe(server.port) is PortOwner.DYNAMODB_LOCAL):
         if not server.is_alive():
             raise _failed("exited before it responded", server.log)
         if time.monotonic() > deadline:

@@ -59,7 +59,7 @@ def embedded(
         java_home: `Settings.java_home`. See `find_java`.
         in_memory: Keep the data in memory. If false, it is kept in ``data`` in the folder.
         folder: Folder to keep log and data in, created if it is missing. Default: temporary.
-        report: Progress of a download. See `find_or_fetch`.
+        report: Called with the progress of a download, as in `find_or_fetch`.
 
     Raises:
         LocalServerError: DynamoDB Local or Java cannot be found, or the server does not start.

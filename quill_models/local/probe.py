@@ -7,7 +7,7 @@ from enum import IntEnum, auto
 from http.client import HTTPConnection, HTTPException
 from typing import Final
 
-__all__ = ["Listener", "probe"]
+__all__ = ["PortOwner", "probe"]
 
 _LOOPBACKS: Final = ("127.0.0.1", "::1")
 _MAX_BYTES: Final = 10_000
@@ -15,35 +15,35 @@ _ATTEMPTS: Final = 4
 _BACKOFF_SECONDS: Final = 0.1
 
 
-class Listener(IntEnum):
-    """The kind of program that listens on a port, in ascending precedence."""
+class PortOwner(IntEnum):
+    """The program that listens on a port, in ascending precedence."""
 
     NONE = auto()
     OTHER_PROGRAM = auto()
     DYNAMODB_LOCAL = auto()
 
 
-def probe(port: int, *, timeout: float = 2.0) -> Listener:
+def probe(port: int, *, timeout: float = 2.0) -> PortOwner:
     """Probe both loopback addresses without a proxy. Each step may take ``timeout`` seconds."""
     return max(_probe_host(host, port, timeout) for host in _LOOPBACKS)
 
 
-def _probe_host(host: str, port: int, timeout: float) -> Listener:
+def _probe_host(host: str, port: int, timeout: float) -> PortOwner:
     for _ in range(_ATTEMPTS):
         connection = HTTPConnection(host, port, timeout=timeout)
         try:
             connection.connect()
         except TimeoutError:
-            return Listener.OTHER_PROGRAM
+            return PortOwner.OTHER_PROGRAM
         except OSError:
-            return Listener.NONE
+            return PortOwner.NONE
         try:
             connection.request("GET", "/")
             with connection.getresponse() as response:
                 # DynamoDB Local rejects an unsigned request with AWS's error.
                 rejected = b"MissingAuthenticationToken" in response.read(_MAX_BYTES)
                 if rejected and response.status == 400 and response.getheader("x-amzn-RequestId"):
-                    return Listener.DYNAMODB_LOCAL
+                    return PortOwner.DYNAMODB_LOCAL
                 break
         except ConnectionError:
             # A server that was just killed may accept a connection and then reset it.
@@ -52,4 +52,4 @@ def _probe_host(host: str, port: int, timeout: float) -> Listener:
             break
         finally:
             connection.close()
-    return Listener.OTHER_PROGRAM
+    return PortOwner.OTHER_PROGRAM

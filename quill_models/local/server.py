@@ -15,7 +15,7 @@ from quill_models.local.downloads import DownloadReport
 from quill_models.local.launch import START_LIMIT, Launch, PortLost, find_runtime, wait_until_ready
 from quill_models.local.lock import locked
 from quill_models.local.pid_file import PID_FILE, PidFile, running_in
-from quill_models.local.probe import Listener, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.values.errors import ConfigurationError, LocalServerError
 
 __all__ = ["LocalServer", "ServerState", "ServerStatus"]
@@ -115,7 +115,7 @@ class LocalServer:
             java_home: `Settings.java_home`.
             data_dir: Folder of the data. Default: ``data`` in the state folder.
             in_memory: Keep the data in memory only. Excludes ``data_dir``.
-            report: Progress of a download. See `find_or_fetch`.
+            report: Called with the progress of a download, as in `find_or_fetch`.
             limit: How long to wait for a response of the server.
 
         Returns:
@@ -188,7 +188,7 @@ class LocalServer:
                     if self._running() is None:
                         self._pid_file.unlink(missing_ok=True)
             return self._probed()
-        up = probe(self.port) is Listener.DYNAMODB_LOCAL
+        up = probe(self.port) is PortOwner.DYNAMODB_LOCAL
         return self._status(ServerState.RUNNING if up else ServerState.NOT_ANSWERING, server)
 
     def _existing(self, limit: timedelta) -> ServerStatus | None:
@@ -199,9 +199,9 @@ class LocalServer:
             server.write(self.state_dir)
             return self._status(ServerState.ALREADY_RUNNING, server)
         self._pid_file.unlink(missing_ok=True)
-        if probe(self.port) is Listener.NONE:
+        if probe(self.port) is PortOwner.NONE:
             return None
-        if probe(self.port, timeout=_SECOND_PROBE_SECONDS) is Listener.DYNAMODB_LOCAL:
+        if probe(self.port, timeout=_SECOND_PROBE_SECONDS) is PortOwner.DYNAMODB_LOCAL:
             return self._status(ServerState.FOREIGN)
         raise LocalServerError(
             f"Port {self.port} is used by another program. Choose another port with --port."
@@ -209,9 +209,9 @@ class LocalServer:
 
     def _probed(self) -> ServerStatus:
         states = {
-            Listener.NONE: ServerState.NOT_RUNNING,
-            Listener.DYNAMODB_LOCAL: ServerState.FOREIGN,
-            Listener.OTHER_PROGRAM: ServerState.TAKEN,
+            PortOwner.NONE: ServerState.NOT_RUNNING,
+            PortOwner.DYNAMODB_LOCAL: ServerState.FOREIGN,
+            PortOwner.OTHER_PROGRAM: ServerState.TAKEN,
         }
         return self._status(states[probe(self.port)])
 

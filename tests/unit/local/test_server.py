@@ -16,7 +16,7 @@ import pytest
 from quill_models.errors import ConfigurationError, LocalServerError
 from quill_models.local import LocalServer, ServerState, embedded
 from quill_models.local.lock import locked
-from quill_models.local.probe import Listener, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.local.process import JavaProcess
 
 
@@ -85,12 +85,12 @@ def fake_home(tmp_path: Path) -> Path:
 
 class TestProbe:
     def test_probe_free_port_returns_none(self, port: int) -> None:
-        assert probe(port) is Listener.NONE
+        assert probe(port) is PortOwner.NONE
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
     def test_probe_dynamodb_local_is_recognised(self, host: str) -> None:
         with responding(LIKE_DYNAMODB, host) as port:
-            assert probe(port) is Listener.DYNAMODB_LOCAL
+            assert probe(port) is PortOwner.DYNAMODB_LOCAL
 
     @pytest.mark.parametrize(
         "response",
@@ -106,14 +106,14 @@ class TestProbe:
     )
     def test_probe_other_response_returns_other_program(self, response: bytes) -> None:
         with responding(response) as port:
-            assert probe(port) is Listener.OTHER_PROGRAM
+            assert probe(port) is PortOwner.OTHER_PROGRAM
 
     def test_probe_silent_program_returns_other_program(self) -> None:
         with socket.socket() as server:
             server.bind(("127.0.0.1", 0))
             server.listen()
 
-            assert probe(server.getsockname()[1], timeout=0.1) is Listener.OTHER_PROGRAM
+            assert probe(server.getsockname()[1], timeout=0.1) is PortOwner.OTHER_PROGRAM
 
 
 class TestLock:
