@@ -94,7 +94,7 @@ def test_days_repeated_item_yields_latest() -> None:
     first, second = (item_of(job_run(attempt=n), NOON + n * SECOND) for n in (1, 2))
     for items in ([first, second], [second, first], [first, first, second]):
         ((_, _, (row,)),) = days_of(items)
-        assert row[TABLE_OF["job_run"].place("attempt")] == 2
+        assert row[TABLE_OF["job_run"].position("attempt")] == 2
 
 
 def test_days_moved_item_is_omitted_from_old_day() -> None:
