@@ -309,8 +309,9 @@ def _other_kind(item: RawItem, stored: str | None, wanted: str) -> str:
     key = _key_text(item)
     return (
         f"The item {key} has {f'the kind {stored}' if stored else 'no kind'}, expected {wanted}. "
-        "Another program wrote it, or another repository. If the table belongs to another program, set QUILL_TABLE. "
-        "Otherwise store the content of the item through its repository, or delete it: "
+        "Another program wrote it, or another repository. If the table belongs to another "
+        "program, set QUILL_TABLE. Otherwise store the content of the item through its repository, "
+        "or delete it: "
         f"quill.store.delete(Key({key}))"
     )
 
