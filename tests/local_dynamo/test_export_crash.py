@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.export import MEGABYTE, grows, of_s3
+from benchmarks.export import MEGABYTE, grows, measure_s3_export
 from benchmarks.s3_export import lines_of_table, write_export
 from quill_models.export import export_from_s3
 from quill_models.export.commit import opened
@@ -70,7 +70,7 @@ def test_killed_at_any_moment(tmp_path: Path, soak: bool) -> None:
 @pytest.mark.soak
 def test_time_for_an_item_and_memory_do_not_grow(soak: bool) -> None:
     sizes = (100_000, 1_000_000) if soak else (5_000, 25_000)
-    runs = [of_s3(items, "parquet") for items in sizes]
+    runs = [measure_s3_export(items, "parquet") for items in sizes]
     assert max(run.peak for run in runs) < 200 * MEGABYTE
     # At the small size it is the imports that take the time, and buffers are not full.
     assert not soak or not grows(runs)
