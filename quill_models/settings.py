@@ -31,7 +31,7 @@ _TAG_KEY, _TAG_VALUE = re.compile(r"[\w .:/+@-]{1,128}"), re.compile(r"[\w .:/=+
 
 
 class Backend(StrEnum):
-    """Where the table is. Only configuration and endpoint differ between the two."""
+    """Location of the table. Only configuration and endpoint differ between the two."""
 
     LOCAL = "dynamodb-local"
     AWS = "aws"
@@ -42,7 +42,7 @@ class Settings:
     """What a connection needs to know.
 
     Attributes:
-        backend: ``DATA_BACKEND``: Where the table is: ``dynamodb-local`` or ``aws``. Default:
+        backend: ``DATA_BACKEND``: Location of the table: ``dynamodb-local`` or ``aws``. Default:
             ``dynamodb-local``.
         endpoint: ``DYNAMODB_ENDPOINT``: URL of the server. On ``aws``, set it only for a VPC
             endpoint or for another engine that is compatible with DynamoDB. Default:

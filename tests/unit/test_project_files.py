@@ -118,10 +118,10 @@ def test_changelog_has_what_is_not_released_yet() -> None:
     ],
 )
 def test_the_pictures_are_what_the_package_declares(script: str, name: str) -> None:
-    drawing = runpy.run_path(str(ROOT / "docs" / script))
+    picture = runpy.run_path(str(ROOT / "docs" / script))
     page = (ROOT / "docs" / name).read_text()
-    assert drawing["redrawn"](page) == page
-    assert drawing["drawn"]() in page
+    assert picture["updated"](page) == page
+    assert picture["generated"]() in page
 
 
 def test_relative_links_of_the_docs_lead_somewhere() -> None:
