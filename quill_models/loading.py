@@ -1,4 +1,4 @@
-"""What sources give as a whole, such as agents, from JSON Lines."""
+"""Loading items, such as agents, from JSON Lines."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["load", "read_models"]
 
 _NAMED = (getattr(repositories, name) for name in repositories.__all__)
 _PUTTING: list[Any] = [each for each in _NAMED if issubclass(each, Puts)]
-# The models that are put, each with the name of its repository in `Quill`.
+# The models that can be put, each with the name of its repository in `Quill`.
 _LOADABLE: dict[type[QuillModel], str] = {each.MODEL: each.OPERATIONS for each in _PUTTING}
 
 
 def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
-    """The models of a JSON Lines file, one object a line, blank lines left out. Lazy.
+    """Yield the models of a JSON Lines file, one object a line. Blank lines are skipped.
 
     Raises:
-        InvalidPayload: names the line.
+        InvalidPayload: A line is invalid. The message names the line.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -38,7 +38,7 @@ def read_models(lines: Iterable[bytes]) -> Iterator[QuillModel]:
             model = from_json(simplejson.loads(text, use_decimal=True, allow_nan=False))
             if type(model) not in _LOADABLE:
                 allowed = ", ".join(loadable.KIND for loadable in _LOADABLE)
-                raise InvalidPayload(f"{model.KIND} cannot be loaded; allowed are {allowed}")
+                raise InvalidPayload(f"kind must be one of {allowed}, got {model.KIND}")
         except (ValueError, RecursionError, ArithmeticError) as error:
             raise InvalidPayload(_reason(error), position=f"line {number}") from error
         yield model
@@ -55,11 +55,11 @@ def _reason(error: Exception) -> str:
 
 
 def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any]]:
-    """Put models of any loadable kind, in order, the results as they come.
+    """Put models of any loadable kind in order, and yield the results.
 
     Raises:
-        InvalidPayload: from ``models``. What was put before stays.
-        PartialWriteError: the table stopped answering. Do it again.
+        InvalidPayload: From ``models``. Models before it are stored.
+        PartialWriteError: The table stopped responding. Retry the load.
     """
     for model_type, group in groupby(models, key=type):
         yield from getattr(quill, _LOADABLE[model_type]).iter_put_many(group)

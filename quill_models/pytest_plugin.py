@@ -1,12 +1,12 @@
-"""The fixtures that installing quill-models gives pytest.
+"""The pytest fixtures of quill-models, available after installation.
 
-``quill`` is a connected `Quill` on a fresh table of its own, for each test. It is on the server
-of ``DYNAMODB_ENDPOINT`` where that is set, else on a DynamoDB Local that is started when the first
-test asks for it, once for the session and all its processes. Never on AWS, whatever
-``DATA_BACKEND`` says. A server that cannot be started fails the tests that need it.
+``quill`` is a connected `Quill` on a new table for each test. If ``DYNAMODB_ENDPOINT`` is set, the
+table is on that server. Otherwise the first test that needs it starts DynamoDB Local, once for the
+session and all its processes. Tests never use AWS, whatever ``DATA_BACKEND`` is. If the server
+cannot start, the tests that need it fail.
 
-Every run of pytest in an environment with quill-models loads this module. So it imports nothing
-that costs time before a test asks for a fixture.
+Every run of pytest in an environment with quill-models loads this module, so it imports slow
+modules only in the fixtures.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from quill_models.testing import Connect, FrozenClock
     from quill_models.values.clock import Clock
 
-# The session: its processes have a folder in common, for the server. The folder belongs to the
-# process that runs the session, with pytest-xdist the one that starts the workers. So these may
-# come, go and be killed.
+# The processes of a session share a folder for the server. It belongs to the process that runs the
+# session, with pytest-xdist the one that starts the workers, so workers can be killed.
 
 _FOLDER: pytest.StashKey[OwnedFolder] = pytest.StashKey()
 _WORKER_INPUT = "quill_models_session"
 
 
 def _session_folder(config: pytest.Config) -> Path:
-    """The folder of the session that this process runs, or works for."""
+    """Return the folder of the session of this process."""
     given: str | None = getattr(config, "workerinput", {}).get(_WORKER_INPUT)
     if given is not None:
         return Path(given)
@@ -48,27 +47,27 @@ def _session_folder(config: pytest.Config) -> Path:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist whom it works for, where it is on this machine."""
+    """Pass the folder to a worker of pytest-xdist on this machine."""
     if node.gateway.spec.popen:
         node.workerinput[_WORKER_INPUT] = str(_session_folder(node.config))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin before any test: pytest-forked runs each in a child that cannot begin for others."""
+    """Create the folder before the tests, because pytest-forked runs each test in a child."""
     if any("quill_endpoint" in getattr(item, "fixturenames", ()) for item in session.items):
         _session_folder(session.config)
 
 
 @contextmanager
-def _said_in_short() -> Iterator[None]:
-    """Fail with the message alone: where in this package it was raised is of no use."""
+def _short_failure() -> Iterator[None]:
+    """Fail with the message only, without a traceback into this package."""
     from quill_models.values.errors import LocalServerError, QuillError  # noqa: PLC0415
 
     try:
         yield
     except LocalServerError as error:
-        said = f"{error}\nOr set DYNAMODB_ENDPOINT to a DynamoDB that runs already."
-        raise pytest.fail.Exception(said, pytrace=False) from None
+        message = f"{error}\nOr set DYNAMODB_ENDPOINT to a running DynamoDB."
+        raise pytest.fail.Exception(message, pytrace=False) from None
     except QuillError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
@@ -78,11 +77,11 @@ def _said_in_short() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def quill_endpoint(pytestconfig: pytest.Config) -> str:
-    """The endpoint of the DynamoDB that tests use, one for the whole session."""
+    """The endpoint of the DynamoDB of the session."""
     from quill_models.local import shared_server  # noqa: PLC0415
     from quill_models.settings import Settings  # noqa: PLC0415
 
-    with _said_in_short():
+    with _short_failure():
         given = Settings.given_endpoint()
         if given is not None:
             return given
@@ -96,11 +95,11 @@ def quill_endpoint(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def _quill_server(quill_endpoint: str) -> Iterator[Quill]:
-    """A connection for what is done around the tests."""
+    """A connection for set-up and clean-up."""
     from quill_models.quill import Quill  # noqa: PLC0415
     from quill_models.settings import Settings  # noqa: PLC0415
 
-    with _said_in_short():
+    with _short_failure():
         server = Quill(Settings(endpoint=quill_endpoint))
     yield server
     server.close()
@@ -110,7 +109,7 @@ def _quill_server(quill_endpoint: str) -> Iterator[Quill]:
 def quill_settings(_quill_server: Quill) -> Iterator[Settings]:
     """Settings for a table that no other test has.
 
-    The table does not exist yet. Where the test makes it, it is deleted after the test.
+    The table does not exist yet. If the test creates it, it is deleted after the test.
     """
     import secrets  # noqa: PLC0415
 
@@ -120,14 +119,14 @@ def quill_settings(_quill_server: Quill) -> Iterator[Settings]:
     endpoint = _quill_server.settings.endpoint
     settings = Settings(endpoint=endpoint, table=f"quill-test-{secrets.token_hex(8)}")
     yield settings
-    # A server that is gone has failed the test already.
+    # If the server has stopped, the test has already failed.
     with suppress(TableNotFound, ServerUnreachable):
         _quill_server.schema.client.request("delete_table", TableName=settings.table)
 
 
 @pytest.fixture
 def quill_clock() -> FrozenClock:
-    """A clock that stands still until the test moves it; ``quill`` goes by it, where both are."""
+    """A clock that shows a fixed time until the test moves it. ``quill`` uses it."""
     from quill_models.testing import FrozenClock  # noqa: PLC0415
 
     return FrozenClock()
@@ -135,18 +134,17 @@ def quill_clock() -> FrozenClock:
 
 @pytest.fixture
 def _quill_first(quill_settings: Settings, request: pytest.FixtureRequest) -> Iterator[Quill]:
-    """The connection that makes the test's table."""
+    """The connection that creates the table of the test."""
     from quill_models.quill import connect  # noqa: PLC0415
     from quill_models.values.clock import system_clock  # noqa: PLC0415
 
-    # Only a test that names the clock, itself or in a fixture of its own, has time stand still.
+    # Time is frozen only if the test, or one of its fixtures, uses the clock.
     frozen = "quill_clock" in request.fixturenames
     clock = request.getfixturevalue("quill_clock") if frozen else system_clock
     connected = connect(quill_settings, clock=clock)
-    # Without a stream: with each write DynamoDB Local goes through the stream records of every
-    # table that it has had. Without TTL: it would delete what a test with a clock in the past
-    # stores; what has expired is absent anyway.
-    with _said_in_short():
+    # Without a stream, because DynamoDB Local scans all stream records with each write. Without
+    # TTL, because it would delete items of a test with a clock in the past.
+    with _short_failure():
         connected.schema.apply(stream=False, ttl=False)
     yield connected
     connected.close()
@@ -154,11 +152,11 @@ def _quill_first(quill_settings: Settings, request: pytest.FixtureRequest) -> It
 
 @pytest.fixture
 def quill(_quill_first: Quill) -> Iterator[Quill]:
-    """A connected `Quill` on a fresh table, which is deleted after the test.
+    """A connected `Quill` on a new table, which is deleted after the test.
 
-    Its time is ``quill_clock``'s, where the test takes that too. The table has no stream, and the
-    server deletes nothing from it that has expired. A test that needs one of these takes
-    ``quill_settings``, connects, and calls ``schema.apply()`` itself.
+    If the test also uses ``quill_clock``, that is its clock. The table has no stream, and the
+    server does not delete expired items from it. If a test needs that, use ``quill_settings``,
+    connect, and call ``schema.apply()`` in the test.
     """
     with _quill_first:
         yield _quill_first
@@ -166,10 +164,10 @@ def quill(_quill_first: Quill) -> Iterator[Quill]:
 
 @pytest.fixture
 def quill_connect(_quill_first: Quill) -> Iterator[Connect]:
-    """Connects to the test's table, as often as it is called: for workers beside each other.
+    """Connects to the table of the test again, for example for several workers.
 
-    Each connection is a `Quill` of its own, with settings or a clock of its own where they are
-    given, and is closed after the test.
+    Each call returns another `Quill`, with other settings or another clock if you pass them. It is
+    closed after the test.
     """
     from quill_models.quill import connect  # noqa: PLC0415
 
@@ -186,10 +184,10 @@ def quill_connect(_quill_first: Quill) -> Iterator[Connect]:
 
 @pytest.fixture
 def quill_environ(_quill_first: Quill, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The test's table in the environment, for code that calls ``connect()`` without settings.
+    """The table of the test in the environment, for code that calls ``connect()``.
 
-    It is there for this process and for the programs it starts, until the test ends. A frozen
-    clock cannot be handed on so.
+    It is set for this process and the programs it starts until the test ends. A frozen clock is not
+    passed on.
     """
     settings = _quill_first.settings
     environ = {

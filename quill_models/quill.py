@@ -1,4 +1,4 @@
-"""The composition root: settings in, connected repositories out."""
+"""The composition root: from settings to connected repositories."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-# Each of these folders loads a module when it is first used: a function that records events and
-# nothing else does not wait for migrations to be imported.
+# Each of these packages loads its modules when they are first used. So a function that only
+# records events does not import migrations.
 from quill_models import migrations as _migrations
 from quill_models import repositories
 from quill_models import schema as _schema
@@ -21,19 +21,18 @@ __all__ = ["Quill", "connect"]
 
 
 class Quill:
-    """One table, and everything that is done with it. A context manager.
+    """The connection to one table, as a context manager. Thread-safe.
 
-    Makes no request before its first use. Thread-safe. Two of them, on other endpoints or
-    tables, do not disturb each other. Inside its ``with`` block PynamoDB's own calls on the
-    models (``Agent.query``, ``agent.save()``) go to its table.
+    It sends no request before its first use. Several connections to other endpoints or tables are
+    independent. Inside the ``with`` block, PynamoDB's own calls (``Agent.query``,
+    ``agent.save()``) use its table.
 
-    What any request may raise, and no call says again: `TableNotFound`, `AccessDenied`,
-    `RequestRejected`, and when it was sent again until the deadline of the settings in vain,
-    `ServerUnreachable`, `Throttled` or `AnswerLost`; see `quill_models.errors`. Beside the requests
-    that a call names, one read unit a minute tells the number of shards.
+    Any request can raise `TableNotFound`, `AccessDenied` or `RequestRejected`, and after retries
+    until the deadline `ServerUnreachable`, `Throttled` or `AnswerLost`; see `quill_models.errors`.
+    In addition to the cost of each call, the number of shards costs one read unit a minute.
 
     Attributes:
-        settings: what it was made from.
+        settings: The settings of the connection.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Quill:
 
     @cached_property
     def schema(self) -> _schema.Schema:
-        """Makes the table, compares it with what the models declare, brings it up to date."""
+        """Create the table, compare it with the models, and update it."""
 
         def created() -> None:
             # A new table needs no migration.
@@ -62,43 +61,43 @@ class Quill:
 
     @cached_property
     def agents(self) -> repositories.Agents:
-        """Those who handle interactions."""
+        """People who handle interactions."""
         return repositories.Agents(self._table)
 
     @cached_property
     def interactions(self) -> repositories.Interactions:
-        """Calls, emails, chats … between an agent and a contact."""
+        """Calls, emails, chats and the like between an agent and a contact."""
         return repositories.Interactions(self._table)
 
     @cached_property
     def metrics(self) -> repositories.Metrics:
-        """Numbers by scope, name and bucket of time."""
+        """Numbers by scope, name and time bucket."""
         return repositories.Metrics(self._table)
 
     @cached_property
     def job_runs(self) -> repositories.JobRuns:
-        """Runs of jobs, their leases, and how far they have come."""
+        """Job runs with leases, checkpoints and watermarks."""
         return repositories.JobRuns(self._table)
 
     @cached_property
     def webhook_events(self) -> repositories.WebhookEvents:
-        """Events of sources, remembered once, and the queue of those to work on."""
+        """Events of sources, recorded once, and the queue of due events."""
         return repositories.WebhookEvents(self._table)
 
     @cached_property
     def migrations(self) -> _migrations.Migrations:
-        """Bring a table that an older version made up to date."""
+        """Migrations of a table of an older version."""
         return _migrations.Migrations(self._table, self.job_runs)
 
     @property
     def table(self) -> Table:
-        """The requests under all of it, for what reads the table as a whole."""
+        """The table with its requests, for exports and migrations."""
         return self._table
 
     def transaction(self) -> repositories.Transaction:
-        """Writes of several repositories that are done all or not at all; see `Transaction`.
+        """Return a `Transaction`: writes of several repositories, all or none.
 
-        No request before the end of its block.
+        Cost: no request before the end of its block.
 
         .. code-block:: python
 
@@ -110,7 +109,7 @@ class Quill:
         return repositories.Transaction(self._table)
 
     def close(self) -> None:
-        """Close the connections. A later call opens new ones. No request."""
+        """Close the connections. A later call opens new ones. Cost: no request."""
         self._table.close()
 
     def __enter__(self) -> Self:
@@ -133,18 +132,18 @@ def connect(
     clock: Clock = system_clock,
     telemetry: Telemetry | None = None,
 ) -> Quill:
-    """A `Quill` for the settings; by default those of the environment and ``.env``. No request.
+    """Return a `Quill` for one table. It opens no connection before its first use.
 
     Args:
-        settings: see `Settings`.
-        clock: what tells the time for expiry, leases and stamps, as an aware UTC ``datetime``.
-        telemetry: is told of each operation and each request; for OpenTelemetry an
-            `quill_models.telemetry.OpenTelemetry`.
-
-    Returns:
-        The connection, which opens nothing before its first use.
+        settings: The settings. By default those of the environment and ``.env``.
+        clock: Returns the time for expiry, leases and stamps, as an aware UTC ``datetime``.
+        telemetry: Gets each operation and request. Pass `quill_models.telemetry.OpenTelemetry`
+            for OpenTelemetry.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: A setting is wrong.
+
+    Cost:
+        No request.
     """
     return Quill(settings if settings is not None else Settings.load(), clock, telemetry)

@@ -1,4 +1,4 @@
-"""Settings, and the only place that reads the environment."""
+"""Settings. No other module reads the environment."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _AWS_MANAGED_KEY = "aws-managed"
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 _TABLE_NAME = r"[A-Za-z0-9_.-]{3,255}"
-# What can be a part of a host's name; botocore refuses anything else.
+# A valid part of a host name; botocore rejects anything else.
 _REGION = r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-# An alias is refused: DynamoDB answers with the key's ARN, which could not be compared with it.
+# Aliases are rejected, because DynamoDB returns the ARN of the key, which cannot be compared.
 _KMS_KEY_ID = "mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KMS_KEY = rf"{_AWS_MANAGED_KEY}|(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{{12}}:key/)?({_KMS_KEY_ID})"
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html#tag-conventions
@@ -31,7 +31,7 @@ _TAG_KEY, _TAG_VALUE = re.compile(r"[\w .:/+@-]{1,128}"), re.compile(r"[\w .:/=+
 
 
 class Backend(StrEnum):
-    """Location of the table. Only configuration and endpoint differ between the two."""
+    """The location of the table: DynamoDB Local or AWS."""
 
     LOCAL = "dynamodb-local"
     AWS = "aws"
@@ -39,11 +39,11 @@ class Backend(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a connection needs to know.
+    """The settings of a connection.
 
     Attributes:
-        backend: ``DATA_BACKEND``: Location of the table: ``dynamodb-local`` or ``aws``. Default:
-            ``dynamodb-local``.
+        backend: ``DATA_BACKEND``: Location of the table: ``dynamodb-local`` or ``aws``.
+            Default: ``dynamodb-local``.
         endpoint: ``DYNAMODB_ENDPOINT``: URL of the server. On ``aws``, set it only for a VPC
             endpoint or for another engine that is compatible with DynamoDB. Default:
             ``http://localhost:8000``; on ``aws``, the endpoint of AWS (``None``).
@@ -76,7 +76,7 @@ class Settings:
             Java on the path, then Java of the extra ``local`` (``None``).
 
     Raises:
-        ConfigurationError: a value that is not allowed; the message names the variable.
+        ConfigurationError: A value is not allowed. The message names the variable.
     """
 
     AWS_MANAGED_KEY: ClassVar[str] = _AWS_MANAGED_KEY
@@ -100,21 +100,21 @@ class Settings:
         try:
             object.__setattr__(self, "backend", Backend(self.backend))
         except ValueError:
-            allowed = " or ".join(repr(backend.value) for backend in Backend)
+            allowed = " or ".join(Backend)
             raise ConfigurationError(
-                f"DATA_BACKEND is {self.backend!r}; allowed are {allowed}."
+                f"DATA_BACKEND must be {allowed}, got '{self.backend}'."
             ) from None
         if self.max_attempts < 1:
-            raise ConfigurationError(f"max_attempts is {self.max_attempts}; allowed is 1 or more.")
+            raise ConfigurationError(f"max_attempts must be at least 1, got {self.max_attempts}.")
         if self.deadline < timedelta(0):
-            raise ConfigurationError(f"deadline is {self.deadline}; allowed is 0 or more.")
+            raise ConfigurationError(f"deadline must not be negative, got {self.deadline}.")
         for name in ("webhook_retention", "job_retention", "increment_retention"):
             retention = getattr(self, name)
             if retention is not None and retention < timedelta(0):
-                raise ConfigurationError(f"{name} is {retention}; allowed is 0 (for ever) or more.")
+                raise ConfigurationError(f"{name} must be 0 (no limit) or more, got {retention}.")
             object.__setattr__(self, name, retention or None)
         if self.kms_key is not None:
-            allowed = f"are the id or the ARN of a key (no alias), or {_AWS_MANAGED_KEY!r}"
+            allowed = f"the id or the ARN of a key (not an alias), or {_AWS_MANAGED_KEY}"
             _matched("QUILL_KMS_KEY", self.kms_key, _KMS_KEY, allowed)
         object.__setattr__(self, "tags", _checked_tags(self.tags))
         if self.backend is Backend.LOCAL:
@@ -123,14 +123,14 @@ class Settings:
         if self.endpoint is not None:
             _check_endpoint(self.endpoint)
         if self.region is not None:
-            allowed = "are letters, digits and '-', as in 'eu-west-1'"
+            allowed = "letters, digits and -, such as eu-west-1"
             _matched("AWS_REGION", self.region, _REGION, allowed)
-        allowed = "are 3 to 255 letters, digits, '_', '-' and '.'"
+        allowed = "3 to 255 letters, digits, _, - and ."
         _matched("QUILL_TABLE", self.table, _TABLE_NAME, allowed)
 
     @property
     def protected(self) -> bool:
-        """Whether the table shall have point-in-time recovery and deletion protection."""
+        """Whether the table should have point-in-time recovery and deletion protection."""
         if self.protect_table is None:
             return self.backend is Backend.AWS
         return self.protect_table
@@ -139,16 +139,19 @@ class Settings:
     def load(
         cls, env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
     ) -> Settings:
-        """Read the settings: environment beats file beats default. No request is made.
+        """Read the settings from the environment, then the file, then the defaults.
 
         Args:
-            env_file: a file of ``NAME=value`` lines, read if it is there and never exported into
-                the process; ``None`` for none. AWS credentials do not belong in it: they come
-                from the standard AWS chain, which does not read this file.
-            environ: the environment, by default this process's.
+            env_file: A file of ``NAME=value`` lines, which need not exist and is not exported into
+                the process. ``None`` for no file. AWS credentials do not belong in it: the
+                standard AWS chain does not read this file.
+            environ: The environment; by default that of this process.
 
         Raises:
-            ConfigurationError: a value that is not allowed.
+            ConfigurationError: A value is not allowed.
+
+        Cost:
+            No request.
         """
         value = _reader(env_file, environ)
         found: dict[str, Any] = {}
@@ -162,14 +165,14 @@ class Settings:
     def given_endpoint(
         env_file: str | Path | None = ".env", environ: Mapping[str, str] | None = None
     ) -> str | None:
-        """What ``DYNAMODB_ENDPOINT`` says, where it says anything. As `load` reads it."""
+        """Return ``DYNAMODB_ENDPOINT``, or ``None``. See `load` for the arguments."""
         return _reader(env_file, environ)("DYNAMODB_ENDPOINT")
 
 
 def _reader(
     env_file: str | Path | None, environ: Mapping[str, str] | None
 ) -> Callable[..., str | None]:
-    """Look variables up: the environment, then the file; the first that has one decides."""
+    """Return a function that reads variables: first from the environment, then from the file."""
     layers: list[Mapping[str, str]] = [os.environ if environ is None else environ]
     if env_file is not None:
         layers.append(_read_env_file(Path(env_file)))
@@ -188,10 +191,10 @@ def _read_env_file(path: Path) -> dict[str, str]:
     try:
         if not path.exists():
             return {}
-        # Only where there is something to read, as in production there mostly is not.
+        # Imported only if there is a file, which is rare in production.
         from dotenv import dotenv_values  # noqa: PLC0415
 
-        # No interpolation: a `$` in a value is a `$`, and no second reader of the environment.
+        # No interpolation: a `$` in a value is a `$`.
         found = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The settings file {path} cannot be read: {error}") from error
@@ -200,14 +203,14 @@ def _read_env_file(path: Path) -> dict[str, str]:
 
 def _matched(name: str, value: object, pattern: str, allowed: str) -> str:
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
-        raise ConfigurationError(f"{name} is {value!r}; allowed {allowed}.")
+        raise ConfigurationError(f"{name} must be {allowed}, got '{value}'.")
     return value
 
 
 def _check_endpoint(endpoint: str) -> None:
     problem = ConfigurationError(
-        f"DYNAMODB_ENDPOINT is {endpoint!r}; allowed is an http or https URL such as "
-        f"{_DEFAULT_ENDPOINT!r}."
+        f"DYNAMODB_ENDPOINT must be an http or https URL such as {_DEFAULT_ENDPOINT}, got "
+        f"'{endpoint}'."
     )
     try:
         parts = urlsplit(endpoint)
@@ -219,23 +222,23 @@ def _check_endpoint(endpoint: str) -> None:
 
 
 def _days(name: str, text: str) -> timedelta:
-    # 36,500 days keep every expiry well inside the years a datetime can hold.
+    # With 36,500 days, every expiry is within the years of a datetime.
     up_to_36500 = "[0-9]{1,4}|[0-2][0-9]{4}|3[0-5][0-9]{3}|36[0-4][0-9]{2}|36500"
-    allowed = "is a whole number of days from 0 (for ever) to 36500"
+    allowed = "a whole number of days from 0 (no limit) to 36500"
     return timedelta(days=int(_matched(name, text, up_to_36500, allowed)))
 
 
 def _attempts(name: str, text: str) -> int:
-    return int(_matched(name, text, "[1-9][0-9]{0,3}", "is a whole number from 1 to 9999"))
+    return int(_matched(name, text, "[1-9][0-9]{0,3}", "a whole number from 1 to 9999"))
 
 
 def _seconds(name: str, text: str) -> timedelta:
-    allowed = "is a number of seconds from 0 (try once) to 9999"
+    allowed = "a number of seconds from 0 (one attempt) to 9999"
     return timedelta(seconds=float(_matched(name, text, r"[0-9]{1,4}(\.[0-9]{1,3})?", allowed)))
 
 
 def _switch(name: str, text: str) -> bool:
-    return _matched(name, text, "true|false", "are 'true' and 'false'") == "true"
+    return _matched(name, text, "true|false", "true or false") == "true"
 
 
 def _tags(name: str, text: str) -> dict[str, str]:
@@ -243,8 +246,8 @@ def _tags(name: str, text: str) -> dict[str, str]:
     tags = {key.strip(): value.strip() for key, _, value in pairs}
     if len(tags) != len(pairs) or not all(sign for _, sign, _ in pairs):
         raise ConfigurationError(
-            f"{name} is {text!r}; allowed are different names, each with '=' and its value, "
-            "as in 'team=data,stage=live'."
+            f"{name} must be different names with values, such as team=data,stage=live, got "
+            f"'{text}'."
         )
     return tags
 
@@ -253,8 +256,8 @@ def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
     for key, value in tags.items():
         if not _TAG_KEY.fullmatch(key) or not _TAG_VALUE.fullmatch(value) or key[:4] == "aws:":
             raise ConfigurationError(
-                f"QUILL_TAGS has {key!r} = {value!r}; AWS allows letters, digits, spaces and "
-                "'.:/+@-_' (in a value '=', too), and no name that begins with 'aws:'."
+                f"QUILL_TAGS has '{key}={value}'. Use letters, digits, spaces and .:/+@-_ (in "
+                "values also =), and no name that starts with aws:."
             )
     return dict(tags)
 
@@ -267,7 +270,7 @@ def _folder(_name: str, text: str) -> Path:
     return Path(text).expanduser()
 
 
-# Of each field the variables, the first one given decides, and what makes their text a value.
+# The variables of each field, the first one set decides, and the conversion of their text.
 _VARIABLES: dict[str, tuple[tuple[str, ...], Callable[[str, str], Any]]] = {
     "backend": (("DATA_BACKEND",), _text),
     "endpoint": (("DYNAMODB_ENDPOINT",), _text),

@@ -1,8 +1,7 @@
-"""What the tests of ETL code name beside pytest's fixtures: a frozen clock, and types.
+"""A frozen clock and types for the tests of ETL code.
 
 Installing this package gives pytest the fixtures ``quill``, ``quill_clock``, ``quill_connect``,
-``quill_environ``, ``quill_settings`` and ``quill_endpoint``; nothing has to be imported for them,
-except for annotations.
+``quill_environ``, ``quill_settings`` and ``quill_endpoint``. Import only the types.
 """
 
 from __future__ import annotations
@@ -18,38 +17,37 @@ from quill_models.values.errors import InvalidValue
 __all__ = ["FROZEN_AT", "Connect", "FrozenClock"]
 
 FROZEN_AT = datetime(2040, 5, 17, 12, 0, tzinfo=UTC)
-"""Where a `FrozenClock` stands at first. A noon in the future, as servers delete what is past."""
+"""The first time of a `FrozenClock`. In the future, because servers delete expired items."""
 
 
 class FrozenClock:
-    """A clock that stands still until it is moved: for ``connect(clock=…)``.
+    """A clock that shows a fixed time until you move it. Pass it to ``connect(clock=…)``.
 
-    Calling it gives the time it shows. All that a connection does with time follows it: stamps,
-    leases, expiry, and what is due. Any thread may read it; one moves it. It can be pickled, and
-    then is a clock of its own.
+    Calling it returns the time. It sets all times of a connection: stamps, leases, expiry and due
+    events. Any thread can read it, one can move it. A pickled copy is an independent clock.
 
     Args:
-        now: where it stands at first, an aware ``datetime``.
+        now: The first time, an aware ``datetime``.
 
     Raises:
-        InvalidValue: a time without a time zone.
+        InvalidValue: The time has no time zone.
     """
 
     def __init__(self, now: datetime = FROZEN_AT) -> None:
         self._now = aware_utc(now, "now")
 
     def __call__(self) -> datetime:
-        """The time it shows, in UTC."""
+        """Return the time in UTC."""
         return self._now
 
     def tick(self, by: timedelta = timedelta(seconds=1)) -> datetime:
-        """Move it by a length of time, back where that is negative; the time it then shows.
+        """Move the clock, back if ``by`` is negative, and return the new time.
 
         Raises:
-            InvalidValue: ``by`` is no ``timedelta``, or leads out of the years 1 to 9999.
+            InvalidValue: ``by`` is not a ``timedelta``, or leads outside the years 1 to 9999.
         """
         if not isinstance(by, timedelta):
-            raise InvalidValue(f"a clock ticks by a timedelta, not {type(by).__name__}: {by!r}")
+            raise InvalidValue(f"by must be a timedelta, got {type(by).__name__}: {by}")
         try:
             self._now += by
         except OverflowError:
@@ -57,10 +55,10 @@ class FrozenClock:
         return self._now
 
     def move_to(self, now: datetime) -> datetime:
-        """Set it to an aware time, forward or back; the time it then shows.
+        """Set the clock to an aware time, forward or back, and return it.
 
         Raises:
-            InvalidValue: a time without a time zone.
+            InvalidValue: The time has no time zone.
         """
         self._now = aware_utc(now, "now")
         return self._now
@@ -70,13 +68,13 @@ class FrozenClock:
 
 
 class Connect(Protocol):
-    """What the fixture ``quill_connect`` is: `quill_models.connect`, closed after the test."""
+    """The type of the fixture ``quill_connect``: `quill_models.connect`, closed after the test."""
 
     def __call__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> Quill:
-        """Connect once more.
+        """Open another connection.
 
         Args:
-            settings: by default those of the test's table.
-            clock: by default that of the fixture ``quill``.
+            settings: By default those of the test's table.
+            clock: By default the clock of the fixture ``quill``.
         """
         ...

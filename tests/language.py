@@ -28,7 +28,7 @@ BANNED = {
     r"\b(is|are|was|were|be|been|being) told\b|\btells? (of|it|that|them|who|us)\b|\btold of\b": (
         "raises, reports, states"
     ),
-    r"\b(is|are|was|were) none\b": "is not a …",
+    r"(?<!there )\b(is|are|was|were) none\b": "is not a …",
     r"(?<!there )\b(is|are|was|were) no (valid|agent|item|number|table|folder|file|text|key"
     r"|longer one|event|run|migration|manifest|datetime|date|day|name|kind|object|JSON)\b": (
         "is not a …"

@@ -1,7 +1,4 @@
-"""Python values as DynamoDB attribute values, and back.
-
-For `DynamoDataStore`, whose items are plain dictionaries. The models have attributes of their own.
-"""
+"""Conversion between Python values and DynamoDB attribute values, for `DynamoDataStore`."""
 
 from __future__ import annotations
 
@@ -23,11 +20,11 @@ _DEEPEST = 32
 
 
 def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
-    """One value in DynamoDB's wire format. ``what`` names it, such as ``item['a'][0]``.
+    """Return a value in the wire format. Errors name it by ``what``, such as ``item['a'][0]``.
 
-    Text, bytes, booleans, ``None``, numbers (exact, see `exact_decimal`), mappings with text
-    names, lists, tuples, and non-empty sets of text, of numbers or of bytes. An aware `datetime`
-    is stored as its sortable text.
+    Values are text, bytes, booleans, ``None``, numbers (exact, see `exact_decimal`), mappings with
+    text names, lists, tuples, and non-empty sets of text, of numbers or of bytes. An aware
+    `datetime` is stored as its sortable text.
 
     Raises:
         InvalidValue: DynamoDB cannot store the value without loss.
@@ -49,7 +46,7 @@ def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:
     if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
-                raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+                raise InvalidValue(f"{what} has a name that is not text: {name}")
             if not name:
                 raise InvalidValue(f"{what} has an empty name")
             to_attribute_value(name, f"a name in {what}")
@@ -64,7 +61,9 @@ def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:
         return {"L": [to_attribute_value(each, f"{what}[{at}]", depth + 1) for at, each in members]}
     if isinstance(value, Set):
         return _to_set(value, what)
-    raise InvalidValue(f"{what} is a {type(value).__name__}, which DynamoDB cannot store")
+    raise InvalidValue(
+        f"{what} is a {type(value).__name__}, which DynamoDB does not have. Convert it."
+    )
 
 
 def _to_set(value: Set[Any], what: str) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def _to_set(value: Set[Any], what: str) -> dict[str, Any]:
 
 
 def from_attribute_value(stored: Mapping[str, Any]) -> Any:
-    """The Python value of one attribute value. Numbers are `Decimal`, sets are `set`."""
+    """Return the Python value of an attribute value. Numbers are `Decimal`, sets are `set`."""
     ((kind, value),) = stored.items()
     if kind == "N":
         return Decimal(value)
@@ -97,5 +96,5 @@ def from_attribute_value(stored: Mapping[str, Any]) -> Any:
 
 
 def _bytes(value: str | bytes) -> bytes:
-    """Base64 where it comes from the wire, bytes where it has just been made."""
+    """Decode base64 from the wire; a value that was just created is bytes."""
     return base64.b64decode(value) if isinstance(value, str) else value

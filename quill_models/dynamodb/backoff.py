@@ -1,4 +1,4 @@
-"""How long to wait between tries, and when to give up."""
+"""The time between tries, and the deadline."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["Backoff"]
 
 _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 2.0
-# A single try can outlast the deadline: a server that waits for a lock, a connection that went dead
-# without a word, a machine that slept. Only another try shows whether it was done.
+# A single try can exceed the deadline: the server waits for a lock, the network drops the
+# connection, the machine sleeps. Only another try shows whether the request succeeded.
 _FEWEST_TRIES = 3
 
 
 class Backoff:
-    """The waits of one call: longer each time, never the same for two callers, up to a deadline.
+    """The random, growing waits of one call, up to a deadline.
 
     Args:
-        deadline: No try begins later than this after the first, except the first three. Zero is
-            one try.
-        started: When the first try began, by `time.monotonic`; by default now.
-        request: The request that is retried, if it is one.
+        deadline: The time from the first try after which no try begins, except for the first
+            three. Zero means one try.
+        started: `time.monotonic` at the first try; by default now.
+        request: The request that is retried, if any.
     """
 
     def __init__(
@@ -40,24 +40,24 @@ class Backoff:
         self.tries = 1
 
     def wait(self, reason: str) -> bool:
-        """Wait before another try, for the reason of a `Retry`; False at once if there is none."""
+        """Wait before another try, or return False at once if the deadline leaves no time."""
         longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
-        # "Full jitter": callers that collided do not collide again. Nothing secret about it.
+        # "Full jitter": callers that collided do not collide again. The numbers are not secret.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = random.uniform(0, longest)  # noqa: S311
         fewest = _FEWEST_TRIES if self._deadline else 1
         if self.spent + pause > self._deadline and self.tries >= fewest:
             return False
-        # Once in a call, so that a bad hour is a few lines in the log and not thousands.
+        # One warning for each call, so that a bad hour adds a few lines to the log, not thousands.
         turns_late = not self._is_late and (self.spent + pause) * 2 >= self._deadline
         self._is_late |= turns_late
-        self._tell(reason, pause, logging.WARNING if turns_late else logging.INFO)
+        self._report(reason, pause, logging.WARNING if turns_late else logging.INFO)
         time.sleep(pause)
         self._slept += pause
         self.tries += 1
         return True
 
-    def _tell(self, reason: str, pause: float, level: int) -> None:
+    def _report(self, reason: str, pause: float, level: int) -> None:
         request, operation = self._request, current_operation()
         doing = request or operation
         retry = Retry(
@@ -83,5 +83,5 @@ class Backoff:
 
     @property
     def spent(self) -> float:
-        """Seconds since the first try. In a test's frozen time at least those that were slept."""
+        """Seconds since the first try; if a test freezes the time, at least the seconds slept."""
         return max(self._slept, time.monotonic() - self._started)

@@ -1,4 +1,4 @@
-"""Requests to one endpoint: retries until the deadline, errors of ours, and what is observed."""
+"""Requests to one endpoint, with retries until the deadline, errors and telemetry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 
 from quill_models.dynamodb.backoff import Backoff
 from quill_models.dynamodb.connection import Connection
-from quill_models.dynamodb.service_errors import no_dynamodb, refused, translated
+from quill_models.dynamodb.service_errors import not_dynamodb, refused, translated
 from quill_models.dynamodb.transport import Response, send, signed
 from quill_models.settings import Backend, Settings
 from quill_models.telemetry.operations import Request, Telemetry, is_watched
@@ -32,11 +32,11 @@ from quill_models.values.errors import (
 
 __all__ = ["Client"]
 
-# A local server that has never responded is not running: a person waits for the message.
+# A local server that has never responded is not running, and a person waits for the message.
 _TRIES_WITHOUT_SERVER = 3
 # The same transaction is still in progress: its response was lost, and it was retried too early.
 _IN_PROGRESS = "TransactionInProgressException"
-# What DynamoDB's responses have in any case.
+# The content that each response of DynamoDB has.
 _ALWAYS = {
     "batch_get_item": ("Responses",),
     "describe_table": ("Table", "TableStatus"),
@@ -60,7 +60,7 @@ class Client:
     def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
         self._settings, self.telemetry = settings, telemetry
         self._connection = Connection(settings, self._before_send)
-        self._has_answered = False
+        self._has_responded = False
         # The server's time in the last response, and when that arrived.
         self._server_time: tuple[str, datetime] | None = None
         self.credentials_source = self._connection.credentials_source
@@ -75,29 +75,29 @@ class Client:
     def clock_skew(self) -> timedelta | None:
         """How far this machine's clock is ahead of the server's, to about a second.
 
-        By the last response; None if there was none, or it had no time. No request.
+        From the last response. None if there was none, or it had no time. Cost: no request.
         """
         if self._server_time is None:
             return None
         text, arrived = self._server_time
         try:
-            # On average it is half a second past what the header says.
+            # The header has whole seconds, so the time is half a second later on average.
             return arrived - (parsedate_to_datetime(text) + timedelta(milliseconds=500))
         except (TypeError, ValueError):
             return None
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One request of the DynamoDB API, such as ``put_item``.
+        """Send one request of the DynamoDB API, such as ``put_item``.
 
-        Retried, the same to the byte, while the server throttles it, fails, or does not respond,
-        until the settings' deadline. So a write must carry what identifies it as done before: a
-        token in its item, a transaction also its ``ClientRequestToken``.
+        The identical request is retried while the server throttles it, fails, or does not respond,
+        until the deadline of the settings. So a write must be recognisable: by a token in its
+        item, a transaction also by its ``ClientRequestToken``.
 
         Raises:
-            ConditionFailed: The condition of a single write does not hold.
-            TransactionCanceled: A transaction was not done.
-            Throttled, AnswerLost, ServerUnreachable: To the deadline.
-            QuillError: Everything else, see `quill_models.errors`.
+            ConditionFailed: The condition of a single write failed.
+            TransactionCanceled: A transaction was cancelled.
+            Throttled, AnswerLost, ServerUnreachable: The deadline has passed.
+            QuillError: Any other error, see `quill_models.errors`.
         """
         url = None if self.telemetry is None else self.botocore.meta.endpoint_url
         request = Request(operation, parameters, self.telemetry, url)
@@ -112,12 +112,14 @@ class Client:
                     return self._once(request)
                 except QuillError as error:
                     backoff = backoff or Backoff(self._settings.deadline, started, request)
-                    if not self._passes(error, backoff) or not backoff.wait(type(error).__name__):
+                    if not self._may_succeed(error, backoff) or not backoff.wait(
+                        type(error).__name__
+                    ):
                         raise
                 request.number += 1
 
     def _once(self, request: Request) -> dict[str, Any]:
-        """Send a request once, and take in the response."""
+        """Send a request once and return the document of the response."""
         try:
             response = self._exchange(
                 request, lambda: signed(self.botocore, request.api_name, request.body)
@@ -125,17 +127,21 @@ class Client:
         except BotoCoreError as error:
             raise translated(error, request.name, self._settings) from error
         if response.status >= 300:
-            self._has_answered = True
+            self._has_responded = True
             raise refused(response, request.name, self._settings)
         answer, content_type = response.answer, response.headers.get("Content-Type", "")
-        # A captive portal's page has status 200, too.
-        if answer is None or "json" not in content_type or not _is_dynamodbs(request.name, answer):
-            raise no_dynamodb(content_type, request.name, self._settings)
-        self._has_answered = True
+        # The page of a captive portal also has status 200.
+        if (
+            answer is None
+            or "json" not in content_type
+            or not _is_from_dynamodb(request.name, answer)
+        ):
+            raise not_dynamodb(content_type, request.name, self._settings)
+        self._has_responded = True
         return answer
 
     def _exchange(self, request: Request, prepare: Callable[[], AWSPreparedRequest]) -> Response:
-        """Send a request once and read the response; log and count them."""
+        """Send a request once, read the response, and report both to telemetry."""
         began = time.perf_counter()
         try:
             response = send(self.botocore, prepare())
@@ -154,22 +160,22 @@ class Client:
             self._server_time = response.headers["Date"], system_clock()
         return response
 
-    def _passes(self, error: QuillError, backoff: Backoff) -> bool:
-        """Whether a retry may help."""
-        is_running = self._has_answered or self._settings.backend is Backend.AWS
+    def _may_succeed(self, error: QuillError, backoff: Backoff) -> bool:
+        """Return whether a retry may succeed."""
+        is_running = self._has_responded or self._settings.backend is Backend.AWS
         if isinstance(error, ServerUnreachable):
             return is_running or backoff.tries < _TRIES_WITHOUT_SERVER
         if isinstance(error, RequestRejected):
             return error.code == _IN_PROGRESS
         if isinstance(error, AnswerLost):
-            # A server that has never responded, and takes longer than the deadline, does not work.
+            # A server that has never responded and exceeds the deadline does not work.
             return is_running or not backoff.is_over
         return isinstance(error, Throttled)
 
     def _before_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         """Send a request of PynamoDB or of a user in place of botocore.
 
-        Botocore takes a part of a response for a complete one without content.
+        Botocore treats a part of a response as a complete one without content.
         """
         body: Any = request.body
         parameters = json.loads(body) if is_watched(self.telemetry) else {}
@@ -178,8 +184,8 @@ class Client:
         return self._exchange(ours, lambda: request).received
 
 
-def _is_dynamodbs(operation: str, answer: Any) -> bool:
-    """Whether a response is DynamoDB's, and not some other server's JSON."""
+def _is_from_dynamodb(operation: str, answer: Any) -> bool:
+    """Return whether a response is from DynamoDB, and not JSON of another server."""
     for name in _ALWAYS.get(operation, ()):
         if not isinstance(answer, dict) or name not in answer:
             return False

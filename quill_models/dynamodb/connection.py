@@ -1,4 +1,4 @@
-"""botocore's client of one endpoint: session, region, credentials."""
+"""The botocore client of one endpoint: session, region and credentials."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from quill_models.settings import Backend, Settings
 
 __all__ = ["Connection"]
 
-# DynamoDB Local requires credentials and accepts any, of letters and digits only.
+# DynamoDB Local accepts any credentials of letters and digits.
 _LOCAL_KEYS = "fakeMyKeyId", "fakeSecretAccessKey"
-# On dynamodb-local, the machine's AWS configuration does not count: a profile that is named in the
-# environment and missing in the files would otherwise stop everything.
+# On dynamodb-local, the AWS configuration of the machine is ignored. Otherwise a profile that is
+# set in the environment but missing in the files would fail every request.
 _WITHOUT_AWS_FILES = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -31,9 +31,9 @@ _WITHOUT_AWS_FILES = {
 
 
 class Connection:
-    """One botocore client for each process. Makes none before the first use; thread-safe.
+    """The botocore client of each process, created on first use. Thread-safe.
 
-    Its requests are sent by ``before_send``, in place of botocore.
+    ``before_send`` sends its requests in place of botocore.
     """
 
     def __init__(self, settings: Settings, before_send: Callable[..., Any]) -> None:
@@ -44,17 +44,17 @@ class Connection:
 
     @property
     def botocore(self) -> BaseClient:
-        """The botocore client, made on first use. It sends each request once.
+        """The botocore client, created on first use. It sends each request once.
 
         Raises:
-            ConfigurationError: No region is known on ``aws``.
+            ConfigurationError: There is no region on ``aws``.
             AccessDenied: The profile does not exist on ``aws``.
         """
         if self._process != os.getpid():
-            # A forked process must not share its parent's connections: each would read responses
-            # to the other. They are left open, as closing them would close the parent's.
+            # A forked process must not share the connections of its parent, because each would
+            # read responses to the other. They stay open, since closing would end the parent's.
             self._lock, self._botocore, self._process = Lock(), None, os.getpid()
-        # botocore documents that clients are thread-safe, and that making one is not.
+        # botocore documents that clients are thread-safe, but not their creation.
         with self._lock:
             if self._botocore is None:
                 try:
@@ -66,12 +66,12 @@ class Connection:
             return self._botocore
 
     def credentials_source(self) -> str | None:
-        """Where the credentials come from, such as ``env`` or ``iam-role``; None if there are none.
+        """Return the origin of the credentials, such as ``env`` or ``iam-role``, or None.
 
-        Asks the standard AWS chain, which may send requests to the instance's metadata service.
+        The standard AWS chain may send requests to the metadata service of the instance.
 
         Raises:
-            AccessDenied: The named profile does not exist, or cannot be used.
+            AccessDenied: The profile does not exist, or cannot be used.
         """
         if self._settings.backend is Backend.LOCAL:
             return "fixed, for DynamoDB Local"
@@ -89,7 +89,7 @@ class Connection:
                 self._botocore = None
 
 
-# Botocore's descriptions of AWS's services: read once, as that is most of making a client.
+# Botocore's service descriptions, read once, which is most of the work of creating a client.
 _service_descriptions = cache(create_loader)
 
 
@@ -102,9 +102,9 @@ def _connect(settings: Settings) -> BaseClient:
         connect_timeout=5,
         read_timeout=20,
         max_pool_connections=32,
-        # We retry ourselves: botocore has no deadline, and does not retry all that passes.
+        # `Client` retries: botocore has no deadline and does not retry every transient error.
         retries={"mode": "standard", "total_max_attempts": 1},
-        # A corporate proxy in the environment must not be asked for localhost.
+        # Requests to localhost must not go to a proxy of the environment.
         proxies={} if is_local else None,
         # DYNAMODB_ENDPOINT alone sets the endpoint, not AWS_ENDPOINT_URL of another tool.
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

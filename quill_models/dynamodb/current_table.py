@@ -1,8 +1,8 @@
-"""Which table PynamoDB's own calls (``Agent.query``, ``agent.save()``) go to.
+"""The table of PynamoDB's own calls (``Agent.query``, ``agent.save()``).
 
-The table of the `Quill` whose ``with`` block is open here; else of the only one that is open in
-this process (another thread's, say); else the one that the settings name. Where several are open
-elsewhere and none here, nothing is guessed.
+It is the table of the `Quill` whose ``with`` block is open in this context. Otherwise it is the
+only open one of the process, for example in another thread, or else the one of the settings. If
+several are open elsewhere and none here, the call raises.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from quill_models.values.errors import QuillError
 
 __all__ = ["current_table", "enter", "known_shards", "leave"]
 
-# The tables whose blocks were entered here, the innermost last; those left meanwhile, too.
+# The tables of the blocks entered in this context, innermost last, including blocks left since.
 _here: ContextVar[tuple[Table, ...]] = ContextVar("quill_tables", default=())
-# The tables whose blocks are open anywhere, once for each block.
+# The tables of all open blocks of the process, once for each block.
 _open: list[Table] = []
 _defaults: dict[Settings, Table] = {}
 _lock = Lock()
 
 
 def enter(table: Table) -> None:
-    """Make a table the current one here, until it is left."""
+    """Make a table the current one of this context, until `leave`."""
     _here.set((*_here.get(), table))
     with _lock:
         _open.append(table)
 
 
 def leave(table: Table) -> bool:
-    """End the last block of a table; whether none of its blocks is open any more.
+    """End the last block of a table, and return whether none of its blocks is open.
 
-    Blocks need not be left in the order in which they were entered, nor in the same thread.
+    Blocks can be left in any order and in any thread.
     """
     here = _here.get()
     if table in here:
@@ -46,10 +46,10 @@ def leave(table: Table) -> bool:
 
 
 def current_table() -> Table:
-    """The table that PynamoDB's own calls go to.
+    """Return the table of PynamoDB's own calls.
 
     Raises:
-        QuillError: Several are open in other threads, and none in this one.
+        QuillError: Several tables are open in other threads, and none in this one.
     """
     with _lock:
         for table in reversed(_here.get()):
@@ -58,18 +58,18 @@ def current_table() -> Table:
         tables = set(_open)
     if len(tables) > 1:
         raise QuillError(
-            f"{len(tables)} Quill connections are open and none of them in this thread, so that "
-            "a PynamoDB call cannot tell which table is meant. Use 'with connect(...)' in this "
-            "thread, or the repositories of one Quill."
+            f"{len(tables)} Quill connections are open, but none in this thread, so the table of "
+            "this PynamoDB call is ambiguous. Use 'with connect(...)' in this thread, or the "
+            "repositories of one Quill."
         )
     if tables:
         return tables.pop()
-    # Read each time, so that a changed environment is a changed table; one connection for each.
+    # Read each time, because the environment may change. One connection for each table.
     settings = Settings.load()
     with _lock:
         return _defaults.setdefault(settings, Table(settings))
 
 
 def known_shards() -> int:
-    """The current table's number of shards, as far as it is known without a request."""
+    """Return the last known number of shards of the current table. Cost: no request."""
     return current_table().known_shards

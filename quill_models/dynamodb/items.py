@@ -1,4 +1,4 @@
-"""An item in DynamoDB's wire format: its key, token, expiry and size, and conditions on it.
+"""Items in the wire format of DynamoDB: key, token, expiry, size, and conditions.
 
 An item maps names to typed values: ``{"pk": {"S": "AGENT#7"}}``.
 """
@@ -36,53 +36,53 @@ __all__ = [
 RawItem = dict[str, dict[str, Any]]
 
 PK, SK, TTL, WRITE_TOKEN = "pk", "sk", "ttl", "write_token"
-# Only in items that were rewritten: in others it is the write token.
+# Only in rewritten items. In others, the write token is the created token.
 CREATED_TOKEN = "created_token"  # noqa: S105
 
 
 def new_token() -> str:
-    """A text that no other write has, stored with the item: it tells a writer its own write."""
+    """Return a unique text, by which a writer recognises its own stored item."""
     return secrets.token_urlsafe(8)
 
 
 def key_of(item: RawItem) -> Key:
-    """The primary key of a stored item."""
+    """Return the primary key of a stored item."""
     return Key(item[PK]["S"], item[SK]["S"])
 
 
 def raw_key(key: Key) -> RawItem:
-    """The key as DynamoDB's wire format has it."""
+    """Return a key in the wire format."""
     return {PK: {"S": key.pk}, SK: {"S": key.sk}}
 
 
 def token_of(item: RawItem | None) -> str | None:
-    """The token of the write that stored the item."""
+    """Return the token of the write that stored an item."""
     return item.get(WRITE_TOKEN, {}).get("S") if item else None
 
 
 def creator_of(item: RawItem | None) -> str | None:
-    """The token of the write that created the item, whoever has rewritten it since."""
+    """Return the token of the write that created an item, also if it was rewritten since."""
     if item is None:
         return None
     return item[CREATED_TOKEN]["S"] if CREATED_TOKEN in item else token_of(item)
 
 
 def is_live(item: RawItem, now: datetime) -> bool:
-    """Whether the item has not expired. A ``ttl`` that is no number never expires, as on AWS."""
+    """Return whether an item has not expired. As on AWS, a ``ttl`` must be a number to expire."""
     seconds = item.get(TTL, {}).get("N")
     return seconds is None or float(seconds) > int(now.timestamp())
 
 
-# How large an item is, as DynamoDB counts it.
+# The size of an item, as DynamoDB counts it.
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 ITEM_BYTES = 400 * 1024
-# What DynamoDB adds for a map or list, and for each of its members.
+# The overhead of a map or list, and of each of its members.
 _CONTAINER_BYTES, _MEMBER_BYTES = 3, 1
 
 
 def size_of(item: RawItem) -> int:
-    """The size of an item in bytes: names and values.
+    """Return the size of an item in bytes: names and values.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
@@ -95,23 +95,23 @@ def size_of(item: RawItem) -> int:
 
 
 def check_size(item: RawItem) -> int:
-    """The size of an item that DynamoDB will take.
+    """Return the size of an item in bytes.
 
     Raises:
-        InvalidPayload: it is over 400 KB; nothing was sent.
+        InvalidPayload: The item is over 400 KB. Nothing was sent.
     """
     size = size_of(item)
     if size > ITEM_BYTES:
         key = key_of(item)
         raise InvalidPayload(
-            f"the item {key.pk} / {key.sk} has {size} bytes; DynamoDB takes {ITEM_BYTES} "
-            "(400 KB). Keep the large part elsewhere, such as in S3, and store where it is."
+            f"The item {key.pk} / {key.sk} has {size} bytes; the maximum is {ITEM_BYTES} (400 KB). "
+            "Store the large part elsewhere, such as in S3, and its address in the item."
         )
     return size
 
 
 def _text_bytes(text: str) -> int:
-    # Counting characters first spares encoding what is plain ASCII.
+    # ASCII need not be encoded to be counted.
     return len(text) if text.isascii() else len(text.encode())
 
 
@@ -142,7 +142,7 @@ NOT_EXPIRED = "NOT #ttl <= :now"
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition expression with what stands in it."""
+    """A condition expression with its names and values."""
 
     expression: str
     names: dict[str, str] = field(default_factory=dict)
@@ -150,28 +150,28 @@ class Condition:
 
     @classmethod
     def absent(cls, now: datetime) -> Condition:
-        """There is no such item, or it has expired."""
+        """Require that there is no item, or only an expired one."""
         return cls(_ABSENT, {"#pk": PK, "#ttl": TTL}, {":now": {"N": str(int(now.timestamp()))}})
 
     @classmethod
     def unchanged_since(cls, token: str | None) -> Condition:
-        """The item is still the one that the write with this token stored."""
+        """Require the item that the write with this token stored."""
         if token is None:
             return cls("attribute_not_exists(#token)", {"#token": WRITE_TOKEN})
         return cls("#token = :token", {"#token": WRITE_TOKEN}, {":token": {"S": token}})
 
     @property
     def wants_absence(self) -> bool:
-        """Whether it is the one of `absent`."""
+        """Whether this is the condition of `absent`."""
         return self.expression == _ABSENT
 
     @classmethod
     def none(cls) -> Condition:
-        """Whatever is there."""
+        """Require nothing."""
         return cls("")
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters of a write with this condition, the stored item asked for on failure."""
+        """Return the parameters of a write that returns the stored item if the condition fails."""
         if not self.expression:
             return {}
         return {

@@ -1,4 +1,4 @@
-"""How many items a request for a page asks for."""
+"""Pages of queries and scans, and the number of items to request."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from quill_models.dynamodb.items import RawItem
 
 __all__ = ["PageLimit", "RawPage"]
 
-# More than a megabyte holds of our own items, the smallest of which have some 350 bytes.
+# More items than fit in 1 MB: the smallest of this package have about 350 bytes.
 _FIRST = 3000
 
 
 class PageLimit:
-    """So many that the page is full: 1 MB, which is the most that DynamoDB gives at once.
+    """The number of items to request for a full page of 1 MB, the maximum of DynamoDB.
 
-    AWS does not need the limit, and does not feel one that is above what fits. DynamoDB Local 3.3.0
-    without one goes through all the rest of the list for each page: a list of twice the length
-    takes it four times as long (``python -m benchmarks.reads`` shows it).
+    AWS does not need the limit. Without one, DynamoDB Local 3.3.0 scans the rest of the list for
+    each page, so a list of twice the length takes four times as long (``python -m
+    benchmarks.reads``).
     """
 
     def __init__(self) -> None:
         self.items = _FIRST
 
     def saw(self, scanned: int) -> None:
-        """Learn how many items a page held, those that a filter left out included."""
-        # One that held all it was asked for could have held more.
+        """Note the number of items that the server read for a page."""
+        # A page with all requested items could have had more.
         self.items = self.items * 2 if scanned >= self.items else scanned + scanned // 4 + 1
 
 
@@ -33,10 +33,10 @@ class RawPage(NamedTuple):
     """The response to one request of a query or a scan.
 
     Attributes:
-        items: Those that the filter let through, in order.
-        scanned: How many the server read, which is what is paid for.
-        start: The start of the next page; None after the last one.
-        read_units: What was consumed, if that was asked for.
+        items: The items that pass the filter, in order.
+        scanned: The number of items that the server read and charges.
+        start: The start of the next page. None after the last one.
+        read_units: The consumed capacity, if the request asked for it.
     """
 
     items: list[RawItem]

@@ -10,43 +10,42 @@ from quill_models.values.errors import InvalidValue
 
 __all__ = ["RateLimit"]
 
-# Python cannot wait for as long as very few units take.
+# Python cannot wait as long as a very low limit requires.
 _LONGEST_WAIT_SECONDS = 3600.0
 
 
 class RateLimit:
-    """How fast requests may follow each other, for all threads together.
+    """A limit for the requests of all threads together.
 
-    What a request takes is known afterwards. So one goes when those before it are paid for, and
-    puts off the next by what it took: nothing is saved up while no one works, and no more is
-    taken ahead than one request of each thread.
+    The capacity of a request is known only afterwards. So a request starts when the ones before it
+    have been paid for, and delays the next one by its own capacity. Unused capacity is not saved.
 
     Args:
-        units: read or write units a second; ``None`` for no limit.
-        clock: tells seconds that only go forward.
+        units: Read or write units a second. ``None`` for no limit.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(self, units: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         if units is not None and not 0 < units < float("inf"):
-            raise InvalidValue(f"{units} units a second; allowed is more than 0")
+            raise InvalidValue(f"units a second must be more than 0, got {units}")
         self._units = units
         self._clock = clock
         self._lock = Lock()
         self._free_at = clock()
 
     def pause(self) -> float:
-        """For how many seconds the next request has to wait; 0 where it may go."""
+        """Return the seconds until the next request can start, or 0."""
         return 0.0 if self._units is None else max(0.0, self._free_at - self._clock())
 
     def wait(self, stopped: Event) -> bool:
-        """Wait until the next request may go; ``False`` if ``stopped`` is set before that."""
+        """Wait until the next request can start. Return ``False`` if ``stopped`` is set first."""
         while pause := self.pause():
             if stopped.wait(min(pause, _LONGEST_WAIT_SECONDS)):
                 return False
         return not stopped.is_set()
 
     def took(self, units: float) -> None:
-        """Count what a request took."""
+        """Count the capacity of a request."""
         if self._units is not None:
             with self._lock:
                 self._free_at = max(self._free_at, self._clock()) + units / self._units

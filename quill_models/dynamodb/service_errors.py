@@ -1,4 +1,4 @@
-"""Errors of botocore and of DynamoDB as ours: what happened, where, and what to do."""
+"""Conversion of errors of botocore and DynamoDB into errors of this package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from quill_models.values.errors import (
 __all__ = [
     "ConditionFailed",
     "TransactionCanceled",
-    "no_dynamodb",
+    "not_dynamodb",
     "other_schema",
     "refused",
     "translated",
@@ -47,8 +47,8 @@ _DENIED = {
     "UnrecognizedClientException",
 }
 
-# What DynamoDB and DynamoDB Local say where a table has other keys or other indexes than those that
-# a request is made for. No value in a request of ours brings any of them about.
+# Messages of DynamoDB and DynamoDB Local if a table has other keys or indexes than a request uses.
+# No value in a request of this package causes one of them.
 _OTHER_SCHEMA = (
     "does not have the specified index",
     "key element does not match the schema",
@@ -61,31 +61,31 @@ _OTHER_SCHEMA = (
     "One of the required keys was not given a value",
 )
 
-# What DynamoDB Local says after ten seconds, and why it mostly has to.
+# The message of DynamoDB Local after ten seconds, and the usual cause.
 _WAITED = "waiting for a lock"
 _SLOW = (
-    " This DynamoDB Local is overloaded: each write goes through the stream records of all tables "
-    "that it ever had. A new one (quill local start --in-memory) or tables without a stream help."
+    " This DynamoDB Local is overloaded, because each write scans the stream records of all tables "
+    "it ever had. Start a new one (quill local start --in-memory), or use tables without a stream."
 )
 
 
 class ConditionFailed(QuillError):
-    """A condition kept a single write out: of ``item``, as it is stored, if there is one.
+    """The condition of a single write failed. ``item`` is the stored item, if there is one.
 
-    Repositories turn it into an outcome.
+    Repositories convert it into an outcome.
     """
 
     def __init__(self, item: RawItem | None) -> None:
         self.item = item
-        super().__init__("the condition of the write does not hold")
+        super().__init__("the condition of the write failed")
 
 
 class TransactionCanceled(QuillError):
-    """A transaction was not done. Repositories turn it into outcomes.
+    """A transaction was cancelled. Repositories convert it into outcomes.
 
     Attributes:
-        reasons: The code of each action (None if it was not at fault), and the item as it is
-            stored, if a condition on it failed.
+        reasons: For each action the code, or None if it did not fail, and the stored item if its
+            condition failed.
     """
 
     def __init__(self, reasons: list[tuple[str | None, RawItem | None]]) -> None:
@@ -95,8 +95,8 @@ class TransactionCanceled(QuillError):
 
 
 def translated(error: Exception | None, operation: str, settings: Settings) -> QuillError:
-    """The error of ours for one of botocore's."""
-    said = _said(error)
+    """Return the error of this package for an error of botocore."""
+    said = _sentence(error)
     where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
     match error:
         case boto.SSLError() if "CERTIFICATE_VERIFY_FAILED" in said:
@@ -106,56 +106,55 @@ def translated(error: Exception | None, operation: str, settings: Settings) -> Q
             )
         case boto.SSLError() if settings.endpoint:
             return ServerUnreachable(
-                f"What answers at {where} speaks no TLS: {said} If it speaks plain HTTP, as "
-                "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// and not https://."
+                f"The server at {where} does not use TLS: {said} If it uses plain HTTP, as "
+                "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// instead of https://."
             )
         case boto.ConnectionError() if settings.backend is Backend.AWS:
             also = " and DYNAMODB_ENDPOINT" if settings.endpoint else ""
             return ServerUnreachable(
-                f"No answer from {where}: {said} Check the region, the network and the VPC{also}."
+                f"{where} did not respond: {said} Check the region, the network and the VPC{also}."
             )
         case boto.ConnectionError():
             return ServerUnreachable(
-                f"No DynamoDB answers at {where} (DYNAMODB_ENDPOINT). Three ways to start one:\n"
+                f"No DynamoDB responds at {where} (DYNAMODB_ENDPOINT). Start one, or use another:\n"
                 "  docker compose up -d      with Docker\n"
                 "  quill local start         without Docker\n"
-                "  DYNAMODB_ENDPOINT=…       for one that runs elsewhere"
+                "  DYNAMODB_ENDPOINT=…       a server that runs elsewhere"
             )
         case boto.HTTPClientError():
-            never = " Where none ever comes, check DYNAMODB_ENDPOINT: http or https, host, port."
+            never = " If no request succeeds, check http or https, host and port of the endpoint."
             return AnswerLost(
-                f"{where} took the request {operation} but its answer did not arrive: {said} "
-                "Whether it was done is not known; sending it again is safe."
+                f"{where} accepted the request {operation}, but the response was lost: {said} "
+                "The request may have succeeded. Retry it; that is safe."
                 f"{never if settings.endpoint else ''}"
             )
         case _:
             failed = f"{operation} at {where} failed: {said}"
-            return _of_set_up(error, said) or RequestRejected(failed, code="ClientError")
+            return _configuration_error(error, said) or RequestRejected(failed, code="ClientError")
 
 
-def _of_set_up(error: Exception | None, said: str) -> QuillError | None:
+def _configuration_error(error: Exception | None, said: str) -> QuillError | None:
     match error:
         case boto.NoRegionError():
             return ConfigurationError(
-                "DATA_BACKEND is 'aws' and no region is known. Set AWS_REGION, or a region in "
-                "the AWS profile."
+                "DATA_BACKEND is aws, but there is no region. Set AWS_REGION, or a region in the "
+                "AWS profile."
             )
         case boto.InvalidRegionError():
-            # What AWS_REGION says has been looked at by the settings.
+            # The settings have checked AWS_REGION.
             return ConfigurationError(
-                f"The region of the AWS profile cannot be one: {said} Set AWS_REGION, or mend the "
+                f"The region of the AWS profile is invalid: {said} Set AWS_REGION, or fix the "
                 "profile."
             )
         case boto.ProfileNotFound(kwargs={"profile": profile}):
             return AccessDenied(
-                f"The AWS profile {profile!r} (AWS_PROFILE) is in none of the AWS configuration "
-                "files. Set AWS_PROFILE to one that is, as aws configure list-profiles shows them, "
-                "or unset it."
+                f"The AWS profile '{profile}' (AWS_PROFILE) is not in the AWS configuration files. "
+                "Set AWS_PROFILE to a profile that aws configure list-profiles shows, or unset it."
             )
         case boto.ConfigParseError() | boto.InvalidConfigError():
             return ConfigurationError(
-                f"The AWS configuration is wrong: {said} Mend the file, or name another one by "
-                "AWS_CONFIG_FILE or AWS_PROFILE."
+                f"The AWS configuration is invalid: {said} Fix the file, or select another one "
+                "with AWS_CONFIG_FILE or AWS_PROFILE."
             )
         case (
             boto.NoCredentialsError()
@@ -165,29 +164,28 @@ def _of_set_up(error: Exception | None, said: str) -> QuillError | None:
             | boto.SSOError()
         ):
             return AccessDenied(
-                f"No usable AWS credentials were found: {said} The standard AWS chain is asked "
-                "(environment, profile, container or instance role); DATA_BACKEND=dynamodb-local "
-                "needs none."
+                f"No usable AWS credentials were found: {said} Provide them by environment, "
+                "profile, container or instance role. DATA_BACKEND=dynamodb-local needs none."
             )
         case _:
             return None
 
 
-def _said(error: object) -> str:
-    """What somebody else's error says, as a sentence of its own after which another may follow."""
+def _sentence(error: object) -> str:
+    """Return the message of an error as a sentence that another sentence can follow."""
     text = str(error).strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def refused(response: Response, operation: str, settings: Settings) -> QuillError:
-    """The error of ours for a response with an error status."""
+    """Return the error of this package for a response with an error status."""
     code, answer = response.code or "", response.answer or {}
-    what, where = f"{operation} on {settings.table!r}", settings.endpoint or "AWS"
+    what, where = f"{operation} on table {settings.table}", settings.endpoint or "AWS"
     message, check = _message(response) or code, ""
     if "<html" in message.lower():
         message = f"a web page with status {response.status}."
-        check = f" Is it DynamoDB that answers at {where}?"
-    said = _said(message)
+        check = f" Check that {where} is a DynamoDB endpoint."
+    said = _sentence(message)
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(answer.get("Item"))
     if code == "TransactionCanceledException":
@@ -199,22 +197,21 @@ def refused(response: Response, operation: str, settings: Settings) -> QuillErro
         )
     if code == "ResourceNotFoundException":
         return TableNotFound(
-            f"The table {settings.table!r} does not exist at {where}. Create it with: quill schema "
-            "apply"
+            f"The table {settings.table} does not exist at {where}. Create it: quill schema apply"
         )
     if code in _THROTTLED:
         return Throttled(f"{what} was throttled until its deadline: {said}{check}")
     if code in _DENIED:
         return AccessDenied(f"{what} is not allowed: {said}{check}")
     if response.status >= 500 or (code.isdigit() and message.startswith("{")):
-        # The latter is DynamoDB's refusal, cut off on its way.
+        # The latter is an error of DynamoDB that was cut in transit.
         return AnswerLost(
-            f"{what} failed in the server: {said} Whether it was done is not known; sending it "
-            f"again is safe.{check}{_SLOW if _WAITED in message else ''}"
+            f"{what} failed in the server: {said} The request may have succeeded. Retry it; that "
+            f"is safe.{check}{_SLOW if _WAITED in message else ''}"
         )
     if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
-        return other_schema(f"{operation} was refused: {said}", settings)
-    return RequestRejected(f"DynamoDB refused {what}: {code}: {said}{check}", code=code)
+        return other_schema(f"{operation} was rejected: {said}", settings)
+    return RequestRejected(f"DynamoDB rejected {what}: {code}: {said}{check}", code=code)
 
 
 def _message(response: Response) -> str:
@@ -226,17 +223,17 @@ def _message(response: Response) -> str:
 
 
 def other_schema(why: str, settings: Settings) -> SchemaMismatch:
-    """The error for a table that is another one than the models declare."""
+    """Return the error for a table that differs from the declaration of the models."""
     return SchemaMismatch(
-        f"The table {settings.table!r} at {settings.endpoint or 'AWS'} is not the one that the "
-        f"models declare: {_said(why)} See what differs with: quill schema diff"
+        f"The table {settings.table} at {settings.endpoint or 'AWS'} differs from the declaration "
+        f"of the models: {_sentence(why)} Show the differences: quill schema diff"
     )
 
 
-def no_dynamodb(content_type: str, operation: str, settings: Settings) -> RequestRejected:
-    """The error for an answer that is none of DynamoDB's."""
+def not_dynamodb(content_type: str, operation: str, settings: Settings) -> RequestRejected:
+    """Return the error for a response that is not from DynamoDB."""
     return RequestRejected(
-        f"What answers at {settings.endpoint or 'AWS'} is no DynamoDB: its answer to "
-        f"{operation} is {content_type or 'of no type'}. Check DYNAMODB_ENDPOINT.",
+        f"{settings.endpoint or 'AWS'} did not respond like DynamoDB: the response to {operation} "
+        f"has the content type {content_type or 'none'}. Check DYNAMODB_ENDPOINT.",
         code="NoDynamoDB",
     )

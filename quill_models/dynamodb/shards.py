@@ -1,8 +1,8 @@
-"""Over how many partitions the sharded lists of a table are spread.
+"""The number of shards of the sharded lists of a table.
 
-The number is stored in the table, so that every process has the same one. It can only grow, and
-growing happens in two steps, so that no reader ever misses an item: at once every reader asks the
-new shards as well; only when each process has had time to learn of them do writers use them.
+The number is stored in the table, so that every process has the same one. It can only grow, in two
+steps, so that no reader misses an item. First, readers also query the new shards. Writers use them
+only after every process has had time to read the new number.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "TABLE_SETTINGS", "ShardCount", "Sh
 # Enough for about 700 events a second; see quill help scaling.
 DEFAULT_SHARDS = 4
 MOST_SHARDS = 1000
-# How old a process's knowledge may be, and how long writers wait for all readers to know.
+# The maximum age of the number in a process, and the time that writers wait for readers.
 LEARN_WITHIN = timedelta(seconds=60)
 _GRACE = 2 * LEARN_WITHIN
-# What is known about the table itself, such as its number of shards.
+# The item with the settings of the table, such as its number of shards.
 TABLE_SETTINGS = Key("QUILL", "SETTINGS")
 
 _SHARDS, _NEXT, _NEXT_FROM = "shards", "next_shards", "next_from"
@@ -32,7 +32,7 @@ _SHARDS, _NEXT, _NEXT_FROM = "shards", "next_shards", "next_from"
 
 @dataclass(frozen=True)
 class ShardCount:
-    """What is stored: the number of shards, and, while it grows, the next one from a time on."""
+    """The stored number of shards and, while it grows, the next number and its time."""
 
     shards: int = DEFAULT_SHARDS
     next_shards: int = 0
@@ -40,7 +40,7 @@ class ShardCount:
 
     @classmethod
     def from_attributes(cls, item: RawItem | None) -> ShardCount:
-        """From the stored item; the default if there is none."""
+        """Read the stored item, or return the default if there is none."""
         if item is None or _SHARDS not in item:
             return cls()
         next_from = item.get(_NEXT_FROM)
@@ -51,7 +51,7 @@ class ShardCount:
         )
 
     def to_attributes(self) -> RawItem:
-        """What is stored of it."""
+        """Return the attributes to store."""
         attributes: RawItem = {_SHARDS: {"N": str(self.shards)}}
         if self.next_from is not None:
             attributes[_NEXT] = {"N": str(self.next_shards)}
@@ -59,36 +59,36 @@ class ShardCount:
         return attributes
 
     def to_write(self, now: datetime) -> int:
-        """Over how many shards a writer spreads its items."""
+        """Return the number of shards for a writer."""
         if self.next_from is not None and now >= self.next_from:
             return self.next_shards
         return self.shards
 
     def to_read(self) -> int:
-        """How many shards a reader asks."""
+        """Return the number of shards for a reader."""
         return max(self.shards, self.next_shards)
 
     def grown(self, shards: int, now: datetime) -> ShardCount:
-        """The first step of growing.
+        """Return the first step of growing.
 
         Raises:
-            InvalidValue: Fewer than there are, more than 1,000, or still growing from before.
+            InvalidValue: Fewer shards than now, more than 1,000, or an earlier growth continues.
         """
         if not self.to_read() <= shards <= MOST_SHARDS:
             raise InvalidValue(
-                f"the number of shards is {shards}; allowed are {self.to_read()} (what there "
-                f"are, as it can only grow) to {MOST_SHARDS}"
+                f"shards must be from {self.to_read()} (the present number, which can only grow) "
+                f"to {MOST_SHARDS}, got {shards}"
             )
         if self.next_from is not None and now < self.next_from:
             raise InvalidValue(
-                f"the shards are growing to {self.next_shards} already; try again at "
-                f"{self.next_from.isoformat()}"
+                f"The shards are already growing to {self.next_shards}. Try again at "
+                f"{self.next_from.isoformat()}."
             )
         return ShardCount(self.to_write(now), shards, now + _GRACE)
 
 
 class Shards:
-    """What this process knows of the number, read again every minute."""
+    """The number of shards in this process, read again every minute."""
 
     def __init__(self, read: Callable[[], RawItem | None], clock: Clock) -> None:
         self._read, self._clock = read, clock
@@ -97,19 +97,19 @@ class Shards:
 
     @property
     def known(self) -> ShardCount:
-        """As far as it is known without a request."""
+        """The last number that was read. Cost: no request."""
         return self._count or ShardCount()
 
     def current(self) -> ShardCount:
-        """At most a minute old. One request, once a minute."""
+        """Return the number, at most a minute old. Cost: one request a minute."""
         now = self._clock()
         count = self._count
         if count is None or self._read_at is None or now - self._read_at >= LEARN_WITHIN:
-            # Two threads may both read; they learn the same.
+            # If two threads read, both get the same number.
             count = self._count = ShardCount.from_attributes(self._read())
             self._read_at = now
         return count
 
     def forget(self) -> None:
-        """Read it again at the next use."""
+        """Read the number again at the next use."""
         self._read_at = None

@@ -1,7 +1,7 @@
-"""Requests on the one table: plain reads and writes with expiry and conditions in them.
+"""Requests on one table: reads and writes that treat expired items as absent.
 
-An item whose ``ttl`` has passed is absent: to every read here, and to every condition. DynamoDB
-deletes it later, "within a few days", which nobody can tell from outside this module.
+An item whose ``ttl`` has passed is absent for every read here and every condition. DynamoDB deletes
+it later, "within a few days".
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
 """
 
@@ -36,7 +36,7 @@ _BATCH_GET_KEYS = 100
 
 
 class Table:
-    """One table at one endpoint. No request before the first use; thread-safe."""
+    """One table at one endpoint. Sends no request before the first use. Thread-safe."""
 
     def __init__(
         self, settings: Settings, clock: Clock = system_clock, telemetry: Telemetry | None = None
@@ -49,37 +49,40 @@ class Table:
         self.close = self.client.close
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One request that names this table; errors as `Client.request`."""
+        """Send one request for this table; see `Client.request`."""
         return self.client.request(operation, TableName=self.name, **parameters)
 
     # Reads.
 
     def get(self, key: Key) -> RawItem | None:
-        """The live item under a key, read with strong consistency. One read unit per 4 KB."""
+        """Return the live item under a key. Cost: one consistent read, a read unit per 4 KB."""
         item = self.request("get_item", Key=raw_key(key), ConsistentRead=True).get("Item")
         return item if item is not None and is_live(item, self.clock()) else None
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, RawItem]:
-        """The live items under many keys, read with strong consistency.
-
-        One request for each hundred keys, more where they hold over 16 MB.
+        """Return the live items under many keys, read with strong consistency.
 
         Raises:
-            Throttled: the table returned nothing more until the deadline.
+            Throttled: The table returned nothing more until the deadline.
+
+        Cost:
+            One request for each 100 keys, more if they hold over 16 MB.
         """
         waiting = [raw_key(key) for key in dict.fromkeys(keys)]
         found: dict[Key, RawItem] = {}
         now = self.clock()
         backoff = Backoff(self.settings.deadline)
         while waiting:
-            asked = {"Keys": waiting[:_BATCH_GET_KEYS], "ConsistentRead": True}
-            answer = self.client.request("batch_get_item", RequestItems={self.name: asked})
-            items = answer["Responses"].get(self.name, [])
+            batch = {"Keys": waiting[:_BATCH_GET_KEYS], "ConsistentRead": True}
+            response = self.client.request("batch_get_item", RequestItems={self.name: batch})
+            items = response["Responses"].get(self.name, [])
             found.update((key_of(item), item) for item in items if is_live(item, now))
-            unread = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            unread = response.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             waiting = [*unread, *waiting[_BATCH_GET_KEYS:]]
             if unread and not items and not backoff.wait("UnprocessedKeys"):
-                raise Throttled(f"Reads of {len(unread)} items of {self.name!r} were throttled.")
+                raise Throttled(
+                    f"Reads of {len(unread)} items of {self.name} were throttled. Retry."
+                )
         return found
 
     def query(
@@ -91,35 +94,34 @@ class Table:
         newest_first: bool = False,
         start: RawItem | None = None,
     ) -> RawPage:
-        """One page of a key condition, without what has expired.
+        """Return one page of live items of a key condition.
 
-        Reads of the table itself are strongly consistent; an index cannot be read so.
+        Reads of the table are strongly consistent, those of an index are not.
         """
-        answer = self._query(condition, index, start, limit, ScanIndexForward=not newest_first)
-        return _page(answer)
+        forward = not newest_first
+        return _page(self._query(condition, index, start, limit, ScanIndexForward=forward))
 
     def query_all(self, condition: Condition) -> Iterator[RawItem]:
-        """All items of a key condition, page by page as they are used; strongly consistent."""
-        for answer in self._queries(condition, None):
-            yield from answer["Items"]
+        """Yield all live items of a key condition page by page, strongly consistent."""
+        for response in self._queries(condition, None):
+            yield from response["Items"]
 
     def count(self, condition: Condition, *, index: str | None = None) -> int:
-        """How many live items a key condition has. One request for each megabyte of them."""
-        answers = self._queries(condition, index, Select="COUNT")
-        return sum(int(answer["Count"]) for answer in answers)
+        """Return the number of live items of a key condition. Cost: one query for each MB."""
+        responses = self._queries(condition, index, Select="COUNT")
+        return sum(int(response["Count"]) for response in responses)
 
     def _queries(
         self, condition: Condition, index: str | None, **more: str
     ) -> Iterator[dict[str, Any]]:
-        """The answers of all pages."""
         limit, start = PageLimit(), None
         while True:
-            answer = self._query(condition, index, start, limit.items, **more)
-            yield answer
-            start = answer.get("LastEvaluatedKey")
+            response = self._query(condition, index, start, limit.items, **more)
+            yield response
+            start = response.get("LastEvaluatedKey")
             if start is None:
                 return
-            limit.saw(answer["ScannedCount"])
+            limit.saw(response["ScannedCount"])
 
     def _query(
         self,
@@ -153,9 +155,9 @@ class Table:
         consistent: bool = False,
         start: RawItem | None = None,
     ) -> RawPage:
-        """One page of a segment of the table or an index: the live items of some kinds, or all.
+        """Return one page of a segment of the table or an index: live items of some or all kinds.
 
-        Items of other kinds do not cross the wire, but are paid for.
+        Items of other kinds are not returned, but cost read units.
         """
         names, values, filters = {"#ttl": TTL}, self._now(), [NOT_EXPIRED]
         if kinds is not None:
@@ -185,35 +187,35 @@ class Table:
     # Writes.
 
     def put(self, item: RawItem) -> None:
-        """Store an item, whatever is there."""
+        """Store an item without a condition."""
         self.request("put_item", Item=item)
 
     def delete(self, key: Key) -> None:
-        """Delete an item; deleting what is not there is no error."""
+        """Delete an item. An absent item is not an error."""
         self.request("delete_item", Key=raw_key(key))
 
-    # What the table knows about itself.
+    # Shards.
 
     @property
     def known_shards(self) -> int:
-        """As `shards`, as far as it is known without a request."""
+        """The last known value of `shards`. Cost: no request."""
         return self._shards.known.to_write(self.clock())
 
     @property
     def shards(self) -> int:
-        """Over how many partitions writers spread the sharded lists. A request once a minute."""
+        """The number of shards that writers use. Cost: one request a minute."""
         return self._shards.current().to_write(self.clock())
 
     @property
     def shards_to_read(self) -> range:
-        """The shards that readers of a sharded list ask. A request once a minute."""
+        """The shards that readers of a sharded list query. Cost: one request a minute."""
         return range(self._shards.current().to_read())
 
 
-def _page(answer: dict[str, Any]) -> RawPage:
+def _page(response: dict[str, Any]) -> RawPage:
     return RawPage(
-        answer["Items"],
-        answer["ScannedCount"],
-        answer.get("LastEvaluatedKey"),
-        answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0),
+        response["Items"],
+        response["ScannedCount"],
+        response.get("LastEvaluatedKey"),
+        response.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0),
     )

@@ -1,4 +1,4 @@
-"""One signed HTTP exchange with DynamoDB, past botocore's serializer, parser and event hooks."""
+"""One signed HTTP exchange with DynamoDB, without botocore's serializer, parser and hooks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Response:
     """A response of the server.
 
     Attributes:
-        received: The same as botocore's.
+        received: The response of botocore.
         status: The HTTP status.
-        headers: The headers; case does not matter.
+        headers: The headers, by names in any case.
         body: The body.
     """
 
@@ -38,11 +38,11 @@ class Response:
         length = self.headers.get("Content-Length")
         if length is None or int(length) == len(self.body):
             return None
-        return ResponseStreamingError(error="the answer was cut off")
+        return ResponseStreamingError(error="the response was cut")
 
     @cached_property
     def answer(self) -> dict[str, Any] | None:
-        """The JSON object in the body, if it is one. Binary values stay in base64."""
+        """The JSON object in the body, or None. Binary values stay in base64."""
         try:
             found = json.loads(self.body)
         except ValueError:
@@ -58,12 +58,12 @@ class Response:
         return kind.partition(":")[0].rpartition("#")[2]
 
 
-# Signer and HTTP session have no public names. They are shared, so that credentials are looked up
-# once, and proxies, certificates and open connections are those of PynamoDB.
+# The signer and the HTTP session have no public names. They are shared with PynamoDB, with their
+# credentials, proxies, certificates and open connections.
 
 
 def signed(client: Any, api_name: str, body: bytes) -> AWSPreparedRequest:
-    """A request such as ``PutItem``, with the credentials of botocore's client."""
+    """Return a request such as ``PutItem``, signed with the credentials of botocore's client."""
     request = AWSRequest(
         "POST",
         f"{client.meta.endpoint_url.rstrip('/')}/",
@@ -80,5 +80,5 @@ def signed(client: Any, api_name: str, body: bytes) -> AWSPreparedRequest:
 
 
 def send(client: Any, request: AWSPreparedRequest) -> Response:
-    """Send a request, once, over a connection of botocore's client, and read the response."""
+    """Send a request once over a connection of botocore's client, and read the response."""
     return Response(client._endpoint.http_session.send(request))  # noqa: SLF001

@@ -278,7 +278,7 @@ class _WrittenFiles:
     def add(self, table: StarTable, day: str, batches: Iterator[list[Row]]) -> None:
         """Write one file; none if a day turns out to have no rows."""
         rows = 0
-        source = table.place("source") if table is _EVENTS else None
+        source = table.position("source") if table is _EVENTS else None
 
         def counted() -> Iterator[list[Row]]:
             nonlocal rows

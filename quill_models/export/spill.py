@@ -124,7 +124,7 @@ def identity_of(item: RawItem) -> str:
 def _batches(
     table: StarTable, entries: Iterator[_Entry], latest: dict[str, str]
 ) -> Iterator[list[Row]]:
-    updated_at = table.place("updated_at")
+    updated_at = table.position("updated_at")
 
     def updated(row: Row) -> str:
         return str(row[updated_at] or "")

@@ -23,13 +23,12 @@ from quill_models.values.keys import Key
 __all__ = ["Agent", "AgentStatus"]
 
 
-# All of them may change at once: an agent, its new claims and its old ones are one transaction,
-# which takes 100 actions.
+# An agent with new and old claims to all ids must fit in one transaction of 100 actions.
 _MOST_EXTERNAL_IDS = 49
 
 
 class AgentStatus(StrEnum):
-    """Whether an agent works at present."""
+    """The status of an agent."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -39,14 +38,14 @@ class Agent(QuillModel):
     """An agent, and the ids it has in other systems.
 
     Attributes:
-        agent_id: the identity.
-        name: for people, and the order of lists; an agent without one is listed by its id.
-        email: as text, not checked.
-        team: at most one.
+        agent_id: The identity.
+        name: The name, which orders lists. An agent without a name is listed by its id.
+        email: Any text.
+        team: The team of the agent.
         status: ``active`` (default) or ``inactive``.
-        external_ids: source to id in that source, such as ``{"hubspot": "1184062"}``. An id in a
-            source belongs to one agent. At most 49.
-        source_updated_at: when the source changed it. Older writes than this are ``stale``.
+        external_ids: Ids by source, such as ``{"hubspot": "1184062"}``, at most 49. An id in a
+            source belongs to one agent.
+        source_updated_at: When the source changed the agent. Older writes are ``stale``.
     """
 
     KIND = "agent"
@@ -66,8 +65,8 @@ class Agent(QuillModel):
         """See `QuillModel.validate`."""
         if len(self.external_ids) > _MOST_EXTERNAL_IDS:
             raise InvalidValue(
-                f"the agent {self.agent_id!r} has {len(self.external_ids)} external ids; allowed "
-                f"are {_MOST_EXTERNAL_IDS}"
+                f"Agent {self.agent_id} has {len(self.external_ids)} external ids; the maximum is "
+                f"{_MOST_EXTERNAL_IDS}."
             )
         self.external_id_keys()
 
@@ -76,7 +75,7 @@ class Agent(QuillModel):
         return key_schema.agent(self.agent_id)
 
     def external_id_keys(self) -> list[Key]:
-        """The keys that claim this agent's ids in other systems."""
+        """See `QuillModel.external_id_keys`."""
         return [
             key_schema.agent_external_id(source, external_id)
             for source, external_id in sorted(self.external_ids.items())

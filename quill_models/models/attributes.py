@@ -1,7 +1,7 @@
-"""Attribute types that are strict when a value is set, not when the server refuses it.
+"""Strict attribute types, which check a value when it is assigned.
 
-Each turns what it is given into one canonical Python value, or raises `InvalidValue` naming the
-field. What is stored is plain DynamoDB: text, numbers, a map of text.
+Each converts a value to its canonical form, or raises `InvalidValue` with the name of the field.
+The stored values are plain DynamoDB: text, numbers and maps of text.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ A = TypeVar("A", bound="StrictAttribute[Any, Any]")
 
 
 class Required:
-    """The default of a field that has none."""
+    """The default of a required field."""
 
 
 @dataclass(frozen=True)
 class FieldOptions:
-    """What a model declares of a field beside its type; see `field`."""
+    """The options of a field; see `field`."""
 
     default: Any = Required
     default_factory: Callable[[dict[str, Any]], Any] | None = None
@@ -72,7 +72,7 @@ class FieldOptions:
 
     @property
     def is_required(self) -> bool:
-        """Whether the constructor needs it."""
+        """Whether the constructor requires the field."""
         return self.default is Required and self.default_factory is None
 
     @property
@@ -84,10 +84,10 @@ class FieldOptions:
 
 
 class StrictAttribute(Attribute[T], Generic[T, G]):
-    """Checks and canonicalises on assignment: takes a ``G`` and reads as a ``T``.
+    """An attribute that accepts a ``G``, and converts it to its canonical form, a ``T``.
 
     Attributes:
-        options: What the model declares of the field beside its type.
+        options: The options of the field.
     """
 
     _takes: Any = Any
@@ -95,27 +95,27 @@ class StrictAttribute(Attribute[T], Generic[T, G]):
 
     @property
     def takes(self) -> Any:
-        """The type that the constructor takes."""
+        """The type that the constructor accepts."""
         optional = self.null or self.options.default_factory is not None
         return self._takes | None if optional else self._takes
 
-    # PynamoDB takes None for every attribute, and nothing but what it gives back.
+    # PynamoDB's type accepts None for every attribute, and only the type that it returns.
     def __set__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         instance: Any,
         value: G,
     ) -> None:
         if value is None and not self.null:
-            raise InvalidValue(f"{type(instance).__name__} needs {self.attr_name}")
+            raise InvalidValue(f"{type(instance).__name__} requires {self.attr_name}. Set it.")
         super().__set__(instance, None if value is None else self.check(value))
 
     def check(self, value: Any) -> T:
-        """The canonical form of ``value``; raises `InvalidValue` where there is none."""
+        """Return the canonical form of ``value``, or raise `InvalidValue`."""
         raise NotImplementedError
 
 
 def empty(_fields: dict[str, Any]) -> dict[str, Any]:
-    """The default of a map or document that is left out."""
+    """Return the default of a map or document."""
     return {}
 
 
@@ -138,12 +138,12 @@ def field(attribute: Any, *, default: Any = Required, **options: Any) -> Any:
     """Declare a field of a model.
 
     Args:
-        attribute: How the field is checked, stored and read.
-        default: Its value if none is given. ``None`` also lets the field be absent.
-        options: ``default_factory`` returns the default for the other fields, by name. A field
-            with ``init=False`` is not set by the constructor, one with ``export=False`` is in no
-            table of the star schema. ``partition=True`` marks the time whose day a row belongs to,
-            ``version=True`` the time by which an older item is stale.
+        attribute: The type, which checks, stores and reads the field.
+        default: The default value. ``None`` also lets the field be absent.
+        options: ``default_factory`` returns the default from the other fields, by name.
+            ``init=False`` removes the field from the constructor, ``export=False`` from the star
+            schema. ``partition=True`` marks the time whose day a row belongs to, ``version=True``
+            the time by which an older item is stale.
     """
     if default is None:
         attribute.null = True
@@ -160,14 +160,14 @@ class Text(StrictAttribute[str, str]):
     def check(self, value: Any) -> str:
         """See `StrictAttribute.check`."""
         if not isinstance(value, str):
-            raise InvalidValue(f"{self.attr_name} must be text, not {shown(value)}")
+            raise InvalidValue(f"{self.attr_name} must be text, got {shown(value)}")
         if not value:
-            raise InvalidValue(f"{self.attr_name} must not be empty; leave it out instead")
+            raise InvalidValue(f"{self.attr_name} must not be empty. Leave it out instead.")
         return unicode_text(value, self.attr_name)
 
 
 class Instant(StrictAttribute[datetime, datetime]):
-    """An aware time, kept as UTC with microseconds, stored as text that sorts."""
+    """An aware time in UTC with microseconds, stored as sortable text."""
 
     _takes = datetime
     attr_type = STRING
@@ -177,16 +177,16 @@ class Instant(StrictAttribute[datetime, datetime]):
         return aware_utc(value, self.attr_name)
 
     def serialize(self, value: datetime) -> str:
-        """As `time_text`."""
+        """Return the `time_text`."""
         return time_text(value)
 
     def deserialize(self, value: str) -> datetime:
-        """As `parse_time`."""
+        """Return the time of a stored text."""
         return parse_time(value)
 
 
 class Number(StrictAttribute[Decimal, Decimal | float]):
-    """An exact decimal of up to 38 digits. A float is taken as the text Python shows of it."""
+    """An exact decimal of up to 38 digits. A float is converted by its decimal text."""
 
     _takes = Decimal | float
     attr_type = NUMBER
@@ -196,11 +196,11 @@ class Number(StrictAttribute[Decimal, Decimal | float]):
         return exact_decimal(value, self.attr_name)
 
     def serialize(self, value: Decimal) -> str:
-        """The number as text, as DynamoDB's wire format has it."""
+        """Return the number in the wire format."""
         return str(value)
 
     def deserialize(self, value: str) -> Decimal:
-        """The number, exactly."""
+        """Return the exact number."""
         return Decimal(value)
 
 
@@ -212,22 +212,22 @@ class Whole(StrictAttribute[int, int], IntegerAttribute):
     def check(self, value: Any) -> int:
         """See `StrictAttribute.check`."""
         if isinstance(value, bool) or not isinstance(value, int):
-            raise InvalidValue(f"{self.attr_name} must be a whole number, not {shown(value)}")
+            raise InvalidValue(f"{self.attr_name} must be a whole number, got {shown(value)}")
         exact_decimal(value, self.attr_name)
         return value
 
 
 class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
-    """One of the values of an enumeration, given as the member or as its text."""
+    """A value of an enumeration, assigned as a member or as its text."""
 
     def __init__(self, enum_type: type[E], **options: Any) -> None:
         super().__init__(enum_type, **options)
         self._takes = enum_type | str
-        # Looking one up is a quarter of what calling the enumeration takes.
+        # Takes a quarter of the time of calling the enumeration.
         self._members = {member.value: member for member in enum_type}
 
     def deserialize(self, value: str) -> E:
-        """The member of a text."""
+        """Return the member of a text."""
         return self._members[value]
 
     def check(self, value: Any) -> E:
@@ -236,7 +236,7 @@ class Choice(StrictAttribute[E, E | str], UnicodeEnumAttribute[E]):
 
 
 class TextMap(StrictAttribute[dict[str, str], Mapping[str, str]]):
-    """Names and texts, stored as a DynamoDB map. Copied when set."""
+    """A mapping of text to text, stored as a DynamoDB map. Copied on assignment."""
 
     _takes = Mapping[str, str]
     attr_type = MAP
@@ -244,30 +244,31 @@ class TextMap(StrictAttribute[dict[str, str], Mapping[str, str]]):
     def check(self, value: Any) -> dict[str, str]:
         """See `StrictAttribute.check`."""
         if not isinstance(value, Mapping):
-            raise InvalidValue(f"{self.attr_name} must be a mapping, not {shown(value)}")
+            raise InvalidValue(f"{self.attr_name} must be a mapping, got {shown(value)}")
         for name, text in value.items():
             if not (isinstance(name, str) and name and isinstance(text, str) and text):
                 raise InvalidValue(
-                    f"{self.attr_name} must map text to text, neither empty: {name!r}: {text!r}"
+                    f"{self.attr_name} must map text to text, neither of them empty, got "
+                    f"{shown(name)} and {shown(text)}"
                 )
         what = f"a name or a text of {self.attr_name}"
         return {unicode_text(name, what): unicode_text(text, what) for name, text in value.items()}
 
     def serialize(self, value: dict[str, str]) -> dict[str, dict[str, str]]:
-        """As a map of ``S`` values."""
+        """Return a map of ``S`` values."""
         return {name: {"S": text} for name, text in value.items()}
 
     def deserialize(self, value: dict[str, dict[str, str]]) -> dict[str, str]:
-        """The texts by name."""
+        """Return the texts by name."""
         return {name: text["S"] for name, text in value.items()}
 
 
 class Document(StrictAttribute[dict[str, Any], Mapping[str, Any]]):
-    """A document of any JSON shape, stored as canonical JSON text.
+    """A JSON object, stored as canonical JSON text.
 
-    Text rather than a DynamoDB map, so that whatever a source sends survives unchanged: numbers
-    of more than 38 digits, more than 32 levels, text with unpaired surrogates. Decimals are
-    kept exactly; floats are taken as the text Python shows of them.
+    Unlike a DynamoDB map, text keeps all data of a source unchanged: numbers of more than 38
+    digits, more than 32 levels, and text with unpaired surrogates. Decimals are exact. Floats are
+    converted by their decimal text.
     """
 
     _takes = Mapping[str, Any]
@@ -276,41 +277,40 @@ class Document(StrictAttribute[dict[str, Any], Mapping[str, Any]]):
     def check(self, value: Any) -> dict[str, Any]:
         """See `StrictAttribute.check`."""
         if not isinstance(value, Mapping):
-            raise InvalidValue(f"{self.attr_name} must be a mapping, not {shown(value)}")
-        # Read back from its own text: a copy that the caller cannot change, equal to what a
-        # read from the table gives.
+            raise InvalidValue(f"{self.attr_name} must be a mapping, got {shown(value)}")
+        # Parsed from its text: an independent copy, equal to the result of a read.
         try:
             return self.deserialize(canonical_json(value, self.attr_name))
         except InvalidValue:
             raise
         except (ValueError, RecursionError) as error:
-            raise InvalidValue(f"{self.attr_name} cannot be read back: {error}") from error
+            raise InvalidValue(f"{self.attr_name} cannot be parsed again: {error}") from error
 
     def serialize(self, value: dict[str, Any]) -> str:
-        """As canonical JSON."""
+        """Return canonical JSON."""
         return canonical_json(value, self.attr_name)
 
     def deserialize(self, value: str) -> dict[str, Any]:
-        """The document, with decimals for numbers that have a fraction."""
+        """Return the document, with decimals for numbers that have a fraction."""
         return cast("dict[str, Any]", _DECODER.decode(value))
 
 
 class Expiry(StrictAttribute[datetime, datetime], TTLAttribute):
-    """When DynamoDB may delete the item, in whole epoch seconds; absent means never."""
+    """When the item expires, in whole epoch seconds. Absent if it never expires."""
 
     def check(self, value: Any) -> datetime:
         """See `StrictAttribute.check`."""
         return whole_seconds(aware_utc(value, self.attr_name), self.attr_name)
 
     def serialize(self, value: datetime) -> str:
-        """As whole seconds since 1970."""
+        """Return the seconds since 1970."""
         return epoch_text(value)
 
 
 _DECODER = simplejson.JSONDecoder(parse_float=Decimal)
 
 
-# What a model's fields are declared as. A filled one is never absent, but may be left out.
+# The declared types of fields. A filled field can be left out, but always has a value.
 OptionalText = StrictAttribute[str | None, str | None]
 OptionalInstant = StrictAttribute[datetime | None, datetime | None]
 OptionalNumber = StrictAttribute[Decimal | None, Decimal | float | None]

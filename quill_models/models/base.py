@@ -1,4 +1,4 @@
-"""What the models share: one table, composed keys, strict fields, equality by value."""
+"""The base of the models: one table, composed keys, strict fields, equality by value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class _ComposedKey(Attribute[T]):
-    """A key attribute: always composed from the fields, so that it cannot go stale."""
+    """A key attribute, which is always composed from the fields."""
 
     attr_type = STRING
 
@@ -41,15 +41,15 @@ class _ComposedKey(Attribute[T]):
             return self
         return instance.composed_keys(known_shards()).get(self.attr_name)
 
-    # Nothing may be set, which type checkers tell, too.
+    # Type checkers reject an assignment, too.
     def __set__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         instance: Any,
         value: Never,
     ) -> None:
         raise InvalidValue(
-            f"{self.attr_name} is composed from the fields of {type(instance).__name__}; "
-            "set those instead"
+            f"{self.attr_name} is composed from the fields of {type(instance).__name__}. Set the "
+            "fields instead."
         )
 
 
@@ -60,10 +60,10 @@ def name_of(model: Any) -> str:
 
 
 class _Signature:
-    """The signature of a model's constructor, from its fields."""
+    """The signature of the constructor of a model, from its fields."""
 
     def __get__(self, _: object, owner: type[QuillModel]) -> inspect.Signature:
-        # PynamoDB looks at all members of a class before its attributes are complete: not cached.
+        # Not cached: PynamoDB reads all members of a class before its attributes are complete.
         codec = FieldCodec.of(owner, _ComposedKey)
         return inspect.Signature(
             [
@@ -80,9 +80,9 @@ class _Signature:
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field,))
 class QuillModel(PynamoDBCalls):
-    """The base of the models. Not stored itself."""
+    """The base class of the models."""
 
-    # PynamoDB's own names every setting, and takes any that is left out from its defaults.
+    # The type of PynamoDB requires all settings, but those left out have defaults.
     class Meta(metaclass=CurrentMeta):  # pyright: ignore[reportIncompatibleVariableOverride]
         billing_mode = "PAY_PER_REQUEST"
         stream_view_type = "NEW_AND_OLD_IMAGES"
@@ -101,7 +101,7 @@ class QuillModel(PynamoDBCalls):
     kind = Text()
     created_at = field(Instant(), default=None)
     updated_at = field(Instant(), default=None)
-    ttl = field(Expiry(null=True), default=None)
+    ttl = field(Expiry(), default=None)
     write_token = field(Text(), default=None)
     created_token = field(Text(), default=None)
 
@@ -126,40 +126,40 @@ class QuillModel(PynamoDBCalls):
                 if options.default_factory is not None:
                     value = options.default_factory(fields)
                 elif not attribute.null:
-                    raise InvalidValue(f"{kind} needs {name}")
+                    raise InvalidValue(f"{kind} requires {name}. Set it.")
             fields[name] = value
         super().__init__(kind=self.KIND, **fields)
-        # Attributes that a newer version of this package stored; they survive being rewritten.
+        # Attributes of a newer version of this package, which are kept when the item is rewritten.
         self.unknown: RawItem = {}
         self.validate()
-        # Composing the keys finds identifiers that are too long, before any request.
+        # Raises for too long identifiers, before any request.
         self.composed_keys(1)
 
     @abstractmethod
     def key(self) -> Key:
-        """The primary key, composed from the identity."""
+        """Return the primary key, composed from the identity."""
 
     @abstractmethod
     def lists(self, shards: int) -> dict[str, tuple[str, str]]:
-        """The lists this item is in: index name to its partition and sort key there."""
+        """Return the index entries of the item: partition key and sort key by index name."""
 
     def validate(self) -> None:
-        """Check what no single field can; raises `InvalidValue`."""
+        """Raise `InvalidValue` if the fields are not consistent."""
 
     def expires(self, settings: Settings, now: datetime) -> datetime | None:  # noqa: ARG002
-        """When an item written now expires; ``None`` for never."""
+        """Return the expiry of an item that is written now, or ``None`` for no expiry."""
         return None
 
     @property
     def version_time(self) -> datetime | None:
-        """When the source last changed it; an older one never replaces a newer one."""
+        """When the source last changed the item. An older item never replaces a newer one."""
         version = self.codec().version
         return None if version is None else getattr(self, version)
 
     # Keys and stored form.
 
     def composed_keys(self, shards: int) -> dict[str, str]:
-        """Every key attribute of the item by name; indexes it is in no list of are left out."""
+        """Return the key attributes by name, without indexes that the item is not in."""
         pk, sk = self.key()
         keys = {"pk": pk, "sk": sk}
         for index, (index_pk, index_sk) in self.lists(shards).items():
@@ -168,11 +168,11 @@ class QuillModel(PynamoDBCalls):
         return keys
 
     def content(self) -> dict[str, Any]:
-        """The fields that the caller gave, by name: what equality and `conflict` are about."""
+        """Return the fields by name, which decide equality and `conflict`."""
         return {name: getattr(self, name) for name in self.codec().fields}
 
     def to_item(self, shards: int) -> RawItem:
-        """The item as it is stored, in DynamoDB's wire format."""
+        """Return the stored item in the wire format."""
         item: RawItem = dict(self.unknown)
         for name, key in self.composed_keys(shards).items():
             item[name] = {"S": key}
@@ -185,35 +185,32 @@ class QuillModel(PynamoDBCalls):
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
-        """The model of a stored item. Attributes it does not know are kept in ``unknown``."""
+        """Return the model of a stored item. Unknown attributes are kept in ``unknown``."""
         return cls._instantiate(item)
 
     def copy(self) -> Self:
-        """An equal model of its own, so that storing one does not change the caller's."""
+        """Return an independent equal model."""
         copied = type(self).__new__(type(self))
         copied.attribute_values = dict(self.attribute_values)
         copied.unknown = dict(self.unknown)
         return copied
 
     def take_over(self, other: Self) -> None:
-        """Become what another one is."""
+        """Take the state of another model."""
         self.attribute_values = dict(other.attribute_values)
         self.unknown = dict(other.unknown)
 
     def stamp(
         self, table: Table, created_at: datetime | None = None, *, token: str | None = None
     ) -> str:
-        """Set what every stored item carries: times, expiry and the token of this write.
+        """Set times, expiry and the token of a write, and return the token.
 
         Args:
-            table: gives the time and the settings.
-            created_at: when it was created; by default now, by this write.
-            token: of this write; by default a new one.
-
-        Returns:
-            The token.
+            table: Provides the time and the settings.
+            created_at: When the item was created; by default now.
+            token: The token of the write; by default a new one.
         """
-        # Fields may have been set since it was made.
+        # Fields may have been assigned since construction.
         self.validate()
         values, now = self.attribute_values, aware_utc(table.clock())
         ends = self.expires(table.settings, now)
@@ -228,7 +225,7 @@ class QuillModel(PynamoDBCalls):
 
     @classmethod
     def codec(cls) -> FieldCodec:
-        """The fields, and how each is read and written; worked out when first asked for."""
+        """Return the codec of the fields, computed on first use."""
         codec: FieldCodec | None = cls.__dict__.get("_codec_once")
         if codec is None:
             codec = cls._codec_once = FieldCodec.of(cls, _ComposedKey)
@@ -238,14 +235,13 @@ class QuillModel(PynamoDBCalls):
 
     @classmethod
     def _instantiate(cls, attribute_values: RawItem) -> Self:
-        # Past PynamoDB's constructor, which goes through all attributes to set their defaults; none
-        # of ours has one.
+        # Without PynamoDB's constructor, which iterates over all attributes to set their defaults.
         instance = cls.__new__(cls)
         instance.deserialize(attribute_values)
         return instance
 
     def deserialize(self, attribute_values: RawItem) -> None:
-        """Take over a stored item; called by PynamoDB, too."""
+        """Take the state of a stored item. PynamoDB calls this, too."""
         stored_kind = attribute_values.get("kind", {}).get("S")
         if stored_kind != self.KIND:
             raise InvalidValue(_other_kind(attribute_values, stored_kind, self.KIND))
@@ -260,16 +256,17 @@ class QuillModel(PynamoDBCalls):
             name, kind, read = reader
             if name is None or "NULL" in stored:
                 continue
-            # Past the checks of assignment: they held when the value was stored.
+            # Without the checks of an assignment, which were done before the value was stored.
             try:
                 value = stored[kind]
                 values[name] = value if read is None else read(value)
             except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+                key = _key_text(attribute_values)
                 raise InvalidValue(
-                    f"{name} of the item {_place_of(attribute_values)} cannot be read as "
-                    f"{type(getattr(type(self), name)).__name__}: {error!r}. If a newer version of "
-                    "quill-models wrote it, read it with that; else mend the item or delete it: "
-                    f"quill.store.delete(Key({_place_of(attribute_values)}))"
+                    f"{name} of the item {key} is not a valid "
+                    f"{type(getattr(type(self), name)).__name__} ({error}). If a newer version of "
+                    "quill-models wrote it, use that. Otherwise fix the item, or delete it: "
+                    f"quill.store.delete(Key({key}))"
                 ) from error
         self.attribute_values = values
         self.unknown = unknown
@@ -277,19 +274,19 @@ class QuillModel(PynamoDBCalls):
     MAY_HAVE_EXTERNAL_IDS: ClassVar[bool] = False
 
     def external_id_keys(self) -> list[Key]:
-        """The keys under which the item claims its ids in other systems; most kinds have none."""
+        """Return the keys of the claims to the external ids of the item."""
         return []
 
     # Values.
 
     def __eq__(self, other: object) -> bool:
-        """Equal content; when and by which write it was stored does not count."""
+        """Compare the content, without times and tokens of writes."""
         if type(self) is not type(other) or not isinstance(other, QuillModel):
             return NotImplemented
         return self._compared() == other._compared()
 
     def recorded_content(self) -> Any:
-        """What is equal if recording it again is a duplicate, and not a conflict."""
+        """Return the content that distinguishes a duplicate from a conflict."""
         return self._compared()
 
     def _compared(self) -> dict[str, Any]:
@@ -303,28 +300,27 @@ class QuillModel(PynamoDBCalls):
         )
         return f"{type(self).__name__}({shown})"
 
-    # The fields of the identity, and what else `repr` shows. Never a payload.
+    # The fields of the identity, and further fields of `repr`, but never a payload.
     IDENTITY: ClassVar[tuple[str, ...]] = ()
     SHOWN: ClassVar[tuple[str, ...]] = ()
 
 
 def _other_kind(item: RawItem, stored: str | None, wanted: str) -> str:
-    place = _place_of(item)
-    by = "this package" if stored is None else f"the repository of the kind {wanted!r}"
+    key = _key_text(item)
     return (
-        f"the item {place} is of the kind {stored!r}, not {wanted!r}: it was not stored by {by}. "
-        "If the table belongs to something else, set QUILL_TABLE to another one. Else look at the "
-        "item, and store what it says through the repository, or delete it: "
-        f"quill.store.delete(Key({place}))"
+        f"The item {key} has {f'the kind {stored}' if stored else 'no kind'}, expected {wanted}. "
+        "Another program wrote it, or another repository. If the table belongs to another program, set QUILL_TABLE. "
+        "Otherwise store the content of the item through its repository, or delete it: "
+        f"quill.store.delete(Key({key}))"
     )
 
 
-def _place_of(item: RawItem) -> str:
+def _key_text(item: RawItem) -> str:
     return ", ".join(f"{name}={item.get(name, {}).get('S')!r}" for name in ("pk", "sk"))
 
 
 def _exact(value: Any) -> Any:
-    """The value such that true is not 1, at any depth."""
+    """Return a value for a comparison in which true differs from 1, at any depth."""
     if isinstance(value, dict):
         return {name: _exact(inner) for name, inner in value.items()}
     if isinstance(value, list):

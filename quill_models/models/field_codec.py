@@ -1,4 +1,4 @@
-"""How the fields of a model are read and written: worked out once a model, not for each item."""
+"""Reading and writing the fields of a model, computed once for each model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from quill_models.values.keys import time_text
 
 __all__ = ["FieldCodec"]
 
-# What needs no more than a plain function to be written.
+# Types that a plain function serializes.
 _PLAIN: dict[type[Attribute[Any]], Callable[[Any], Any] | None] = {
     Text: None,
     Choice: attrgetter("value"),
@@ -39,16 +39,16 @@ _PLAIN: dict[type[Attribute[Any]], Callable[[Any], Any] | None] = {
 
 @dataclass(frozen=True)
 class FieldCodec:
-    """The attributes of a model, by name, and how each is read and written.
+    """The attributes of a model with their readers and writers.
 
     Attributes:
         declared: The fields in the order of their declaration.
-        fields: What the constructor takes: those without a default first, each group in order.
-        writers: For each stored attribute except the composed keys its type, and what serializes
-            it; text is stored unchanged.
-        readers: By the stored name the attribute, its type, and what reads it. A composed key has
-            no attribute here: it follows from the others.
-        version: The field with the time by which an older item is stale, if there is one.
+        fields: The arguments of the constructor, required ones first.
+        writers: The type and the serializer of each stored attribute, except for composed keys.
+            Text has no serializer.
+        readers: For each stored name the attribute, its type and its reader. A composed key has no
+            attribute.
+        version: The field with the time by which an older item is stale, if any.
     """
 
     declared: dict[str, StrictAttribute[Any, Any]]
@@ -59,7 +59,7 @@ class FieldCodec:
 
     @classmethod
     def of(cls, model: type[Model], composed: type[Attribute[Any]]) -> Self:
-        """Work out the codec of a model.
+        """Compute the codec of a model.
 
         Args:
             model: The model.
@@ -67,7 +67,7 @@ class FieldCodec:
         """
         every = model.get_attributes()
         stored = {name: each for name, each in every.items() if not isinstance(each, composed)}
-        # In the order in which a model and those it inherits from declare them.
+        # In the order of declaration, base classes first.
         names = [name for kind in reversed(model.__mro__) for name in inspect.get_annotations(kind)]
         declared = {
             name: each

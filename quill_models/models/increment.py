@@ -11,7 +11,7 @@ from quill_models.dynamodb.items import RawItem
 from quill_models.models import key_schema
 from quill_models.models.metric import Grain, Metric
 from quill_models.values.clock import aware_utc
-from quill_models.values.conversion import choice, exact_decimal
+from quill_models.values.conversion import choice, exact_decimal, shown
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key, parse_time, time_text
 
@@ -20,18 +20,18 @@ __all__ = ["Increment"]
 
 @dataclass(frozen=True, init=False)
 class Increment:
-    """What an event adds to one bucket of a metric.
+    """The amount that an event adds to one bucket of a metric.
 
-    The event and the bucket are its identity: another amount for both is no other increment.
+    The event and the bucket are the identity, whatever the amount is.
 
     Attributes:
-        scope: of the metric, as `Metric.scope`.
-        name: of the metric.
-        grain: of the metric, as `Metric.grain`.
-        at: when it happened; falls into the bucket to add to.
-        amount: how much to add; up to 38 digits, below zero to take away.
-        event_key: of the event that brings it about. Unique across sources: put the source into
-            it where keys of several could be equal.
+        scope: Scope of the metric, see `Metric.scope`.
+        name: Name of the metric.
+        grain: Grain of the metric, see `Metric.grain`.
+        at: When the event happened, which selects the bucket.
+        amount: The amount to add, up to 38 digits. Negative to subtract.
+        event_key: Key of the event. It must be unique across sources, so include the source if
+            several sources could have equal keys.
     """
 
     scope: str
@@ -51,7 +51,7 @@ class Increment:
         event_key: str,
     ) -> None:
         if not isinstance(event_key, str) or not event_key:
-            raise InvalidValue(f"event_key must be text and not empty, not {event_key!r}")
+            raise InvalidValue(f"event_key must be non-empty text, got {shown(event_key)}")
         fields = {
             "scope": scope,
             "name": name,
@@ -62,23 +62,23 @@ class Increment:
         }
         for field, value in fields.items():
             object.__setattr__(self, field, value)
-        # Whatever the metric or a key cannot be is found now, before any request.
+        # Raises for an invalid metric or key, before any request.
         self.metric()
         self.key()
 
     @property
     def bucket_start(self) -> datetime:
-        """Where the bucket begins that it falls into."""
+        """The start of the bucket."""
         return self.grain.floor(self.at)
 
     def key(self) -> Key:
-        """Under which it is remembered."""
+        """Return the key under which the increment is stored."""
         return key_schema.increment(
             self.event_key, self.scope, self.name, self.grain, self.bucket_start
         )
 
     def metric(self) -> Metric:
-        """What the bucket holds if there is nothing in it yet."""
+        """Return the metric of a new bucket."""
         return Metric(
             scope=self.scope,
             name=self.name,
@@ -88,7 +88,7 @@ class Increment:
         )
 
     def to_item(self) -> RawItem:
-        """As it is stored, without its key."""
+        """Return the stored attributes without the key."""
         return {
             "kind": {"S": "increment"},
             "scope": {"S": self.scope},
@@ -101,7 +101,7 @@ class Increment:
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
-        """The increment of a stored item."""
+        """Return the increment of a stored item."""
         return cls(
             scope=item["scope"]["S"],
             name=item["name"]["S"],

@@ -1,4 +1,4 @@
-"""The three indexes of the table; which list is in which is the key schema's business."""
+"""The three indexes of the table. The key schema assigns lists to indexes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INDEX_KEYS = frozenset(f"{index}{part}" for index in INDEXES for part in ("pk", 
 
 
 class ByParent(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """What belongs to one parent: an agent, a job, an object, a bucket."""
+    """The items of one parent: an agent, a job, an object, a bucket."""
 
     class Meta:
         index_name = "gsi1"
@@ -36,7 +36,7 @@ class BySecond(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
 
 
 class ByStatus(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """Everything of one status or one day."""
+    """The items of one status or one day."""
 
     class Meta:
         index_name = "gsi3"

@@ -27,7 +27,7 @@ __all__ = ["Channel", "Direction", "Interaction"]
 
 
 class Channel(StrEnum):
-    """By which way."""
+    """The channel of an interaction."""
 
     CALL = "call"
     EMAIL = "email"
@@ -40,7 +40,7 @@ class Channel(StrEnum):
 
 
 class Direction(StrEnum):
-    """Who began it."""
+    """The direction of an interaction."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -48,23 +48,23 @@ class Direction(StrEnum):
 
 
 class Interaction(QuillModel):
-    """One interaction.
+    """A call, email, chat or the like between an agent and a contact.
 
     Attributes:
-        interaction_id: the identity.
-        source: where it comes from; with ``external_id``, or neither.
-        external_id: its id there. The pair is unique.
-        agent_id: who of the agents took part, where known.
-        contact_id: which contact took part, where known.
-        channel: a `Channel`.
-        direction: a `Direction`.
-        started_at: an aware time.
-        ended_at: an aware time.
-        duration_seconds: as the source gives it; not computed.
-        outcome: free text.
-        subject: free text.
-        attributes: whatever else the source has, any JSON.
-        source_updated_at: when the source changed it.
+        interaction_id: The identity.
+        source: Name of the source. Required with ``external_id``.
+        external_id: Id in the source. An id in a source belongs to one interaction.
+        agent_id: The agent, if known.
+        contact_id: The contact, if known.
+        channel: A `Channel`.
+        direction: A `Direction`.
+        started_at: Start, an aware time.
+        ended_at: End, an aware time.
+        duration_seconds: Duration from the source; not computed.
+        outcome: Free text.
+        subject: Free text.
+        attributes: Further data of the source, any JSON.
+        source_updated_at: When the source changed the interaction. Older writes are ``stale``.
     """
 
     KIND = "interaction"
@@ -93,12 +93,12 @@ class Interaction(QuillModel):
         """See `QuillModel.validate`."""
         if self.external_id is not None and self.source is None:
             raise InvalidValue(
-                f"the interaction {self.interaction_id!r} has an external_id and no source"
+                f"Interaction {self.interaction_id} has an external_id but no source. Set source."
             )
         if self.ended_at is not None and self.ended_at < self.started_at:
             raise InvalidValue(
-                f"the interaction {self.interaction_id!r} ends before it starts: "
-                f"{self.ended_at.isoformat()} is before {self.started_at.isoformat()}"
+                f"Interaction {self.interaction_id} ends at {self.ended_at.isoformat()}, before "
+                f"its start at {self.started_at.isoformat()}. Correct one of the times."
             )
         self.external_id_keys()
 
@@ -107,7 +107,7 @@ class Interaction(QuillModel):
         return key_schema.interaction(self.interaction_id)
 
     def external_id_keys(self) -> list[Key]:
-        """The key that claims this interaction's id in its source, where it has one."""
+        """See `QuillModel.external_id_keys`."""
         if self.source is None or self.external_id is None:
             return []
         return [key_schema.interaction_external_id(self.source, self.external_id)]

@@ -28,7 +28,7 @@ __all__ = ["JobRun", "JobStatus"]
 
 
 class JobStatus(StrEnum):
-    """Where a run stands."""
+    """The status of a job run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -40,20 +40,20 @@ class JobRun(QuillModel):
     """The state of one job for one window.
 
     Attributes:
-        job_name: the identity, together with ``window``.
-        window: the slice of work, in the ETL's own words.
-        run_id: of the present attempt.
+        job_name: Name of the job, a part of the identity.
+        window: Name of the slice of work, a part of the identity.
+        run_id: Id of the current attempt.
         status: ``running``, ``succeeded``, ``failed`` or ``cancelled``.
-        attempt: counted from 1.
-        owner: the host and process of the present attempt.
-        fencing_token: grows with each attempt; a holder with a smaller one can write nothing.
-        started_at: when the present attempt began.
-        heartbeat_at: when it last wrote.
-        lease_expires_at: from when on another may take over.
-        finished_at: when it ended.
-        checkpoint: what the job saved to go on from, any JSON.
-        stats: what the job counted, any JSON.
-        error: of a failed attempt: ``type``, ``message``, ``traceback``.
+        attempt: Number of the attempt, from 1.
+        owner: Host and process of the current attempt.
+        fencing_token: A number that grows with each attempt. Writes with an old one fail.
+        started_at: Start of the current attempt.
+        heartbeat_at: Last write of the attempt.
+        lease_expires_at: When another process can take over.
+        finished_at: End of the attempt.
+        checkpoint: The saved checkpoint, any JSON.
+        stats: The counts of the job, any JSON.
+        error: ``type``, ``message`` and ``traceback`` of a failed attempt.
     """
 
     KIND = "job_run"
@@ -80,10 +80,10 @@ class JobRun(QuillModel):
         return key_schema.job_run(self.job_name, self.window)
 
     def expires(self, settings: Settings, now: datetime) -> datetime | None:
-        """Counted from its last write; while it runs, from the end of its lease."""
+        """Return the expiry: from the last write, or for a running run from its lease expiry."""
         if settings.job_retention is None:
             return None
-        # So that no live run ever expires.
+        # A running run must not expire before its lease.
         ends = self.lease_expires_at if self.status is JobStatus.RUNNING else now
         return max(now, ends) + settings.job_retention
 

@@ -1,11 +1,10 @@
-"""The key schema: which item lies under which key of the table and of each index.
+"""The key schema: the keys of all items in the table and in each index.
 
-Every key of the package is composed here and nowhere else; ``quill help data-model``
-shows the same as a table. The first component names the item collection, so that no two kinds share
-one unless they are meant to (an agent and its interactions).
+No other module composes keys; ``quill help data-model`` shows them as a table. The first component
+names the item collection. Only an agent and its interactions share one.
 
-Index keys that would gather a whole day, status or work list under one partition are spread over
-shards; the number of shards is stored with the table.
+Lists of a day, a status or due events are spread over shards. The number of shards is stored in the
+table.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def _key(pk: str, sk: str) -> Key:
         # No character has more than four bytes in UTF-8.
         if 4 * len(text) > limit and (size := len(text.encode())) > limit:
             raise InvalidValue(
-                f"the {name} key {text[:60]!r}… has {size} bytes; DynamoDB allows {limit}. "
-                "Give a shorter identifier."
+                f"The {name} key '{text[:60]}…' has {size} bytes; DynamoDB allows {limit}. Use a "
+                "shorter identifier."
             )
     return Key(pk, sk)
 
@@ -64,7 +63,7 @@ def _shard(number: int) -> str:
 
 
 def agent(agent_id: str) -> Key:
-    """A1."""
+    """A1: an agent."""
     return _key(compose("AGENT", agent_id), AGENT_PROFILE)
 
 
@@ -74,7 +73,7 @@ def agent_external_id(source: str, external_id: str) -> Key:
 
 
 def interaction(interaction_id: str) -> Key:
-    """I1."""
+    """I1: an interaction."""
     return _key(compose("INTERACTION", interaction_id), _INTERACTION)
 
 
@@ -89,7 +88,7 @@ def metric(scope: str, name: str, grain: str, bucket_start: datetime) -> Key:
 
 
 def increment(event_key: str, scope: str, name: str, grain: str, bucket_start: datetime) -> Key:
-    """What one event added to one bucket. Spread by event: a bucket may have very many."""
+    """The increment of one event in one bucket, under the event, since a bucket has many."""
     return _key(
         compose("INCREMENT", event_key), compose(scope, name, grain, time_text(bucket_start))
     )
@@ -101,12 +100,12 @@ def metric_series(scope: str, name: str, grain: str) -> str:
 
 
 def job_run(job_name: str, window: str) -> Key:
-    """J1."""
+    """J1: a job run."""
     return _key(compose("JOB", job_name), compose(_RUN, window))
 
 
 def job_attempt(job_name: str, window: str, attempt: int) -> Key:
-    """An attempt at a window that a later one has followed. Right after the run itself."""
+    """An earlier attempt at a window, directly after the run itself."""
     return _key(compose("JOB", job_name), compose(_RUN, window, sequence_text(attempt)))
 
 
@@ -117,26 +116,26 @@ def attempts_of(job_name: str, window: str) -> tuple[str, tuple[str, str]]:
 
 
 def watermark(job_name: str, source: str) -> Key:
-    """J6."""
+    """J6: a watermark."""
     return _key(compose("JOB", job_name), compose("WATERMARK", source))
 
 
 def webhook_event(source: str, event_key: str) -> Key:
-    """W1."""
+    """W1: a webhook event."""
     return _key(compose("WEBHOOK", source, event_key), _EVENT)
 
 
 def applied_migration(number: int) -> Key:
-    """That a migration was applied to the table."""
+    """The record of an applied migration."""
     return _key(TABLE_SETTINGS.pk, compose(_MIGRATION, f"{number:04d}"))
 
 
 def applied_migrations() -> tuple[str, tuple[str, str]]:
-    """The partition of what is known of migrations, and their sort keys, by number."""
+    """The partition of the applied migrations, and their sort keys by number."""
     return TABLE_SETTINGS.pk, (prefix(_MIGRATION), prefix_end(_MIGRATION))
 
 
-# gsi1: what belongs to one parent.
+# gsi1: the items of one parent.
 
 
 def agent_collection(agent_id: str) -> str:
@@ -188,11 +187,11 @@ def job_runs_succeeded(job_name: str) -> str:
 
 
 def events_to_work_on(source: str, shard: int) -> str:
-    """All events of a source that are not done with, by due time: what a claim takes from."""
+    """The unfinished events of a source by due time, which a claim reads."""
     return _partition("WORK", source, _shard(shard))
 
 
-# gsi3: everything of a status or a day.
+# gsi3: the items of a status or a day.
 
 
 def agents_of_status(status: str) -> str:
@@ -244,15 +243,15 @@ def run_order(instant: datetime, job_name: str, window: str) -> str:
 
 
 def event_order(instant: datetime) -> str:
-    """By time. Without the event's key, which would be 80 bytes in each index of each event."""
+    """By time, without the event key, which would add 80 bytes to each index entry."""
     return time_text(instant)
 
 
 def interactions_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
     """The sort keys of `interaction_order` from ``since`` (inclusive) to ``until`` (exclusive).
 
-    Also what keeps an agent's profile out of the list of its interactions. ``BETWEEN`` includes
-    both ends, but every sort key goes on after its time, so that none equals the upper one.
+    The range excludes the agent itself from the list of its interactions. ``BETWEEN`` includes both
+    ends, but no sort key equals the upper one, because each continues after its time.
     """
     return _from_time(_INTERACTION, since), _from_time(_INTERACTION, until, prefix_end)
 
@@ -276,7 +275,7 @@ def events_between(since: datetime | None, until: datetime | None) -> tuple[str,
 def runs_between(since: datetime | None, until: datetime | None) -> tuple[str, str]:
     """The sort keys of `run_order` from ``since`` (inclusive) to ``until`` (exclusive).
 
-    Every sort key goes on after its time, so that none equals the upper one.
+    No sort key equals the upper one, because each continues after its time.
     """
     return _from_time(_RUN, since), _from_time(_RUN, until, prefix_end)
 
@@ -304,5 +303,5 @@ def _from_time(
 
 
 def shard(identity: Key, shards: int) -> int:
-    """The shard of an item's sharded lists."""
+    """The shard of an item in sharded lists."""
     return shard_of(compose(*identity), shards)

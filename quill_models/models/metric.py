@@ -34,7 +34,7 @@ class Grain(StrEnum):
     MONTH = "month"
 
     def floor(self, instant: datetime) -> datetime:
-        """The beginning of the bucket that an ``instant``, an aware UTC time, falls in."""
+        """Return the start of the bucket of an ``instant``, an aware UTC time."""
         hour = instant.replace(minute=0, second=0, microsecond=0)
         if self is Grain.HOUR:
             return hour
@@ -45,21 +45,19 @@ class Grain(StrEnum):
 
 
 def check_scope(scope: str) -> None:
-    """Refuse a text that is no scope of a metric; raises `InvalidValue`."""
+    """Raise `InvalidValue` for an invalid scope."""
     kind, colon, identity = scope.partition(":")
     if scope != "global" and not (kind in {"agent", "team"} and colon and identity):
-        raise InvalidValue(
-            f"scope is {scope!r}; allowed are 'agent:<id>', 'team:<name>' and 'global'"
-        )
+        raise InvalidValue(f"scope must be agent:<id>, team:<name> or global, got '{scope}'")
 
 
 def check_bucket(grain: Grain, bucket_start: datetime) -> None:
-    """Refuse a time at which no bucket begins; raises `InvalidValue`."""
+    """Raise `InvalidValue` for a time that is not the start of a bucket."""
     start = grain.floor(bucket_start)
     if start != bucket_start:
         raise InvalidValue(
-            f"bucket_start is {bucket_start.isoformat()}, which is inside a bucket of one "
-            f"{grain.value}; that bucket starts at {start.isoformat()}"
+            f"bucket_start must be the start of a bucket of one {grain.value}, got "
+            f"{bucket_start.isoformat()}. Its bucket starts at {start.isoformat()}."
         )
 
 
@@ -68,13 +66,13 @@ class Metric(QuillModel):
 
     Attributes:
         scope: ``agent:<id>``, ``team:<name>`` or ``global``.
-        name: of the metric, such as ``calls``.
+        name: Name of the metric, such as ``calls``.
         grain: ``hour``, ``day``, ``week`` or ``month``.
-        bucket_start: where the bucket begins, exactly.
-        value: a number of up to 38 digits.
-        unit: such as ``seconds``.
-        dimensions: whatever else describes the value, any JSON.
-        computed_at: when the source computed it.
+        bucket_start: Exact start of the bucket.
+        value: A number of up to 38 digits.
+        unit: Unit of the value, such as ``seconds``.
+        dimensions: Further description of the value, any JSON.
+        computed_at: When the source computed the value. Older writes are ``stale``.
     """
 
     KIND = "metric"

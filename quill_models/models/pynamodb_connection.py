@@ -1,4 +1,4 @@
-"""PynamoDB's own calls: they go to the current table, over the client that it has."""
+"""PynamoDB's own calls, on the current table and its client."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["CurrentMeta", "PynamoDBCalls"]
 
 
 class CurrentMeta(type):
-    """The ``Meta`` of the models: the table's name is asked for anew at each use."""
+    """The ``Meta`` of the models, with the name of the current table at each use."""
 
     @property
     def table_name(cls) -> str:
-        """The current table's."""
+        """The name of the current table."""
         return current_table().name
 
 
 class _SharedClient(Connection):
-    """PynamoDB's connection on the botocore client that everything else uses."""
+    """PynamoDB's connection on the shared botocore client."""
 
     def __init__(self, table: Table, meta_table: MetaTable) -> None:
         super().__init__(region=table.settings.region, host=table.settings.endpoint)
@@ -45,10 +45,7 @@ class _SharedClient(Connection):
 
 
 def _shared_connection(table: Table, schema: Callable[[], ModelSchema]) -> TableConnection:
-    """PynamoDB's connection to a table, kept with it, so that two tables stay apart.
-
-    The schema is worked out with the first call for a table, not with each.
-    """
+    """Return PynamoDB's connection to a table, created with the first call for the table."""
     connection: TableConnection | None = getattr(table, "pynamodb_connection", None)
     if connection is None:
         connection = TableConnection(table.name)
@@ -73,62 +70,63 @@ def _meta_table(table_name: str, schema: ModelSchema) -> MetaTable:
 
 
 class PynamoDBCalls(Model):
-    """What PynamoDB's users call on a model, and what PynamoDB itself asks it for."""
+    """The methods of a model that users of PynamoDB, and PynamoDB itself, call."""
 
     @abstractmethod
     def to_item(self, shards: int) -> RawItem:
-        """The item as it is stored, in DynamoDB's wire format."""
+        """See `QuillModel.to_item`."""
 
     @abstractmethod
     def external_id_keys(self) -> list[Key]:
-        """The keys under which the item claims its ids in other systems."""
+        """See `QuillModel.external_id_keys`."""
 
     @abstractmethod
     def stamp(self, table: Table, created_at: datetime | None = None) -> str:
-        """Set what every stored item carries."""
+        """See `QuillModel.stamp`."""
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
         return _shared_connection(current_table(), cls._get_schema)
 
     def serialize(self, null_check: bool = True) -> RawItem:  # noqa: FBT001, FBT002, ARG002
-        """The item as PynamoDB sends it."""
+        """Return the item in the wire format, for PynamoDB."""
         return self.to_item(known_shards())
 
     def save(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> dict[str, Any]:
-        """PynamoDB's unconditional put. The repositories' calls are the ones to prefer.
-
-        One request.
+        """Put the item as PynamoDB does. Prefer the calls of the repositories.
 
         Args:
-            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
-            add_version_condition: has no effect, as no model has a version attribute.
+            condition: A condition of PynamoDB, such as ``Agent.team.exists()``.
+            add_version_condition: Has no effect, because no model has a version attribute.
 
         Returns:
-            What DynamoDB answered.
+            The response of DynamoDB.
 
         Raises:
-            InvalidValue: it has external ids, which only a repository can claim.
+            InvalidValue: The item has external ids, which only a repository can claim.
+
+        Cost:
+            One request.
         """
         self.refuse_claims("save")
         self.prepare_save()
         return super().save(condition, add_version_condition=add_version_condition)
 
     def update(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused: an update of some attributes would leave the composed keys as they were.
+        """Raise, because an update of single attributes would not change the composed keys.
 
         Raises:
-            InvalidValue: always. No request.
+            InvalidValue: Always. Cost: no request.
         """
         raise InvalidValue(
-            f"{type(self).__name__} cannot be updated attribute by attribute, as its keys would "
-            "no longer say what it is. Set the fields and save() it, or use the repository's put."
+            f"{type(self).__name__} does not support update(), because its keys follow from its "
+            "fields. Set the fields and call save(), or use put of the repository."
         )
 
     def get_update_kwargs_from_instance(self, *_: Any, **__: Any) -> NoReturn:
-        """Refused, as `update`."""
+        """See `update`."""
         self.update()
 
     def get_save_kwargs_from_instance(
@@ -136,7 +134,7 @@ class PynamoDBCalls(Model):
         condition: Condition | None = None,
         return_values_on_condition_failure: str | None = None,
     ) -> dict[str, Any]:
-        """PynamoDB's put in a transaction; refused as `save`."""
+        """Put the item in a transaction of PynamoDB; see `save`."""
         self.refuse_claims("save")
         self.prepare_save()
         return super().get_save_kwargs_from_instance(condition, return_values_on_condition_failure)
@@ -144,51 +142,44 @@ class PynamoDBCalls(Model):
     def delete(
         self, condition: Condition | None = None, *, add_version_condition: bool = True
     ) -> Any:
-        """PynamoDB's delete. One request.
-
-        Args:
-            condition: of PynamoDB's expressions, such as ``Agent.team.exists()``.
-            add_version_condition: has no effect, as no model has a version attribute.
-
-        Returns:
-            What DynamoDB answered.
+        """Delete the item as PynamoDB does. See `save` for the arguments. Cost: one request.
 
         Raises:
-            InvalidValue: it has external ids, which only a repository can free.
+            InvalidValue: The item has external ids, which only a repository can release.
         """
         self.refuse_claims("delete")
         return super().delete(condition, add_version_condition=add_version_condition)
 
     def get_delete_kwargs_from_instance(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """PynamoDB's delete in a transaction; refused as `delete`."""
+        """Delete the item in a transaction of PynamoDB; see `delete`."""
         self.refuse_claims("delete")
         return super().get_delete_kwargs_from_instance(*args, **kwargs)
 
     def refuse_claims(self, call: str) -> None:
-        """Refuse a call of PynamoDB's that would leave claims to external ids behind."""
+        """Raise `InvalidValue` if a call of PynamoDB would ignore claims to external ids."""
         if self.external_id_keys():
             raise InvalidValue(
-                f"{self!r} has an external id, which belongs to one item only; a plain {call}() "
-                f"would not see to that. Use the repository: put, record or delete."
+                f"{type(self).__name__} {self.key().pk} has an external id, which {call}() of "
+                "PynamoDB does not claim or release. Use put, record or delete of the repository."
             )
 
     @classmethod
     def batch_write(cls, auto_commit: bool = True) -> BatchWrite[Self]:  # noqa: FBT001, FBT002
-        """PynamoDB's batch, which overwrites blindly. Prefer the repositories' ``*_many``.
+        """Return PynamoDB's batch, which overwrites items. Prefer ``*_many`` of a repository.
 
-        A request for each 25 items; with ``auto_commit`` also before the block ends.
+        Cost: one request for each 25 items, with ``auto_commit`` also before the block ends.
         """
         return _StampingBatch(cls, auto_commit)
 
     def prepare_save(self) -> None:
-        """Stamp it for a save by PynamoDB. A request once a minute, for the number of shards."""
+        """Stamp the item for a save by PynamoDB. Cost: one request a minute for the shards."""
         table = current_table()
         _ = table.shards
         self.stamp(table, self.attribute_values.get("created_at"))
 
 
 class _StampingBatch(BatchWrite[Any]):
-    """PynamoDB's batch, whose items carry what every stored item does."""
+    """PynamoDB's batch with stamped items."""
 
     def save(self, put_item: PynamoDBCalls) -> None:
         put_item.refuse_claims("save")

@@ -1,8 +1,8 @@
-"""The star schema: its tables, their columns, and how each value is taken from a stored item.
+"""The star schema: its tables, their columns, and the conversion of stored items to rows.
 
-It is declared once, as data, so that the columns of a file never depend on the rows in it. Rows
-are made of items in DynamoDB's wire format, past the models: what is stored was checked when it
-was written, and times, numbers and documents stand in it as the text that files want.
+The columns are declared as data, so that they never depend on the rows of a file. Rows come
+directly from the wire format, because stored values were checked when they were written, and times,
+numbers and documents are already text.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ __all__ = [
     "fixed_decimal",
 ]
 
-# Grows with each change of a table or column: files of two versions do not go together.
+# Incremented with each change of a table or column. Files of two versions are not compatible.
 SCHEMA_VERSION = 1
 
-# What Parquet's decimals, DuckDB and pyarrow hold: 29 digits before the point and 9 after it.
+# The decimals of Parquet, DuckDB and pyarrow: 29 digits before the point and 9 after it.
 DECIMAL_PRECISION, DECIMAL_PLACES = 38, 9
 
-# A value for each column: text, a whole number, or nothing.
+# A value for each column: text, a whole number, or None.
 Row = tuple[str | int | None, ...]
 
 
 class Type(StrEnum):
-    """What a column holds, the same in every format.
+    """The type of a column, the same in every format.
 
-    A document is JSON text as it is stored, a timestamp is in UTC and has microseconds, a whole
-    number has 64 bits, a decimal 29 digits before the point and 9 after it.
+    A document is the stored JSON text. A timestamp is in UTC with microseconds. A whole number has
+    64 bits, a decimal 29 digits before the point and 9 after it.
     """
 
     TEXT = "text"
@@ -69,16 +69,16 @@ class Type(StrEnum):
 _STEP = Decimal(1).scaleb(-DECIMAL_PLACES)
 _TOO_LARGE = Decimal(1).scaleb(DECIMAL_PRECISION - DECIMAL_PLACES)
 _WIDE = Context(prec=300, rounding=ROUND_HALF_EVEN)
-# Most numbers: nothing is to be rounded, and they are written as they are stored.
+# Most numbers need no rounding, and are written unchanged.
 _FITS = re.compile(r"-?(0|[1-9][0-9]{0,28})(\.[0-9]{0,8}[1-9])?")
 _WHOLE, _WHOLE_DIGITS = range(-(2**63), 2**63), 19
 
 
 def fixed_decimal(text: str) -> str | None:
-    """A stored number as a decimal column holds it.
+    """Return a stored number for a decimal column.
 
-    DynamoDB's numbers have 38 digits at any place. Digits beyond the ninth after the point are
-    rounded away, half to even; a number of more than 29 digits before it is ``None``.
+    DynamoDB numbers have 38 digits at any position. More than nine digits after the point are
+    rounded half to even. A number of more than 29 digits before the point is ``None``.
     """
     if _FITS.fullmatch(text) is not None and text != "-0":
         return text
@@ -92,7 +92,7 @@ def fixed_decimal(text: str) -> str | None:
 def _checked_time(text: str) -> str:
     parse_time(text)
     if not text[4] == text[7] == "-" or text[10] != "T" or text[19] != ".":
-        # Another way to write a time, which does not sort with the others.
+        # Another format of a time, which does not sort with the others.
         raise ValueError(f"{text!r} is not of the form 2031-05-17T12:00:00.000000Z")
     return text
 
@@ -100,7 +100,7 @@ def _checked_time(text: str) -> str:
 def _whole(text: str) -> int | None:
     exact = Decimal(text)
     if exact.adjusted() >= _WHOLE_DIGITS:
-        # Written out it may have any number of zeros.
+        # As an integer it could have any number of zeros.
         return None
     number = int(exact)
     return number if number in _WHOLE else None
@@ -119,11 +119,11 @@ class Column:
     """One column.
 
     Attributes:
-        name: as it stands in the file.
-        type: what it holds.
-        attribute: the attribute of the stored item that it is taken from.
-        stored_as: that attribute's type in DynamoDB.
-        take: what is done with the stored value; ``None`` where it stands as it is.
+        name: Name in the file.
+        type: Type of the values.
+        attribute: Attribute of the stored item.
+        stored_as: DynamoDB type of the attribute.
+        take: Conversion of the stored value; ``None`` if it is used unchanged.
     """
 
     name: str
@@ -135,14 +135,14 @@ class Column:
 
 @dataclass(frozen=True)
 class StarTable:
-    """One table of the star.
+    """One table of the star schema.
 
     Attributes:
-        name: also of its folder.
-        kind: of the items that are its rows.
-        columns: in their order.
-        partition: the column with the time that says which day's file a row is in; ``None`` where
-            the table is one file.
+        name: Name of the table and of its folder.
+        kind: Kind of the items.
+        columns: Columns in order.
+        partition: Column with the time whose day selects the file of a row. ``None`` if the table
+            is one file.
     """
 
     name: str
@@ -161,11 +161,11 @@ class StarTable:
         object.__setattr__(self, "_steps", steps)
 
     def row(self, item: RawItem) -> Row:
-        """The row of a stored item.
+        """Return the row of a stored item.
 
         Raises:
-            InvalidValue: a value is not of its column's type, which only what was stored past
-                this package can be.
+            InvalidValue: A value is not of the type of its column, because another program wrote
+                it.
         """
         values: list[Any] = []
         name = ""
@@ -176,45 +176,45 @@ class StarTable:
                 if value is not None:
                     if take is not None:
                         value = take(value)
-                    # No file has room for half a character.
+                    # Files cannot contain unpaired surrogates.
                     if not is_whole and value is not None and not value.isascii():
                         value.encode()
                 values.append(value)
         except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
             raise InvalidValue(
-                f"{name} of the item under {item.get('pk', {}).get('S')!r} cannot be exported: "
-                f"{error!r}. Mend the item, or delete it."
+                f"{self.kind} {item.get('pk', {}).get('S')} has an invalid {name}, so it cannot be "
+                f"exported ({type(error).__name__}: {error}). Fix the item, or delete it."
             ) from error
         return tuple(values)
 
     def time(self, item: RawItem) -> str:
-        """The time that says which day a row belongs to; empty where the table is one file.
+        """Return the time whose day selects the file of a row, or "" if the table is one file.
 
         Raises:
-            InvalidValue: the item has none.
+            InvalidValue: The item has no such time.
         """
         if self.partition is None:
             return ""
         stored: str | None = item.get(self.partition, {}).get("S")
         if stored is None:
             raise InvalidValue(
-                f"the {self.kind} under {item.get('pk', {}).get('S')!r} has no {self.partition}: "
-                "it belongs to no day. Mend the item, or delete it."
+                f"{self.kind} {item.get('pk', {}).get('S')} has no {self.partition}, so it cannot "
+                f"be exported by day. Set {self.partition}, or delete the item."
             )
         return stored
 
-    def place(self, name: str) -> int:
-        """Where a column stands in a row."""
+    def position(self, name: str) -> int:
+        """Return the position of a column in a row."""
         return [column.name for column in self.columns].index(name)
 
 
 def _columns(name: str, attribute: StrictAttribute[Any, Any]) -> tuple[Column, ...]:
-    """The columns of a field."""
+    """Return the columns of a field."""
     match attribute:
         case Number():
             return (
                 Column(name, Type.DECIMAL, name, "N", fixed_decimal),
-                # The text of all of it.
+                # The exact text.
                 Column(f"{name}_exact", Type.TEXT, name, "N"),
             )
         case Whole():
@@ -230,17 +230,17 @@ def _columns(name: str, attribute: StrictAttribute[Any, Any]) -> tuple[Column, .
 
 
 def _of_scope(scope: str, prefix: str) -> str | None:
-    """What a metric's scope names, so that it can be related to the agents."""
+    """Return the id in a metric's scope, which relates it to the agents."""
     return scope.removeprefix(prefix) if scope.startswith(prefix) else None
 
 
-# Columns that are no field of their own, by the field that they follow.
+# Additional columns, by the field that they follow.
 _BESIDE: dict[tuple[str, str], tuple[Column, ...]] = {
     ("metric", "scope"): (
         Column("agent_id", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "agent:")),
         Column("team", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "team:")),
     ),
-    # Stored once, as the key of the work list; absent if no work is left.
+    # Stored only as the key of the work list, so absent if the event is finished.
     ("webhook_event", "last_error"): (
         Column("due_at", Type.TIMESTAMP, "gsi2sk", take=_checked_time),
     ),
@@ -248,7 +248,7 @@ _BESIDE: dict[tuple[str, str], tuple[Column, ...]] = {
 
 
 def _table(model: type[QuillModel]) -> StarTable:
-    """The table of a model: a fact with a day, or else a dimension."""
+    """Return the table of a model: a fact if it has a day, else a dimension."""
     columns: list[Column] = []
     partition = None
     for name, attribute in model.codec().declared.items():

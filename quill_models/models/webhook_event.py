@@ -28,7 +28,7 @@ __all__ = ["EventStatus", "WebhookEvent"]
 
 
 class EventStatus(StrEnum):
-    """Where the work on an event stands."""
+    """The status of a webhook event."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -49,26 +49,27 @@ class WebhookEvent(QuillModel):
     """One event of a source.
 
     Attributes:
-        source: the identity, together with ``event_key``.
-        event_key: what a redelivery keeps and two events of a source never share.
-        event_type: such as ``contact.propertyChange``.
-        object_type: of what it is about, where it is about one object.
-        object_id: its id.
-        occurred_at: when it happened, by the source's clock.
-        received_at: when it first came in.
-        payload: as received, any JSON.
-        digest: of the content; by default of the payload's canonical JSON. Same
-            identity and same digest is a duplicate, another digest a conflict.
+        source: Name of the source, a part of the identity.
+        event_key: Key of the event, a part of the identity. A redelivery has the same key, and two
+            events of a source never share one.
+        event_type: Type of the event, such as ``contact.propertyChange``.
+        object_type: Type of the object that the event is about, if it is about one.
+        object_id: Id of the object.
+        occurred_at: When the event happened, by the clock of the source.
+        received_at: When the event was first received.
+        payload: The received data, any JSON.
+        digest: Digest of the content; by default of the payload. With the same identity, an equal
+            digest is a duplicate and another one a conflict.
         status: ``pending``, ``processing``, ``processed``, ``failed`` or ``dead``.
-        attempts: how often work on it began.
-        last_error: of the last attempt.
-        due_at: when it may be claimed, where that is not since it came in: a failed one after its
-            pause, a processing one when its lease ends.
-        lease_id: of whoever works on it.
+        attempts: Number of attempts.
+        last_error: Error of the last attempt.
+        due_at: Earliest time a worker can claim the event: after its backoff, or when its lease
+            expires. ``None`` if it is claimable at once.
+        lease_id: Id of the lease, if a worker has claimed the event.
     """
 
-    # The payload's text when the event was claimed. Whoever works on the event may change the
-    # payload it was given; what is stored stays as it was received.
+    # The stored payload at the claim. A handler may change the payload of its event, but the stored
+    # payload stays unchanged.
     claimed_payload = cast("str | None", None)
 
     KIND = "webhook_event"
@@ -97,11 +98,11 @@ class WebhookEvent(QuillModel):
         return copied
 
     def recorded_content(self) -> str:
-        """Its digest: a redelivery may differ in what is not in it."""
+        """Return the digest. A redelivery may differ in fields outside it."""
         return self.digest
 
     def as_claimed(self) -> Self:
-        """A copy whose payload is that of when it was claimed, whatever was made of it since."""
+        """Return a copy with the payload at the claim."""
         copied = self.copy()
         if self.claimed_payload is not None:
             payload = type(self).payload.deserialize(self.claimed_payload)
@@ -109,10 +110,10 @@ class WebhookEvent(QuillModel):
         return copied
 
     def to_item(self, shards: int) -> RawItem:
-        """See `QuillModel.to_item`. The due time is stored once, as the key of the work list.
+        """See `QuillModel.to_item`. The due time is stored only as the key of the work list.
 
-        A usual event is just below one kilobyte with all its keys, also while it is worked on; each
-        byte above costs every write of it another unit, and another one in each index.
+        A usual event is just below 1 KB with all its keys. Above that, every write costs another
+        unit for the table and for each index.
         """
         item = super().to_item(shards)
         item.pop("due_at", None)
@@ -122,7 +123,7 @@ class WebhookEvent(QuillModel):
         """See `QuillModel.deserialize`."""
         super().deserialize(attribute_values)
         due = attribute_values.get("gsi2sk", {}).get("S")
-        # As it came in, it says nothing of its own.
+        # The due time of a new event is when it was received.
         if due is not None and due != attribute_values["received_at"]["S"]:
             self.attribute_values["due_at"] = parse_time(due)
 
@@ -131,9 +132,9 @@ class WebhookEvent(QuillModel):
         return key_schema.webhook_event(self.source, self.event_key)
 
     def expires(self, settings: Settings, now: datetime) -> datetime | None:
-        """Counted from the write, or from when it is due where that is later.
+        """Return the expiry, from the write or from the due time if that is later.
 
-        So long a redelivery is recognised, and so long an event that is due waits for a worker.
+        Until then a redelivery is recognised, and a due event waits for a worker.
         """
         if settings.webhook_retention is None:
             return None

@@ -1,1 +1,1 @@
-"""Lists, lazy and in order."""
+"""Lazy, ordered lists."""

@@ -1,4 +1,4 @@
-"""The parallel scan: a thread for each segment of the table or an index, continued where it was."""
+"""The parallel scan of the table or an index: a thread for each segment, which can continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Counts", "ParallelScan", "Progress", "ScanPosition", "SegmentPositio
 
 @dataclass(frozen=True)
 class SegmentPosition:
-    """How far one segment was read: the key before its next page, and what came of the others."""
+    """The position in one segment: the key before its next page, and the counts so far."""
 
     start: RawItem | None = None
     ended: bool = False
@@ -35,20 +35,20 @@ class Counts:
 
     @property
     def seen(self) -> int:
-        """Number of items read."""
+        """The number of items read."""
         return sum(part.seen for part in self._parts())
 
     @property
     def changed(self) -> int:
-        """Number of items changed."""
+        """The number of items changed."""
         return sum(part.changed for part in self._parts())
 
 
 @dataclass(frozen=True)
 class ScanPosition(Counts):
-    """How far all segments of a scan of the table, or of an index, were read.
+    """The positions in all segments of a scan of the table or an index.
 
-    The thread of a segment replaces its position as a whole, so any thread may read it.
+    The thread of a segment replaces its position, so any thread can read it.
     """
 
     index: str | None
@@ -56,12 +56,12 @@ class ScanPosition(Counts):
 
     @classmethod
     def beginning(cls, index: str | None, segments: int) -> Self:
-        """The position of a scan that has read nothing."""
+        """Return the position of a scan that has read nothing."""
         return cls(index, [SegmentPosition()] * segments)
 
     @classmethod
     def saved(cls, document: Mapping[str, Any], index: str | None, segments: int) -> Self:
-        """A position from its ``asdict``; the beginning, if it is that of another scan."""
+        """Read a position from its ``asdict``, or begin if it is from another scan."""
         saved = cls(document["index"], [SegmentPosition(**each) for each in document["segments"]])
         fits = saved.index == index and len(saved.segments) == segments
         return saved if fits else cls.beginning(index, segments)
@@ -72,16 +72,16 @@ class ScanPosition(Counts):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an export or a backfill is.
+    """The progress of an export or a backfill.
 
     Attributes:
-        seen: how many items were read, including those that are not exported or changed, and those
-            that earlier attempts of a backfill read.
-        total: about how many there are, as ``DescribeTable`` says, on AWS hours old; ``None`` if
-            nobody knows.
-        changed: how many items a backfill changed.
-        rate: items a second that this attempt of a backfill reads.
-        left: about how many seconds a backfill still takes; ``None`` if unknown.
+        seen: Number of items read, also of those not exported or changed, and of those that earlier
+            attempts of a backfill read.
+        total: Approximate number of items from ``DescribeTable``, hours old on AWS. ``None`` if
+            unknown.
+        changed: Number of items that a backfill changed.
+        rate: Items a second that this attempt of a backfill reads.
+        left: Approximate seconds that a backfill still takes. ``None`` if unknown.
     """
 
     seen: int
@@ -92,37 +92,40 @@ class Progress:
 
     @property
     def items(self) -> int:
-        """The same as ``seen``."""
+        """Another name of ``seen``."""
         return self.seen
 
     @classmethod
     def of(cls, position: ScanPosition, total: int, begun_with: int, seconds: float) -> Self:
-        """The progress at a position after ``seconds``, with ``begun_with`` items seen before."""
+        """Return the progress at ``position`` of ``total`` after ``seconds``.
+
+        ``begun_with`` items were seen before.
+        """
         seen = position.seen
         rate = (seen - begun_with) / seconds if seconds > 0 else 0.0
         if all(segment.ended for segment in position.segments):
             return cls(seen, seen, position.changed, rate, 0.0)
-        # If there are more items than expected, nobody knows how many more.
+        # If there are more items than expected, the rest is unknown.
         left = (total - seen) / rate if rate > 0 and total > seen else None
         return cls(seen, max(total, seen), position.changed, rate, left)
 
 
 @dataclass
 class ParallelScan:
-    """One scan. Entering its block starts the threads; leaving it stops and awaits them.
+    """One scan. Entering its block starts the threads. Leaving it stops and joins them.
 
     Args:
-        table: what to read.
-        on_page: is called with each page, in the thread of its segment. Returns how many items of
-            the page it changed. May return early once the scan is stopped.
-        position: from where to read. Moves past a page when ``on_page`` has returned.
-        kinds: which items; ``None`` for all.
-        page_items: the maximum number of items that a request reads.
-        consistent: whether reads are strongly consistent, which an index does not support.
-        rate_limit: the limit for read units; by default none.
+        table: The table to read.
+        on_page: Called with each page in the thread of its segment. Returns the number of items it
+            changed. Can return early after the scan was stopped.
+        position: The start. It moves past a page when ``on_page`` has returned.
+        kinds: The kinds of items; ``None`` for all.
+        page_items: Maximum number of items that a request reads.
+        consistent: Whether reads are strongly consistent, which an index does not support.
+        rate_limit: Limit for read units; by default no limit.
 
     Attributes:
-        stopped: is set when the block is left.
+        stopped: Set when the block is left.
     """
 
     table: Table
@@ -148,10 +151,9 @@ class ParallelScan:
         self._pool.shutdown()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most some seconds. Raises the error of a segment.
+        """Wait up to ``seconds`` for the end, and return whether all segments have ended.
 
-        Returns:
-            Whether all segments have ended.
+        Raises the error of a segment.
         """
         ended, self._running = wait(self._running, seconds, FIRST_EXCEPTION)
         for segment in ended:
@@ -174,7 +176,7 @@ class ParallelScan:
             self.rate_limit.took(page.read_units)
             changed = self.on_page(page)
             if self.stopped.is_set():
-                # Maybe not all of the page was used: it is read again.
+                # The page may be used in part only, so it is read again.
                 return
             segments[number] = SegmentPosition(
                 page.start, page.start is None, read.seen + page.scanned, read.changed + changed

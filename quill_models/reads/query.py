@@ -1,4 +1,4 @@
-"""Lists: lazy, in order, page by page, over one partition or many shards."""
+"""Lazy, ordered lists of one partition or many shards."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ __all__ = ["Page", "Query"]
 
 
 class Listed(Protocol):
-    """What a query needs of the models that it lists."""
+    """The part of a model that a query uses."""
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
-        """The model of a stored item."""
+        """Return the model of a stored item."""
         ...
 
 
 M = TypeVar("M", bound=Listed)
-# After which item of each partition to read; from its beginning, if that is None.
+# The item of each partition after which to read, or None for its beginning.
 _Starts = dict[str, RawItem | None]
-_Runner = Callable[..., Any]  # Calls a function with its arguments, as work for an operation.
+_Runner = Callable[..., Any]  # Calls a function as part of an operation.
 
 _PARALLEL_REQUESTS = 8
 _CHECKSUM_BYTES = 16
-# All shards of a list together hold about so many items that nobody has asked for yet, twice over.
+# About half the number of items that all shards of a list hold in advance.
 _ITEMS_AHEAD = 4000
 _FEWEST_OF_A_SHARD = 25
 
 
 @dataclass(frozen=True)
 class Page(Generic[M]):
-    """Some of a list.
+    """A page of a list.
 
     Attributes:
-        items: the models, in order.
-        cursor: where the next page begins, as URL-safe text; ``None`` at the end.
+        items: The models, in order.
+        cursor: The start of the next page as URL-safe text. ``None`` at the end.
     """
 
     items: list[M]
@@ -61,16 +61,14 @@ class Page(Generic[M]):
 
 
 class Query(Generic[M]):
-    """A list that is read as it is used.
+    """A lazy list.
 
-    Iterate it for all items; take a `page` at a time where the place is to be kept; ask for the
-    `first`; or `count`. Each partition (shard) costs one request for each page of up to 1 MB;
-    the first requests of several shards are made in parallel. Reads of an index are eventually
-    consistent and cost half a read unit per 4 KB.
+    Iterate over it for all items, or call `page` to continue later, `first`, or `count`. While you
+    use the items of a page, only the next page is in flight. The first requests of several shards
+    are parallel. Reads of an index are eventually consistent.
 
-    While the items of a page are used, the next page is in flight: one ahead and no more, however
-    long the list is. Stopping early stops that, too. Its requests are logged and traced under the
-    name of the public call that returned it.
+    Cost: one request for each page of up to 1 MB of each partition (shard), at half a read unit per
+    4 KB of an index. Logs and traces show requests under the call that returned the list.
     """
 
     def __init__(
@@ -100,7 +98,7 @@ class Query(Generic[M]):
         # An empty range (until before since) is an empty list, not an error of the server.
         if self._between is not None and self._between[0] > self._between[1]:
             return []
-        # Those of a sharded list are asked for at each use, as they may have grown.
+        # Read at each use, because the shards of a list can grow.
         return self._given() if callable(self._given) else self._given
 
     def __iter__(self) -> Iterator[M]:
@@ -108,32 +106,34 @@ class Query(Generic[M]):
             yield self._model.from_item(item)
 
     def raw_items(self) -> Iterator[RawItem]:
-        """The same items, lazily too, as DynamoDB's wire format has them; at the same requests."""
+        """Yield the items in the wire format. Cost: the requests of an iteration."""
         with self._begun() as run:
             for _, item in self._merged(run(self._starts, None), run, limit=None):
                 yield item
 
     def page(self, limit: int = 100, cursor: str | None = None) -> Page[M]:
-        """Up to ``limit`` items, and where to go on.
+        """Return a page of up to ``limit`` items, and the cursor of the next page.
 
-        A page has fewer items only at the end, whatever has expired in between. One request for
-        each shard, of one item more than asked for; another where much has expired.
+        Only the last page has fewer items, also if items between them have expired.
 
         Args:
-            limit: how many items, 1 or more.
-            cursor: of the page before, from the same query.
+            limit: Maximum number of items, at least 1.
+            cursor: Cursor of the page before, from the same query.
 
         Raises:
             InvalidValue: ``limit`` is less than 1.
-            InvalidCursor: the cursor was altered, or is of another query.
+            InvalidCursor: The cursor was changed, or belongs to another query.
+
+        Cost:
+            One request of ``limit + 1`` items for each shard, more if many items have expired.
         """
         if limit < 1:
-            raise InvalidValue(f"limit must be 1 or more, not {limit}")
+            raise InvalidValue(f"limit must be at least 1, got {limit}")
         items: list[M] = []
         with self._begun() as run:
             starts = run(self._starts, cursor)
             names = dict.fromkeys((PK, SK, *self._key_names))
-            # One more than asked for tells whether anything is left.
+            # One more item shows whether there is another page.
             for partition, item in self._merged(starts, run, limit=limit + 1):
                 if len(items) == limit:
                     return Page(items, self._cursor(starts))
@@ -142,7 +142,7 @@ class Query(Generic[M]):
         return Page(items, None)
 
     def first(self) -> M | None:
-        """The first item, or ``None``. One request for each shard, of one item each."""
+        """Return the first item, or ``None``. Cost: one request of one item for each shard."""
         with self._begun() as run:
             for _, item in self._merged(run(self._starts, None), run, limit=1):
                 return self._model.from_item(item)
@@ -151,16 +151,17 @@ class Query(Generic[M]):
     def readable(
         self, limit: int, at_most: int
     ) -> tuple[list[M], list[tuple[RawItem, InvalidValue]]]:
-        """The first items that can be read, and those between them that cannot.
-
-        One request for each shard, and more where many have expired or cannot be read.
+        """Return the first readable items, and the unreadable items between them.
 
         Args:
-            limit: how many that can be read.
-            at_most: it ends after so many that cannot be read.
+            limit: Maximum number of readable items.
+            at_most: Maximum number of unreadable items.
 
         Returns:
-            The models, and the others as DynamoDB has them, each with what is wrong with it.
+            The models, and the unreadable items in the wire format, each with its error.
+
+        Cost:
+            One request for each shard, more if many items have expired or are unreadable.
         """
         items: list[M] = []
         unreadable: list[tuple[RawItem, InvalidValue]] = []
@@ -175,7 +176,7 @@ class Query(Generic[M]):
         return items, unreadable
 
     def count(self) -> int:
-        """How many there are now. As many requests and read units as reading them."""
+        """Return the number of items. Cost: the requests and read units of reading all items."""
 
         def count_all() -> int:
             conditions = [self._condition(each) for each in self._partitions]
@@ -189,10 +190,7 @@ class Query(Generic[M]):
 
     @contextmanager
     def _begun(self) -> Iterator[_Runner]:
-        """The operation of reading it, from its first request to its last, and how to work for it.
-
-        Inside another call, such as a claim, reading is part of that one.
-        """
+        """Yield the runner of the read operation. Inside another call, it is part of that call."""
         if self._operation is None:
             yield operator.call
             return
@@ -215,35 +213,35 @@ class Query(Generic[M]):
     def _pages_of(
         self, partition: str, run: _Runner, limit: int | None, partitions: int
     ) -> RequestPage:
-        """What fetches a partition's pages, one after the other."""
+        """Return the function that requests the pages of a partition one after the other."""
         condition = self._condition(partition)
         full = PageLimit()
         most = full.items
         if limit is not None:
-            asked = min(limit, most)
+            requested = min(limit, most)
         elif partitions == 1:
-            asked = most
+            requested = most
         else:
-            # Of many shards less than a request gives, as each holds a page.
-            asked = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
+            # Less than a full page, because each of many shards holds one.
+            requested = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
 
         def request(start: RawItem | None) -> RawPage:
-            nonlocal asked
+            nonlocal requested
             page: RawPage = run(
                 self._table.query,
                 condition,
                 index=self._index,
                 newest_first=self._newest_first,
-                limit=asked,
+                limit=requested,
                 start=start,
             )
             if limit is not None:
-                # What has expired counts towards a request's limit: ask for more each time, so
-                # that a long stretch of it costs few requests.
-                asked = min(2 * asked, most)
+                # Expired items count towards the limit of a request. So a growing limit passes
+                # many expired items in few requests.
+                requested = min(2 * requested, most)
             elif partitions == 1:
                 full.saw(page.scanned)
-                asked = full.items
+                requested = full.items
             return page
 
         return request
@@ -253,7 +251,7 @@ class Query(Generic[M]):
     def _merged(
         self, starts: _Starts, run: _Runner, limit: int | None
     ) -> Iterator[tuple[str, RawItem]]:
-        """The items with their partition, in order."""
+        """Yield the items with their partition, in order."""
         if not starts:
             return
         _, sort_key = self._key_names
@@ -266,12 +264,12 @@ class Query(Generic[M]):
                 zip(repeat(partition), ahead.items(page, request), strict=False)
                 for partition, page, request in zip(starts, pages, requests, strict=True)
             ]
-            # The readers let go of their first pages when those are used.
+            # The readers release their first pages after use.
             del pages
             if len(readers) == 1:
                 yield from readers[0]
             else:
-                # Of equal sort keys the lower shard's come first, on every page alike.
+                # With equal sort keys, items of the lower shard come first on every page.
                 yield from heapq.merge(
                     *readers,
                     key=lambda entry: entry[1][sort_key]["S"],
@@ -284,10 +282,10 @@ class Query(Generic[M]):
         identity = [
             self._table.name,
             getattr(self._model, "KIND", ""),
-            # Not how many: a cursor outlives the growing of the shards.
+            # Not the number of partitions: a cursor stays valid if the shards grow.
             self._partitions[:1],
             self._index,
-            # If the upper end is the present, it is another one for the next page.
+            # An upper end at the present differs for the next page.
             self._between[:1] if self._between and self._moving_end else self._between,
             self._newest_first,
         ]
@@ -308,15 +306,17 @@ class Query(Generic[M]):
                 cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
             )
         except (binascii.Error, ValueError, TypeError):
-            raise InvalidCursor("The cursor is not one that a page of this package gave.") from None
+            raise InvalidCursor(
+                "The cursor is not from a page of this package. Start again without one."
+            ) from None
         checksum, content = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
-        # Bits of the last character that say nothing must not make another cursor of it.
+        # Unused bits of the last character must not produce another valid cursor.
         if _text_of(decoded) != cursor or checksum != self._checksum(content):
             raise InvalidCursor(
-                "The cursor was altered or belongs to another query (another table, list, range "
-                "or order). Start again without one."
+                "The cursor was changed, or belongs to another table, list, range or order. Start "
+                "again without one."
             )
-        # Shards that were added since are read from their beginning.
+        # Shards added since then are read from their beginning.
         starts: list[RawItem | None] = json.loads(zlib.decompress(content))
         return dict(zip_longest(partitions, starts))
 

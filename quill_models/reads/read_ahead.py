@@ -1,4 +1,4 @@
-"""Pages that are fetched while the one before is used."""
+"""Fetching the next page while the current one is used."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from quill_models.telemetry.operations import Threads
 
 __all__ = ["ReadAhead", "RequestPage"]
 
-# The second page is asked for when so much of the first is used: who stops before pays for one.
+# The second page is requested after a tenth of the first was used. A caller that stops earlier pays
+# for one page.
 _USED_BEFORE_THE_SECOND = 10
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-# The page that begins there; the first one, where it is None.
+# Returns the page after a start, or the first page for None.
 RequestPage = Callable[[RawItem | None], RawPage]
 
 
 class ReadAhead:
-    """The threads that fetch for one list, ``parallel`` at a time. Leaving the block stops them.
+    """The threads that fetch pages of one list, ``parallel`` at a time, until its block is left.
 
-    If no thread can be had, the consumer of a page fetches it: in a thread that continues after the
-    main one has ended, in a forked process, or if the system allows no more threads. The same holds
-    if ``is_wanted`` is false: then no page is fetched before it is used.
+    Without ``is_wanted``, or if no thread is available, the consumer of a page fetches it. No
+    thread is available after the main one has ended, in a forked process, or at a system limit.
     """
 
     def __init__(self, parallel: int, *, is_wanted: bool) -> None:
@@ -40,15 +40,15 @@ class ReadAhead:
         self._pages: list[_Pages] = []
 
     def all(self, function: Callable[[A], B], arguments: Sequence[A]) -> list[B]:
-        """What a function gives for each, at the same time."""
+        """Return the results of a function for all arguments, called in parallel."""
         results: Iterator[B] = map(function, arguments)
         if len(arguments) > 1:
-            with suppress(RuntimeError):  # If no thread can be had.
+            with suppress(RuntimeError):  # No thread is available.
                 results = self._threads().map(function, arguments)
         return list(results)
 
     def items(self, first: RawPage, request: RequestPage) -> Iterator[RawItem]:
-        """The items of the first page and of those after it, of which one is fetched ahead."""
+        """Yield the items of the first page and of the next ones, one of which is fetched ahead."""
         items, start = first.items, first.start
         if start is None or not self._is_wanted:
             yield from items
@@ -60,20 +60,20 @@ class ReadAhead:
         pages = _Pages(self._threads, start, request)
         self._pages.append(pages)
         if not items:
-            # What has expired takes up pages, too.
+            # All items of the page have expired.
             pages.allow_one_more()
         wanted_from = len(items) // _USED_BEFORE_THE_SECOND
         for number, item in enumerate(items):
             if number == wanted_from:
                 pages.allow_one_more()
             yield item
-        # Each page goes when it is used.
+        # Release each page after use.
         del first, items
         while (taken := pages.take()) is not None:
             yield from taken
 
     def _threads(self) -> Threads:
-        # Most lists are of one page and need none.
+        # Most lists have one page and need no thread.
         if self._pool is None:
             self._pool = Threads(self._parallel, "quill-read")
         return self._pool
@@ -85,16 +85,15 @@ class ReadAhead:
         for pages in self._pages:
             pages.stop()
         if self._pool is not None:
-            # Nobody waits for what nobody wants any more.
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Pages:
     """The pages of one partition from the second one on.
 
-    Whoever waits for a page allows the next one already. So the thread that has fetched a page goes
-    on with the next at once, instead of being woken for it by a consumer that has begun to decode:
-    Python runs one thread at a time, and that would cost each request several turns of 5 ms.
+    A consumer that waits for a page allows the next one at the same time, so the fetching thread
+    continues at once. If the consumer woke it while decoding, each request would wait for several
+    turns of 5 ms, because Python runs one thread at a time.
     """
 
     def __init__(self, pool: Callable[[], Threads], start: RawItem, request: RequestPage) -> None:
@@ -110,7 +109,7 @@ class _Pages:
         self._process = os.getpid()
 
     def allow_one_more(self) -> None:
-        """Fetch another page, now or when the one on its way is there."""
+        """Fetch another page, now or after the one in flight."""
         if self._process != os.getpid():
             self._begin_in_fork()
         with self._changed:
@@ -124,7 +123,7 @@ class _Pages:
                 self._is_fetching, self._is_alone = False, True
 
     def take(self) -> list[RawItem] | None:
-        """The next page's items, waited for; ``None`` after the last one."""
+        """Wait for the items of the next page. Return ``None`` after the last one."""
         self.allow_one_more()
         with self._changed:
             self._changed.wait_for(lambda: self._fetched or not self._is_fetching)
@@ -134,24 +133,24 @@ class _Pages:
                 raise self._error
             if self._start is None:
                 return None
-        # Nobody else fetches it.
+        # No thread fetches it.
         page = self._request(self._start)
         self._start = page.start
         return page.items
 
     def stop(self) -> None:
-        """Fetch no more than what is on its way."""
+        """Fetch no page after the one in flight."""
         if self._process != os.getpid():
             self._begin_in_fork()
         with self._changed:
             self._start = None
 
     def _begin_in_fork(self) -> None:
-        """The thread that fetches has stayed in the other process, maybe with the lock in hand."""
+        """Continue without the fetching thread, which stayed in the parent, maybe with the lock."""
         self._process, self._changed = os.getpid(), Condition()
         self._is_fetching, self._is_alone = False, True
         if self._fetched:
-            # It may have got as far as the page, and not as far as where that one ends.
+            # The thread may have stored the page, but not the start of the next one.
             self._start = self._fetched[-1].start
 
     def _fetch(self) -> None:
@@ -165,7 +164,7 @@ class _Pages:
                 self._allowed -= 1
             try:
                 page = self._request(start)
-            except BaseException as error:  # noqa: BLE001 -- raised by whoever takes the page
+            except BaseException as error:  # noqa: BLE001 -- raised in `take`
                 with self._changed:
                     self._error, self._start = error, None
                 continue

@@ -157,7 +157,7 @@ class Run:
 
     def lost(self, found: RawItem | None) -> LeaseLost:
         """Return the error of a lost lease; ``found`` is the stored item. Cost: no request."""
-        which = f"job {self.job_name}, window {self.window}"
+        which = f"job {self.job_name}, window {self.window},"
         if found is None:
             return LeaseLost(f"The run of {which} was deleted. Nothing was written.")
         holder = JobRun.from_item(found)

@@ -1,4 +1,4 @@
-"""The digests that are stored, short, so that a usual webhook event stays one write unit."""
+"""Stored digests, short, so that a usual webhook event stays within one write unit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _CONTENT_BYTES = 16
 
 
 def identity_digest(text: str) -> str:
-    """The SHA-256 of a text in URL-safe base64, 43 characters: tells any two identities apart."""
+    """Return the SHA-256 of an identity in URL-safe base64, 43 characters."""
     return _text(hashlib.sha256(text.encode()).digest())
 
 
 def content_digest(text: str) -> str:
-    """The first 128 bits of it, 22 characters: tells two contents of one identity apart."""
+    """Return 128 bits of the SHA-256 of a content, 22 characters."""
     return _text(hashlib.sha256(text.encode()).digest()[:_CONTENT_BYTES])
 
 
@@ -32,10 +32,10 @@ def _text(digest: bytes) -> str:
 
 
 def canonical_json(document: Any, what: str = "document") -> str:
-    """The document as JSON text, with sorted names, no spaces, and numbers as they are written.
+    """Return a document as JSON text with sorted names, without spaces, with exact numbers.
 
     Raises:
-        InvalidValue: NaN, an infinity, a name that is no text, or a type JSON does not have.
+        InvalidValue: A number is not finite, a name is not text, or JSON does not have a type.
     """
     try:
         _check_names(document, what)
@@ -43,7 +43,7 @@ def canonical_json(document: Any, what: str = "document") -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            # Unpaired surrogates are valid JSON escapes, but no valid UTF-8.
+            # Unpaired surrogates are valid JSON escapes, but not valid UTF-8.
             text = _ASCII_ENCODER.encode(document)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(f"{what} cannot be written as JSON: {error}") from error
@@ -51,35 +51,35 @@ def canonical_json(document: Any, what: str = "document") -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What simplejson does not know: other mappings than dictionaries."""
+    """Convert mappings other than dictionaries, which simplejson does not support."""
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"JSON does not have {type(value).__name__}")
 
 
 _FORM: dict[str, Any] = {
     "use_decimal": True,
     "allow_nan": False,
-    "encoding": None,  # Bytes are no text.
+    "encoding": None,  # Bytes are not text.
     "default": _plain,
     "sort_keys": True,
     "separators": (",", ":"),
 }
-# Made once: making one takes longer than writing a usual document.
+# Created once, because that takes longer than encoding a usual document.
 _ENCODER = simplejson.JSONEncoder(**_FORM, ensure_ascii=False)
 _ASCII_ENCODER = simplejson.JSONEncoder(**_FORM, ensure_ascii=True)
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def _check_names(document: Any, what: str) -> None:
-    # simplejson turns numbers and None into names, so that {1: …} would come back as {"1": …}.
-    # It also takes decimals that are not finite.
+    # simplejson converts numbers and None to names, so {1: …} would be read as {"1": …}. It also
+    # accepts decimals that are not finite.
     if type(document) in _LEAVES:
         return
     if isinstance(document, Mapping):
         for name, value in document.items():
             if not isinstance(name, str):
-                raise InvalidValue(f"{what} has a name that is no text: {name!r}")
+                raise InvalidValue(f"{what} has a name that is not text: {name}")
             _check_names(value, what)
     elif isinstance(document, (list, tuple)):
         for value in document:

@@ -1,8 +1,7 @@
-"""The one place that asks what time it is.
+"""The clock, and conversions of times.
 
-A clock is any callable that returns an aware UTC `datetime`; `connect` takes one. The default
-reads `datetime.now` at each call, so freezegun's frozen time reaches leases, TTLs and
-expiry conditions alike.
+A clock is any callable that returns an aware UTC `datetime`; pass one to `connect`. The default
+reads `datetime.now` at each call, so freezegun affects leases, TTLs and expiry conditions alike.
 """
 
 from __future__ import annotations
@@ -30,56 +29,56 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """The current time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def aware_utc(value: datetime, what: str = "time") -> datetime:
-    """The same instant in UTC; naive times are refused, by an error that says ``what`` it is.
+    """Return the same instant in UTC. Errors name the value by ``what``.
 
     Raises:
-        InvalidValue: the value is no `datetime`, or has no time zone.
+        InvalidValue: The value is not a `datetime`, or has no time zone.
     """
     if isinstance(value, datetime) and value.tzinfo is UTC:
         return value
     if not isinstance(value, datetime):
-        raise InvalidValue(f"{what} must be a datetime, not {type(value).__name__}: {value!r}")
+        raise InvalidValue(f"{what} must be a datetime, got {type(value).__name__}: {value}")
     if value.utcoffset() is None:
         raise InvalidValue(
-            f"{what} has no time zone: {value!r}. Give an aware datetime, "
-            "for instance datetime.now(timezone.utc)."
+            f"{what} has no time zone: {value}. Pass an aware datetime, such as "
+            "datetime.now(timezone.utc)."
         )
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise InvalidValue(f"{what} is outside the years 1 to 9999 in UTC: {value!r}") from None
+        raise InvalidValue(f"{what} is outside the years 1 to 9999 in UTC: {value}") from None
 
 
 def utc_day(value: date) -> date:
-    """The same day; a time, which may lie on another day in UTC, is refused.
+    """Return the same day, but reject a time, which may be on another day in UTC.
 
     Raises:
-        InvalidValue: the value is no `date`, or a `datetime`.
+        InvalidValue: The value is not a `date`, or is a `datetime`.
     """
     if isinstance(value, datetime) or not isinstance(value, date):
-        raise InvalidValue(f"a day must be a date, not {type(value).__name__}: {value!r}")
+        raise InvalidValue(f"day must be a date, got {type(value).__name__}: {value}")
     return value
 
 
 def epoch_seconds(value: datetime) -> int:
-    """Whole seconds since 1970, rounded up: what a DynamoDB TTL attribute holds.
+    """Return the seconds since 1970, rounded up, as in a DynamoDB TTL attribute.
 
-    Rounded up so that nothing expires before its time; compared with a time rounded down, an
-    item is absent from the first whole second at or after its expiry.
+    No item expires before its time. It is absent from the first whole second at or after its
+    expiry.
     """
     return -((EPOCH - value) // timedelta(seconds=1))
 
 
 def whole_seconds(value: datetime, what: str) -> datetime:
-    """The time rounded up to whole seconds, as `epoch_seconds` does.
+    """Return the time rounded up to whole seconds, as `epoch_seconds` does.
 
     Raises:
-        InvalidValue: it is beyond the year 9999.
+        InvalidValue: The time is beyond the year 9999.
     """
     try:
         return datetime.fromtimestamp(epoch_seconds(value), UTC)
@@ -88,15 +87,15 @@ def whole_seconds(value: datetime, what: str) -> datetime:
 
 
 def epoch_text(value: datetime) -> str:
-    """The `epoch_seconds` of a time as text, as DynamoDB's wire format has numbers."""
+    """Return the `epoch_seconds` of a time as text, the wire format of numbers."""
     return str(epoch_seconds(value))
 
 
 def expiry(ttl: datetime | timedelta, now: datetime) -> datetime:
-    """The instant at which a ``ttl`` ends: itself, or that long from ``now``.
+    """Return the instant of a ``ttl``, which is a time or a time from ``now``.
 
     Raises:
-        InvalidValue: a naive time, or neither a `datetime` nor a `timedelta`.
+        InvalidValue: The ``ttl`` is naive, or neither a `datetime` nor a `timedelta`.
     """
     if isinstance(ttl, timedelta):
         try:

@@ -1,4 +1,4 @@
-"""Checks of single values, each with an error that names the value."""
+"""Conversions of single values. Their errors name the value."""
 
 from __future__ import annotations
 
@@ -20,63 +20,63 @@ _NUMBERS = Context(prec=38, Emin=-130, Emax=125, traps=[*_INEXACT])
 
 
 def choice(enum_type: type[E], value: E | str, what: str) -> E:
-    """The member of an enumeration, given as the member or as its text.
+    """Return a member of an enumeration, from the member or its text.
 
     Raises:
-        InvalidValue: names what is allowed.
+        InvalidValue: The value is not a member. The message lists the allowed values.
     """
     try:
         return enum_type(value)
     except ValueError:
-        allowed = ", ".join(repr(member.value) for member in enum_type)
-        raise InvalidValue(f"{what} is {value!r}; allowed are {allowed}") from None
+        allowed = ", ".join(member.value for member in enum_type)
+        raise InvalidValue(f"{what} must be one of {allowed}, got {shown(value)}") from None
 
 
 def exact_decimal(value: Any, what: str) -> Decimal:
-    """The value as a decimal that DynamoDB stores without loss.
+    """Return a value as a decimal that DynamoDB stores without loss.
 
     Args:
-        value: a `Decimal`, an `int`, or a `float` (taken as ``str`` shows it).
-        what: the name of the value, for the message.
+        value: A `Decimal`, an `int`, or a `float`, which is converted by its decimal text.
+        what: The name of the value, for the message.
 
     Raises:
-        InvalidValue: NaN, infinite, more than 38 digits, or no number.
+        InvalidValue: The value is not a number, is not finite, or has more than 38 digits.
     """
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, float)):
-        raise InvalidValue(f"{what} must be a number, not {shown(value)}")
+        raise InvalidValue(f"{what} must be a number, got {shown(value)}")
     try:
         number = _NUMBERS.create_decimal(str(value) if isinstance(value, float) else value)
     except _INEXACT:
         number = Decimal("NaN")
     if not number.is_finite():
         raise InvalidValue(
-            f"{what} is {_text(value)}; DynamoDB stores finite numbers of up to 38 digits "
-            "between 1E-130 and 9.9E+125"
+            f"{what} must be a finite number of up to 38 digits between 1E-130 and 9.9E+125, "
+            f"got {_text(value)}"
         )
     return number
 
 
 def unicode_text(text: str, what: str) -> str:
-    """The text as plain ``str``, which a member of an enumeration is not.
+    """Return a text as plain ``str``, also if it is a member of an enumeration.
 
     Raises:
-        InvalidValue: UTF-8 cannot encode it.
+        InvalidValue: UTF-8 cannot encode the text.
     """
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidValue(f"{what} is no valid Unicode text: {text[:60]!r}") from None
+        raise InvalidValue(f"{what} is not valid Unicode: {text[:60]!r}") from None
     return str.__str__(text)
 
 
 def shown(value: Any) -> str:
-    """The type and the text of a value, for a message: short, whatever the value is."""
-    return f"{type(value).__name__}: {_text(value)!r}"
+    """Return the shortened text of any value for a message, with the type if it is not text."""
+    return repr(value[:60]) if isinstance(value, str) else f"{type(value).__name__} {_text(value)}"
 
 
 def _text(value: Any) -> str:
     try:
         return str(value)[:60]
     except ValueError:
-        # Python shows no whole number of more than 4,300 digits.
+        # Python does not convert integers of more than 4,300 digits.
         return "a very long number"

@@ -1,8 +1,7 @@
-"""Every error this package raises on purpose.
+"""All errors of this package, with the root `QuillError`.
 
-One root, `QuillError`. Each message says what happened, to which key, and what to do next.
-Errors that also are a built-in kind (`ValueError`, `TimeoutError`) subclass it too, so that
-ordinary ``except`` clauses keep working.
+A message names the object by its key, what happened, and the next step. Errors also subclass a
+built-in class if one fits (`ValueError`, `TimeoutError`), for ordinary ``except`` clauses.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ class QuillError(Exception):
     """The root of all errors of this package."""
 
     def __reduce__(self) -> Any:
-        # Errors travel between the processes of a pool, whatever their constructors take.
+        # Errors can be pickled between processes, whatever arguments their constructors have.
         return _restored, (type(self), self.args, vars(self))
 
 
@@ -28,25 +27,25 @@ def _restored(
 
 
 class ConfigurationError(QuillError, ValueError):
-    """A setting is missing or wrong. The message names the variable and what is allowed."""
+    """A setting is missing or wrong. The message names the variable and the allowed values."""
 
 
 class InvalidValue(QuillError, ValueError):
-    """A value cannot be stored as it is: a naive time, a NaN, an empty or too long identifier."""
+    """A value cannot be stored: a naive time, a NaN, an empty or too long identifier."""
 
 
 class InvalidCursor(QuillError, ValueError):
-    """A page cursor was altered, or belongs to another query."""
+    """A page cursor was changed, or belongs to another query."""
 
 
 class InvalidPayload(QuillError, ValueError):
-    """A delivery or a line of a file is not what it should be.
+    """A delivery or a line of a file is invalid.
 
     Attributes:
-        reason: what is wrong, in words.
-        position: where, as ``event 3`` (counted from 0) or ``line 7, column 12``; ``None`` where
-            the whole body is meant.
-        source: the file's name, where one is known.
+        reason: The reason, in words.
+        position: ``event 3`` (counted from 0) or ``line 7, column 12``. ``None`` for the complete
+            body.
+        source: The name of the file, if it is known.
     """
 
     def __init__(
@@ -58,38 +57,38 @@ class InvalidPayload(QuillError, ValueError):
         super().__init__(": ".join(part for part in (source, position, reason) if part))
 
     def in_source(self, source: str) -> InvalidPayload:
-        """The same error, naming the file it was found in."""
+        """Return the same error with the name of the file."""
         return InvalidPayload(self.reason, position=self.position, source=source)
 
 
 class InvalidSignature(QuillError):
-    """A request is not proved to come from whom it says: refuse it, and read nothing of it."""
+    """A request has no valid signature of its sender. Reject it and do not parse its body."""
 
 
 class ServerUnreachable(QuillError, ConnectionError):
-    """No server answered at the endpoint."""
+    """No server responded at the endpoint."""
 
 
 class AnswerLost(QuillError, ConnectionError):
-    """The connection ended before the answer came: the write may or may not have happened.
+    """The connection ended before the response arrived. The write may have succeeded.
 
-    Sending the same write again is safe with every call of this package.
+    You can retry every call of this package safely.
     """
 
 
 class AccessDenied(QuillError, PermissionError):
-    """AWS found no credentials, refused them, or they do not allow this action."""
+    """Credentials are missing or invalid, or do not allow this action."""
 
 
 class Throttled(QuillError, TimeoutError):
-    """The table kept refusing requests as too many, through all retries."""
+    """The table throttled the request through all retries."""
 
 
 class RequestRejected(QuillError):
-    """DynamoDB refused the request for a reason of its own, which the message carries.
+    """DynamoDB rejected the request. The message contains the reason of DynamoDB.
 
     Attributes:
-        code: DynamoDB's error code, such as ``ValidationException``.
+        code: The error code of DynamoDB, such as ``ValidationException``.
     """
 
     def __init__(self, message: str, *, code: str) -> None:
@@ -102,22 +101,22 @@ class TableNotFound(QuillError, LookupError):
 
 
 class SchemaMismatch(QuillError):
-    """The live table is not the one that the models declare."""
+    """The live table differs from the declaration of the models."""
 
 
 class InvalidMigrations(QuillError, ValueError):
-    """The files of the migrations are not in order: a gap, a number twice, a file that is none."""
+    """The migration files are invalid: a gap, a repeated number, or not a migration."""
 
 
 class MigrationMismatch(QuillError):
-    """What was applied to the table is not what the files say: one changed, or is missing."""
+    """An applied migration differs from its file, or its file is missing."""
 
 
 class MigrationFailed(QuillError):
-    """A migration raised an error. It stays pending, and none after it was begun.
+    """A migration raised an error. It stays pending, and later ones were not started.
 
     Attributes:
-        migration: its name, such as ``0003_list_metrics_by_day``.
+        migration: The name, such as ``0003_list_metrics_by_day``.
     """
 
     def __init__(self, message: str, *, migration: str) -> None:
@@ -126,11 +125,11 @@ class MigrationFailed(QuillError):
 
 
 class ExportFailed(QuillError):
-    """An export could not be written. The one that was there before is whole."""
+    """An export could not be written. The export before it is complete."""
 
 
 class InvalidExport(QuillError, ValueError):
-    """A folder holds no whole DynamoDB export to S3: none, a cut or altered one, another kind."""
+    """A folder does not contain a complete and unchanged DynamoDB export to S3."""
 
 
 class LocalServerError(QuillError):
@@ -138,17 +137,17 @@ class LocalServerError(QuillError):
 
 
 class LeaseLost(QuillError):
-    """The lease ended and another process took over; nothing was written."""
+    """The lease expired and another process took over. Nothing was written."""
 
 
 def message_of(error: BaseException) -> str:
-    """What an error says. One of a job's own may be unable to; that must stop nothing."""
+    """Return the message of an error, also of one whose ``__str__`` raises."""
     try:
         return str(error)
     except Exception as also:  # noqa: BLE001
-        return f"no message, as asking for it raised {type(also).__name__}"
+        return f"no message: str() raised {type(also).__name__}"
 
 
-# Users know them from there, and so do tracebacks and pickles.
+# Tracebacks and pickles use the public module.
 for _public in (QuillError, *QuillError.__subclasses__()):
     _public.__module__ = "quill_models.errors"

@@ -1,1 +1,1 @@
-"""Conditional writes with an outcome, one by one, in transactions and in bulk."""
+"""Conditional writes with an outcome: single, in transactions and in bulk."""

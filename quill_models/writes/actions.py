@@ -1,4 +1,4 @@
-"""Conditional actions on items, sent alone or in a transaction, and what kept them out."""
+"""Conditional actions on items, sent alone or in a transaction, and their failures."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ __all__ = [
 TRANSACTION_ACTIONS = 100
 TRANSACTION_BYTES = 4 * 1024 * 1024
 
-# Wide enough for the exact sum of any two numbers that DynamoDB stores.
+# Enough digits for the exact sum of any two numbers that DynamoDB stores.
 _EXACT = Context(prec=300)
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
-# Reasons that pass by themselves.
-PASSING = {
+# Transient reasons.
+TRANSIENT = {
     "DuplicateTransaction",
     "InternalServerError",
     "ProvisionedThroughputExceeded",
@@ -63,7 +63,7 @@ PASSING = {
 
 @dataclass(frozen=True)
 class Put:
-    """Store an item where a condition holds."""
+    """Store an item if a condition is true."""
 
     item: RawItem
     condition: Condition
@@ -76,13 +76,13 @@ class Put:
         object.__setattr__(self, "size", size_of(self.item))
 
     def parameters(self) -> dict[str, Any]:
-        """As ``PutItem`` and a transaction take them, without the table's name."""
+        """Return the parameters of ``PutItem`` without the table name."""
         return {"Item": self.item, **self.condition.parameters()}
 
 
 @dataclass(frozen=True)
 class _OnKey:
-    """What needs no more than a key and a condition."""
+    """An action that needs only a key and a condition."""
 
     key: Key
     condition: Condition
@@ -93,31 +93,31 @@ class _OnKey:
         return size_of(raw_key(self.key))
 
     def parameters(self) -> dict[str, Any]:
-        """As a request of its own and a transaction take them, without the table's name."""
+        """Return the parameters of the request without the table name."""
         return {"Key": raw_key(self.key), **self.condition.parameters()}
 
 
 class Delete(_OnKey):
-    """Delete an item where a condition holds."""
+    """Delete an item if a condition is true."""
 
 
 class Check(_OnKey):
-    """Change nothing, but do the rest of the transaction only where a condition holds."""
+    """Cancel the transaction if a condition is false; change nothing."""
 
 
 @dataclass(frozen=True)
 class Add:
-    """Add to a number of an item, whether there is one yet or not. Only in a transaction.
+    """Add to a number of an item, which need not exist. Only in a transaction.
 
-    It has no condition, so that it is never refused; another action of the same transaction keeps
-    it from being done twice. Several on one item go into a transaction as one.
+    It has no condition. Another action of the transaction prevents a repetition. Several additions
+    to one item are merged into one.
 
     Attributes:
-        key: which item.
-        name: of the number's attribute.
-        amount: how much.
-        sets: what else the item says from now on; its write token is among it.
-        defaults: what it says unless it says something else already.
+        key: The key of the item.
+        name: The attribute with the number.
+        amount: The amount to add.
+        sets: Attributes to set, including the write token.
+        defaults: Attributes to set if the item does not have them.
     """
 
     key: Key
@@ -132,7 +132,7 @@ class Add:
         return size_of(raw_key(self.key)) + size_of(self.sets) + size_of(self.defaults)
 
     def merged(self, later: Add) -> Add | None:
-        """Both in one; ``None`` where their sum has more digits than DynamoDB stores."""
+        """Return both as one, or ``None`` if the sum has more digits than DynamoDB stores."""
         try:
             amount = exact_decimal(_EXACT.add(self.amount, later.amount), "sum")
         except InvalidValue:
@@ -140,10 +140,10 @@ class Add:
         return Add(self.key, self.name, amount, later.sets, later.defaults)
 
     def parameters(self) -> dict[str, Any]:
-        """As a transaction takes them, without the table's name."""
+        """Return the parameters in a transaction without the table name."""
         names = {"#number": self.name, "#created": CREATED_TOKEN, "#token": WRITE_TOKEN}
         values: RawItem = {":amount": {"N": str(self.amount)}, ":token": self.sets[WRITE_TOKEN]}
-        # Who created the item is remembered, as whenever one is rewritten.
+        # A rewritten item keeps the token of its creator.
         terms = ["#created = if_not_exists(#created, if_not_exists(#token, :token))"]
         for at, (name, value) in enumerate(self.sets.items()):
             names[f"#s{at}"], values[f":s{at}"] = name, value
@@ -161,7 +161,7 @@ class Add:
 
 Action = Put | Delete | Check | Add
 
-# What a transaction calls them. A check or an addition on its own is never sent.
+# Their names in a transaction. A check or an addition is never sent alone.
 _IN_TRANSACTION: Mapping[type[Action], str] = {
     Put: "Put",
     Delete: "Delete",
@@ -172,18 +172,18 @@ _IN_TRANSACTION: Mapping[type[Action], str] = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """An action whose condition did not hold, and the item that stood there, if any."""
+    """An action whose condition failed, with the stored item, if any."""
 
     item: RawItem | None
 
 
 @dataclass(frozen=True)
 class NotDone:
-    """Why actions were not done, for each of them.
+    """The reasons of a request that wrote nothing, for each action.
 
     Attributes:
-        refusals: what its condition met; ``None`` for an action that was not at fault.
-        busy: whether other writers or throttling kept it out, which passes.
+        refusals: The failed condition, or ``None`` if the action did not fail.
+        busy: Whether the action failed for a transient reason: other writers or throttling.
     """
 
     refusals: list[Refusal | None]
@@ -191,7 +191,7 @@ class NotDone:
 
 
 def do_one(table: Table, actions: Sequence[Action]) -> NotDone | None:
-    """The actions of one write: a plain request where it is one, else a transaction."""
+    """Send the actions of one write: one action as a plain request, several as a transaction."""
     if len(actions) > 1:
         return do_all(table, actions)
     (action,) = actions
@@ -204,11 +204,11 @@ def do_one(table: Table, actions: Sequence[Action]) -> NotDone | None:
 
 
 def do_all(table: Table, actions: Sequence[Action]) -> NotDone | None:
-    """One transaction: ``None`` where all was done, else why nothing was."""
+    """Send one transaction. Return ``None`` if it succeeded, else the reasons."""
     try:
         table.client.request(
             "transact_write_items",
-            # However often it is sent, it is done once.
+            # Repetitions of the request have no effect.
             ClientRequestToken=secrets.token_urlsafe(16),
             TransactItems=[
                 {
@@ -225,10 +225,11 @@ def do_all(table: Table, actions: Sequence[Action]) -> NotDone | None:
         for action, (code, item) in zip(actions, canceled.reasons, strict=True):
             failed = code == _CONDITION_FAILED
             not_done.refusals.append(_refusal(table, action.key, item) if failed else None)
-            not_done.busy.append(code in PASSING)
-            if code is not None and code not in PASSING and not failed:
+            not_done.busy.append(code in TRANSIENT)
+            if code is not None and code not in TRANSIENT and not failed:
                 raise RequestRejected(
-                    f"DynamoDB refused to write {action.key}: {code}", code=code
+                    f"DynamoDB rejected the write to {action.key.pk} / {action.key.sk}: {code}",
+                    code=code,
                 ) from canceled
         return not_done
     return None
@@ -240,32 +241,30 @@ def _refusal(table: Table, key: Key, item: RawItem | None) -> Refusal:
 
 
 def check_action(action: Action) -> None:
-    """Refuse what is too large, before any request."""
+    """Raise `InvalidPayload` for a too large item before any request."""
     if isinstance(action, Put) and action.size > ITEM_BYTES:
         check_size(action.item)
 
 
 class TransactionPlan:
-    """Writes, by number, whose actions are all done or none of them.
-
-    Additions to one item become one action.
+    """The writes of one transaction, by number. Additions to one item become one action.
 
     Attributes:
-        actions: what is sent.
-        writes: the actions of each write.
+        actions: The actions to send.
+        writes: The actions of each write.
     """
 
     def __init__(self, limit: int = TRANSACTION_ACTIONS) -> None:
         self._limit = limit
         self.actions: list[Action] = []
         self._size = 0
-        # The positions of each write's actions among them, and of the additions to each item.
+        # The positions of each write's actions, and of the additions to each item.
         self._positions: dict[int, list[int]] = {}
         self._adds: dict[Key, int] = {}
         self.writes: dict[int, Sequence[Action]] = {}
 
     def takes(self, at: int, own: Sequence[Action]) -> bool:
-        """Take a write in; ``False`` if it no longer fits. The first one always does."""
+        """Add a write, or return ``False`` if it does not fit. The first one always fits."""
         merged: dict[int, Action] = {}
         new: list[Action] = []
         positions: list[int] = []
@@ -297,15 +296,15 @@ class TransactionPlan:
         return True
 
     def send(self, table: Table) -> NotDone | None:
-        """Do all, or nothing and return why, action by action."""
+        """Send the transaction. Return ``None`` if it succeeded, else the reasons."""
         return do_one(table, self.actions)
 
     def refusals_of(self, at: int, refusals: Sequence[Refusal | None]) -> list[Refusal | None]:
-        """The refusals of one write's actions."""
+        """Return the refusals of the actions of one write."""
         return [refusals[position] for position in self._positions[at]]
 
     def contended(self, not_done: NotDone) -> set[int]:
-        """The writes that other writers or throttling kept out."""
+        """Return the writes that failed for a transient reason."""
         return {
             at
             for at, positions in self._positions.items()
@@ -313,7 +312,7 @@ class TransactionPlan:
         }
 
     def contended_keys(self, not_done: NotDone) -> set[Key]:
-        """The keys that those writes were kept out of."""
+        """Return the keys of the actions that failed for a transient reason."""
         return {
             action.key for action, busy in zip(self.actions, not_done.busy, strict=True) if busy
         }

@@ -1,4 +1,4 @@
-"""Many writes in few requests, as if they were done one after the other."""
+"""Many writes in few requests, with the effect of single writes in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from quill_models.dynamodb.table import Table
 from quill_models.telemetry.operations import Threads
 from quill_models.values.conversion import choice
-from quill_models.values.errors import InvalidPayload, InvalidValue, QuillError
+from quill_models.values.errors import InvalidPayload, InvalidValue, QuillError, message_of
 from quill_models.writes.actions import TRANSACTION_ACTIONS, TransactionPlan, check_action
 from quill_models.writes.driver import Driver, Prefer
 from quill_models.writes.results import PartialWriteError
@@ -20,7 +20,7 @@ from quill_models.writes.write import Write
 
 __all__ = ["IN_FLIGHT", "iter_many", "list_many"]
 
-# Drivers in flight at once: while the server works on some, the next are prepared.
+# The maximum number of drivers in flight; meanwhile the client prepares the next ones.
 IN_FLIGHT = 4
 
 In = TypeVar("In")
@@ -34,24 +34,24 @@ def list_many(
     inputs: Iterable[In],
     prefer: Prefer | str = Prefer.SPEED,
 ) -> list[R]:
-    """Carry out the writes of many inputs and return all outcomes in order; see `iter_many`.
+    """Write many inputs and return all outcomes in order; see `iter_many`.
 
     Raises:
-        PartialWriteError: ``results`` and ``pending`` cover all the input.
+        PartialWriteError: ``results`` and ``pending`` cover the complete input.
     """
     source = _Inputs(table, write_of, inputs, prefer)
     results: list[R] = []
     try:
-        results.extend(_flown(source))
+        results.extend(_results_of(source))
     except PartialWriteError as error:
         if error is source.error and not source.held:
-            # Of another bulk write, whose results are the inputs here.
+            # The error is from another bulk write, whose results are the inputs here.
             raise
         pending = [*error.pending, *source.rest(error)]
         known: list[Any] = [*results, *error.results]
         raise PartialWriteError(
-            f"{error} The outcome of {len(known)} is known (.results); {len(pending)} are "
-            "pending (.pending) and safe to send again.",
+            f"{error} {len(known)} outcomes are known (.results), {len(pending)} inputs are "
+            "pending (.pending).",
             results=known,
             pending=pending,
         ) from error
@@ -64,36 +64,36 @@ def iter_many(
     inputs: Iterable[In],
     prefer: Prefer | str = Prefer.SPEED,
 ) -> Iterator[R]:
-    """Carry out the writes of many inputs, and yield their outcomes in order, as they come.
+    """Write many inputs and yield their outcomes in order.
 
-    Each driver takes what fits into a transaction of up to 100 actions and 4 MB: one request if
-    nothing is stored yet, one if all is, two for a mixture. After a driver whose writes were mostly
-    stored already, the next one reads before it writes. Up to four are in flight at once, unless
-    they share a key; writes that share one are done one after the other, in order.
+    Each driver takes the inputs of one transaction of up to 100 actions and 4 MB. It sends one
+    request if none or all of them are stored, else two. After a driver whose inputs were mostly
+    stored, the next one reads before it writes. Up to four drivers are in flight, unless they share
+    a key. Writes that share a key are sent in order.
 
     Raises:
-        PartialWriteError: The table stopped responding; ``pending`` holds the inputs taken from
-            the iterable whose outcome is not known.
-        InvalidValue, InvalidPayload: An input that cannot be stored; all before it are.
-        Exception: The iterable's own; all that came before it is stored.
+        PartialWriteError: The table stopped responding. ``pending`` has the inputs taken from the
+            iterable whose outcome is unknown.
+        InvalidValue, InvalidPayload: An input cannot be stored; the inputs before it are written.
+        Exception: The error of the iterable; the inputs before it are written.
     """
-    return _flown(_Inputs(table, write_of, inputs, prefer))
+    return _results_of(_Inputs(table, write_of, inputs, prefer))
 
 
-def _flown(source: _Inputs[In, R]) -> Iterator[R]:
+def _results_of(source: _Inputs[In, R]) -> Iterator[R]:
     flights: deque[_Flight[In, R]] = deque()
-    look_first = False
+    read_first = False
     landed = 0
     with ExitStack() as pools:
         pool: Threads | None = None
         while not source.ended:
-            flight = source.take(look_first=look_first)
-            # One at first, which shows what to expect of the next; then more and more.
+            flight = source.take(read_first=read_first)
+            # The first driver shows what to expect; then more and more are in flight.
             while flights and (
                 len(flights) >= min(IN_FLIGHT, landed)
                 or not all(flight.driver.is_apart_from(other.driver) for other in flights)
             ):
-                look_first, results = _land(flights, [*flight.taken, *source.held])
+                read_first, results = _land(flights, [*flight.taken, *source.held])
                 landed += 1
                 yield from results
             if pool is None and landed and not source.ended:
@@ -101,22 +101,21 @@ def _flown(source: _Inputs[In, R]) -> Iterator[R]:
             flight.go(pool)
             flights.append(flight)
             while flights and (source.ended or flights[0].sent.done()):
-                look_first, results = _land(flights, source.held)
+                read_first, results = _land(flights, source.held)
                 landed += 1
                 yield from results
-        # What came before the error is written; now the error may be raised.
+        # The inputs before the error are written.
         if source.error is not None:
             raise source.error
 
 
 class _Inputs(Generic[In, R]):
-    """The inputs, as far as they were asked for, and the writes that they make.
+    """The inputs taken from the iterable, and their writes.
 
     Attributes:
-        ended: Whether there is nothing more to come.
-        error: Why it ended before its time.
-        held: The input taken from the iterable that is in no flight yet. After an error of the
-            iterable itself there is none.
+        ended: Whether there are no more inputs.
+        error: The error that ended the inputs early.
+        held: The input that was taken but is not in flight. Empty after an error of the iterable.
     """
 
     def __init__(
@@ -130,8 +129,8 @@ class _Inputs(Generic[In, R]):
         self.error: Exception | None = None
         self.held: list[In] = []
 
-    def take(self, *, look_first: bool) -> _Flight[In, R]:
-        """As many as one transaction holds, if each is new."""
+    def take(self, *, read_first: bool) -> _Flight[In, R]:
+        """Take the inputs that fit in one transaction if all are new."""
         taken: list[In] = []
         writes: list[Write[R]] = []
         plan = TransactionPlan()
@@ -149,30 +148,30 @@ class _Inputs(Generic[In, R]):
                     break
                 taken.append(self.held.pop())
                 writes.append(write)
-        except Exception as error:  # noqa: BLE001 -- raised, once what came before is written
+        except Exception as error:  # noqa: BLE001 -- raised after the inputs before it
             self.ended, self.error = True, error
             if (
                 self.held
                 and isinstance(error, QuillError)
                 and not isinstance(error, InvalidValue | InvalidPayload)
             ):
-                # Not the input is at fault, but the table, which its write has asked.
+                # Building the write sent a request that failed; the input itself is valid.
                 self.error = _partial(error, [], self.held)
                 self.error.__cause__ = error
-        return _Flight(taken, Driver(self._table, writes, self._prefer, look_first=look_first))
+        return _Flight(taken, Driver(self._table, writes, self._prefer, read_first=read_first))
 
     def rest(self, error: PartialWriteError) -> list[In]:
-        """The inputs that were not taken; an error of the iterable becomes a note on another."""
+        """Return the inputs that were not taken; note an error of the iterable on ``error``."""
         rest: list[In] = []
         try:
             rest.extend(self._inputs)
-        except Exception as also:  # noqa: BLE001 -- what is known must not be lost over it
-            error.add_note(f"The input ended with an error of its own: {also!r}")
+        except Exception as also:  # noqa: BLE001 -- known outcomes must not be lost
+            error.add_note(f"The input then raised {type(also).__name__}: {message_of(also)}")
         return rest
 
 
 class _Flight(Generic[In, R]):
-    """A driver in flight, with the inputs it was made of; ``sent`` is done when it has landed."""
+    """A driver in flight, with its inputs; ``sent`` is its future."""
 
     def __init__(self, taken: Sequence[In], driver: Driver[R]) -> None:
         self.taken = taken
@@ -180,7 +179,7 @@ class _Flight(Generic[In, R]):
         self.sent: Future[None] = Future()
 
     def go(self, pool: Threads | None) -> None:
-        """Send it: in a thread of the pool, else here and now."""
+        """Run the driver in a thread of the pool, or in this thread without a pool."""
         if pool is not None:
             self.sent = pool.submit(self.driver.run)
             return
@@ -192,7 +191,7 @@ class _Flight(Generic[In, R]):
             self.sent.set_result(None)
 
     def failure(self) -> QuillError | None:
-        """Wait for it to land, and return why it did not."""
+        """Wait for the driver, and return its error, if any."""
         try:
             self.sent.result()
         except QuillError as error:
@@ -200,16 +199,16 @@ class _Flight(Generic[In, R]):
         return None
 
     def results(self) -> list[R]:
-        """The known outcomes, in order."""
+        """Return the known outcomes in order."""
         return [self.driver.results[at] for at in sorted(self.driver.results)]
 
     def pending(self) -> list[In]:
-        """The inputs whose outcome is not known."""
+        """Return the inputs whose outcome is unknown."""
         return [one for at, one in enumerate(self.taken) if at not in self.driver.results]
 
 
 def _land(flights: deque[_Flight[In, R]], not_sent: Sequence[In]) -> tuple[bool, list[R]]:
-    """Wait for the first flight: whether most of it was known already, and its results."""
+    """Wait for the first flight. Return whether most of it was stored, and its results."""
     first = flights.popleft()
     error = first.failure()
     if error is None:
@@ -227,8 +226,8 @@ def _partial(
     error: QuillError, results: Sequence[Any], pending: Sequence[Any]
 ) -> PartialWriteError:
     return PartialWriteError(
-        f"{error}\nThis ended a bulk write: what was written stays, and sending all of it "
-        "again is safe.",
+        f"{error}\nThe bulk write stopped here. Items already written are kept. Retry the complete "
+        "call; it is idempotent.",
         results=results,
         pending=list(pending),
     )

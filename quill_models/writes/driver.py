@@ -1,7 +1,7 @@
-"""The one driver of writes: it sends their actions in rounds until each write has its outcome.
+"""The driver of writes: it sends their actions in rounds until each write has its outcome.
 
-One write alone, up to a hundred of a bulk write, and all writes of a transaction go the same way.
-Writes that share a key are done one after the other.
+It sends single writes, up to 100 writes of a bulk write, and transactions. Writes that share a key
+are sent one after the other.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ R = TypeVar("R")
 
 
 class Prefer(StrEnum):
-    """What a bulk write is to save where it cannot save both."""
+    """The preference of a bulk write that cannot have both speed and low cost."""
 
     SPEED = "speed"
-    """In transactions of up to a hundred items, the fewest requests, at twice the write units."""
+    """Transactions of up to 100 items: the fewest requests, at twice the write units."""
     COST = "cost"
-    """Items that stand alone are written outside transactions, at half of that, 25 in a request."""
+    """Independent items outside transactions, 25 in a request, at half of that."""
 
 
 class Driver(Generic[R]):
-    """Writes whose actions fit into one transaction, as long as none is refused.
+    """Writes whose first actions fit into one transaction.
 
     Attributes:
         results: The known outcomes, by the number of the write.
@@ -61,21 +61,21 @@ class Driver(Generic[R]):
         writes: Sequence[Write[R]],
         prefer: Prefer = Prefer.SPEED,
         *,
-        look_first: bool = False,
+        read_first: bool = False,
     ) -> None:
         self._table = table
         self._writes = writes
         self._prefer = prefer
-        self._look_first = look_first
+        self._read_first = read_first
         self.results: dict[int, R] = {}
-        # What is stored under a key, as far as a read or earlier writes have shown it.
+        # The stored item of each key that a read or an earlier write has returned.
         self._stored: dict[Key, RawItem] = {}
-        # Writes that were refused before.
+        # Writes with an earlier refusal.
         self._informed: set[int] = set()
-        # Writes that wait for all before them, one of which may give up what they want.
+        # Writes that wait for all writes before them, which may release their second identity.
         self._held: set[int] = set()
-        # Writes that others kept out. They go into transactions of their own, which get smaller:
-        # one contended key must not delay ninety-nine other writes.
+        # Writes that conflict with other writers. They get transactions of their own, which become
+        # smaller, so that one contended key does not delay 99 other writes.
         self._contended: set[int] = set()
         self._contended_limit = TRANSACTION_ACTIONS
         self._refused = 0
@@ -86,7 +86,7 @@ class Driver(Generic[R]):
         return {action.key for write in self._writes for action in write.actions}
 
     def is_apart_from(self, other: Driver[R]) -> bool:
-        """Whether both may be in flight at once without affecting each other."""
+        """Return whether both can be in flight without affecting each other."""
         return (
             self.keys.isdisjoint(other.keys)
             and all(write.fixed_keys for write in self._writes)
@@ -95,7 +95,7 @@ class Driver(Generic[R]):
 
     @property
     def was_mostly_known(self) -> bool:
-        """Whether most of its writes met an item: then a read first is cheaper for the next."""
+        """Whether most of its items were stored, so that the next driver should read first."""
         return self._refused * 2 > len(self._writes)
 
     def run(self) -> None:
@@ -105,8 +105,8 @@ class Driver(Generic[R]):
             Throttled: Other writers kept changing an item until the deadline.
             QuillError: See `quill_models.errors`. `results` has the known outcomes.
         """
-        if self._look_first:
-            self._look()
+        if self._read_first:
+            self._read_stored()
         backoff, started = None, time.monotonic()
         may_retry_at_once = True
         while waiting := self._waiting():
@@ -117,7 +117,7 @@ class Driver(Generic[R]):
                 backoff, started = None, time.monotonic()
                 may_retry_at_once = True
             elif moved and may_retry_at_once:
-                # Refused writes name other actions now, and no other writer is in the way.
+                # Refused writes have other actions now, and no other writer conflicts.
                 may_retry_at_once = False
             else:
                 backoff = backoff or Backoff(self._table.settings.deadline, started)
@@ -125,11 +125,11 @@ class Driver(Generic[R]):
                     raise _contention(self._writes[waiting[0]], self._table.settings.deadline)
 
     def _waiting(self) -> list[int]:
-        """The writes whose outcome is not known, by number."""
+        """Return the numbers of the writes without an outcome."""
         return [at for at in range(len(self._writes)) if at not in self.results]
 
-    def _look(self) -> None:
-        """Read what is stored: if most writes meet an item, that costs a tenth of trying."""
+    def _read_stored(self) -> None:
+        """Read the stored items, at a tenth of the cost of refused writes."""
         firsts = (write.actions[0] for write in self._writes)
         keys = [
             first.key
@@ -138,17 +138,17 @@ class Driver(Generic[R]):
         ]
         self._stored.update(self._table.get_many(keys))
 
-    # Which writes go into which request of a round.
+    # The requests of a round.
 
     def _plans(self, waiting: Sequence[int]) -> Iterator[TransactionPlan]:
-        """The transactions of this round; some writes wait for the next round."""
+        """Yield the transactions of this round; some writes wait for the next round."""
         touched: set[Key] = set()
         plain, contended = TransactionPlan(), TransactionPlan(self._contended_limit)
         for at in waiting:
-            # The same key twice in one transaction is refused, and in two of one round it would
-            # be up to chance which is first.
+            # DynamoDB rejects a repeated key in a transaction. In two transactions of one round,
+            # the order of the two writes would be random.
             waits = self._touches(at, touched) or (at in self._held and self._any_before(at))
-            # What is known to be stored may settle it, or make it name other actions.
+            # A known stored item may settle it, or make it name other actions.
             if waits or self._is_settled(at) or self._touches(at, touched):
                 touched |= self._keys_of(at)
                 continue
@@ -170,18 +170,18 @@ class Driver(Generic[R]):
                 yield plan
 
     def _keys_of(self, at: int) -> set[Key]:
-        """The keys that no other write of the round may touch; additions go with each other."""
+        """Return the keys that no other write of the round can touch, except for additions."""
         return {action.key for action in self._writes[at].actions if not isinstance(action, Add)}
 
     def _touches(self, at: int, touched: set[Key]) -> bool:
         return any(action.key in touched for action in self._writes[at].actions)
 
     def _any_before(self, at: int) -> bool:
-        """Whether the outcome of a write before this one is not known."""
+        """Return whether a write before this one has no outcome."""
         return any(before not in self.results for before in range(at))
 
     def _is_settled(self, at: int) -> bool:
-        """Whether what is known to be stored decides this write, without a request."""
+        """Return whether a known stored item decides this write, without a request."""
         own = self._writes[at].actions
         stored = self._stored.get(own[0].key)
         if stored is None or at in self._informed:
@@ -189,10 +189,10 @@ class Driver(Generic[R]):
         self._settle(at, own, [Refusal(stored), *(None for _ in own[1:])])
         return at in self.results
 
-    # Requests, and what they did.
+    # Requests and their results.
 
     def _send(self, plan: TransactionPlan) -> bool:
-        """Send one plan; whether it brought any write forward."""
+        """Send one plan, and return whether any write has made progress."""
         if self._prefer is Prefer.SPEED:
             return self._send_together(plan)
         alone: dict[int, Put] = {}
@@ -206,7 +206,7 @@ class Driver(Generic[R]):
         return (self._send_together(together) if together.writes else False) or moved
 
     def _send_alone(self, puts: dict[int, Put]) -> bool:
-        """Send writes of one put each outside of a transaction."""
+        """Send writes of one put each outside a transaction."""
         inserts = {at: put for at, put in puts.items() if put.condition.wants_absence and fits(put)}
         moved = False
         if inserts:
@@ -237,14 +237,14 @@ class Driver(Generic[R]):
                 continue
             moved = True
             if refusals[0] is None and self._any_before(at):
-                # Another item has its second identity; a write before it may yet give that up.
+                # Another item has its second identity, which an earlier write may release.
                 self._held.add(at)
                 continue
             self._settle(at, own, refusals)
         return moved
 
     def _set_apart(self, plan: TransactionPlan, not_done: NotDone) -> None:
-        """Keep writes that others kept out apart from the rest."""
+        """Separate writes that conflict with other writers."""
         contended = plan.contended(not_done)
         if contended & self._contended and len(plan.contended_keys(not_done)) > 1:
             self._contended_limit = max(1, self._contended_limit // 2)
@@ -253,7 +253,7 @@ class Driver(Generic[R]):
     def _settle(
         self, at: int, own: Sequence[Action], refusals: Sequence[Refusal | None] | None
     ) -> None:
-        """Take in what happened to a write: done if there are no refusals."""
+        """Note the result of a write: a success if there are no refusals."""
         write, first = self._writes[at], own[0]
         if refusals is None:
             self._know(first.key, first.item if isinstance(first, Put) else None)
@@ -280,7 +280,7 @@ class Driver(Generic[R]):
 
 
 def send(table: Table, write: Write[R]) -> R:
-    """Carry out one write: a plain request if one action does, else a transaction.
+    """Send one write: a plain request for one action, else a transaction.
 
     Raises:
         Throttled: Other writers kept changing the item until the deadline.
@@ -294,6 +294,6 @@ def send(table: Table, write: Write[R]) -> R:
 def _contention(write: Write[Any], deadline: timedelta) -> QuillError:
     key = write.actions[0].key
     return Throttled(
-        f"Other writers kept changing {key.pk} / {key.sk} for {deadline.total_seconds():g} seconds "
-        "(QUILL_DEADLINE_SECONDS). Sending it again is safe."
+        f"Other writers kept changing the item {key.pk} / {key.sk} for "
+        f"{deadline.total_seconds():g} seconds (QUILL_DEADLINE_SECONDS). Retry the write."
     )

@@ -1,4 +1,4 @@
-"""The plain conditional put: one item, only if there is none."""
+"""The conditional put of one item."""
 
 from __future__ import annotations
 

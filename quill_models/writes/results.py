@@ -1,4 +1,4 @@
-"""What a write did."""
+"""Results of writes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ M = TypeVar("M")
 
 
 class Outcome(StrEnum):
-    """What a write did."""
+    """The outcome of a write."""
 
     CREATED = "created"
-    """There was none, or an expired one; this call stored it."""
+    """No item, or an expired one, was stored; this call stored the item."""
     UPDATED = "updated"
-    """There was an older one; this call replaced it."""
+    """This call replaced an older item."""
     UNCHANGED = "unchanged"
-    """There was an equal one; nothing was written."""
+    """An equal item is stored; nothing was written."""
     DUPLICATE = "duplicate"
-    """Same identity and same content; nothing was written."""
+    """The same identity and content is stored; nothing was written."""
     CONFLICT = "conflict"
-    """Same identity and other content; nothing was overwritten."""
+    """The same identity is stored with other content; nothing was written."""
     STALE = "stale"
-    """Older than what is stored; nothing was overwritten."""
+    """A newer item is stored; nothing was written."""
 
 
 @dataclass(frozen=True)
 class WriteResult(Generic[M]):
-    """What a write did, and what is stored now.
+    """The outcome of a write, and the stored item.
 
     Attributes:
-        outcome: see `Outcome`.
-        item: the model as it is stored now. For a ``conflict`` over an id that belongs to
-            another item, that other item.
+        outcome: See `Outcome`.
+        item: The stored model. If an external id belongs to another item (``conflict``), that item.
     """
 
     outcome: Outcome
@@ -46,16 +45,16 @@ class WriteResult(Generic[M]):
 
     @property
     def created(self) -> bool:
-        """Whether this call, and no other, created the item."""
+        """Whether this call created the item. True for exactly one call."""
         return self.outcome is Outcome.CREATED
 
 
 class PartialWriteError(QuillError):
-    """The table stopped answering in the middle of a bulk write.
+    """The table stopped responding during a bulk write.
 
     Attributes:
-        results: what is known: the `WriteResult` of each input whose outcome is, in order.
-        pending: the inputs whose outcome is unknown. Sending them again is always safe.
+        results: The known `WriteResult`s, in input order.
+        pending: The inputs whose outcome is unknown. You can retry them safely.
     """
 
     __module__ = "quill_models.errors"
@@ -67,10 +66,10 @@ class PartialWriteError(QuillError):
 
 
 class TransactionRefused(QuillError):
-    """Something in a transaction is a conflict, so that none of it was written.
+    """A write of a transaction is a conflict, so nothing was written.
 
     Attributes:
-        result: the `WriteResult` that is one; its ``item`` is what stands in the way.
+        result: The `WriteResult` of the conflict. Its ``item`` is the stored item.
     """
 
     __module__ = "quill_models.errors"

@@ -1,8 +1,7 @@
 """The write: a small state machine with an outcome.
 
-A write names the actions to send, all or none of which are done, and learns what happened to them.
-It then has its outcome, or names other actions. `quill_models.writes.driver` sends the actions and
-knows nothing of outcomes.
+A write provides actions, which are sent together or not at all, and gets their result. Then it has
+its outcome, or provides other actions. `quill_models.writes.driver` sends the actions.
 """
 
 from __future__ import annotations
@@ -23,37 +22,37 @@ class Write(ABC, Generic[R]):
     """One write in progress.
 
     Attributes:
-        actions: What to send now: all or none of it will be done.
-        token: Stored with each item that the write puts, and the same in all its attempts.
+        actions: The actions to send, all or none of which will succeed.
+        token: The token stored with each item of the write, the same in all attempts.
     """
 
     actions: Sequence[Action]
     token: str
     fixed_keys: bool = False
-    """Whether the keys of its first actions are all that it will ever write to."""
+    """Whether the first actions have all keys that the write can ever touch."""
 
     @abstractmethod
     def done(self, stored: RawItem | None = None) -> R:
-        """Return the outcome, once the actions were done.
+        """Return the outcome after the actions have succeeded.
 
         Args:
-            stored: The item as it is stored now, if a lost response was recognised by it. Other
-                writers may have rewritten it since.
+            stored: The stored item, if it shows that a lost response was a success. Other writers
+                may have rewritten it since.
         """
 
     @abstractmethod
     def refused(self, refusals: Sequence[Refusal | None]) -> R | None:
-        """Return the outcome, or ``None`` if `actions` now names others.
+        """Return the outcome, or ``None`` if `actions` now has other actions.
 
         Args:
-            refusals: For each action its refusal; ``None`` for an action that was not at fault.
+            refusals: For each action its refusal, or ``None`` if it did not fail.
         """
 
     def settle(self, refusals: Sequence[Refusal | None]) -> R | None:
-        """Return the outcome of actions that were refused, or ``None`` if `actions` names others.
+        """Return the outcome of refused actions, or ``None`` if `actions` now has other actions.
 
-        The response to an earlier attempt may have been lost, although DynamoDB did the write.
-        Then the refusal shows the write's own item, by its token: the write is done.
+        If an earlier attempt succeeded but its response was lost, a refusal has an item with the
+        token of this write. Then the write has succeeded.
         """
         for refusal in refusals:
             item = None if refusal is None else refusal.item

@@ -56,7 +56,7 @@ class TestReads:
         assert printed.count("list_by_agent is") == 2
 
     def test_reads_to_parquet_prints_second_table(self, capsys: pytest.CaptureFixture[str]) -> None:
-        only = ["quill", "pynamodb", "bare-http"]
+        only = ["quill", "pynamodb"]
         assert reads(["--items", "60", "--rounds", "1", "--to-parquet", "--only", *only]) == 0
         printed = capsys.readouterr().out
         assert "60 items to Parquet" in printed

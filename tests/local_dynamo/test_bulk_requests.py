@@ -132,7 +132,7 @@ class TestForCost:
         assert Counter(sent) == {INSERTS: 2, READ: 1, PUT: 30}
 
     def test_a_preference_that_is_none(self, quill: Quill) -> None:
-        with pytest.raises(ValueError, match="allowed are 'speed', 'cost'"):
+        with pytest.raises(ValueError, match="must be one of speed, cost"):
             quill.webhook_events.record_many([event()], prefer="beauty")
 
 

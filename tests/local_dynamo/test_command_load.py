@@ -103,7 +103,7 @@ def test_load_stdin_stores_items(run: Run) -> None:
     shown = document(run("load", "-", "--json", given=given))
     assert [(row["file"], row["created"]) for row in shown["files"]] == [("-", 2)]
     message = failed(run("load", "-", given='{"kind": "person"}'))
-    assert message.startswith("Error: -: line 1: kind is 'person'")
+    assert message.startswith("Error: -: line 1: kind must be one of")
 
 
 def test_load_lost_server_reports_completed_files(run: Run, proxy: Proxy, tmp_path: Path) -> None:

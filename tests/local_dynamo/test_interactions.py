@@ -147,7 +147,7 @@ class TestDelete:
     def test_one_saved_by_pynamodb_whose_external_id_is_anothers(self, quill: Quill) -> None:
         quill.interactions.put(call())
         other = call("i2", external_id="x-i1")
-        with pytest.raises(InvalidValue, match="Use the repository"):
+        with pytest.raises(InvalidValue, match="of the repository"):
             other.save()
         store(quill, other.to_item(1))
         quill.interactions.delete("i2")

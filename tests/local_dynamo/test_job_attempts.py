@@ -92,7 +92,7 @@ class TestAttempts:
         assert quill.job_runs.list_by_status("failed").count() == 1
 
     def test_a_window_too_long_for_them(self, quill: Quill) -> None:
-        with pytest.raises(InvalidValue, match="Give a shorter identifier"):
+        with pytest.raises(InvalidValue, match="Use a shorter identifier"):
             quill.job_runs.start("job", "w" * 1015)
 
 

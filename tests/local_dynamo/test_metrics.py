@@ -166,5 +166,5 @@ class TestDay:
         assert list(quill.metrics.list_by_day((DAY_1 + 2 * DAY).date())) == []
 
     def test_a_time_is_no_day(self, quill: Quill) -> None:
-        with pytest.raises(InvalidValue, match="must be a date, not datetime"):
+        with pytest.raises(InvalidValue, match="must be a date, got datetime"):
             quill.metrics.list_by_day(DAY_1)

@@ -59,13 +59,13 @@ def other(request: pytest.FixtureRequest, quill_endpoint: str) -> Iterator[Quill
 @pytest.mark.parametrize("other", [name for name in OTHERS if name != "no indexes"], indirect=True)
 @pytest.mark.parametrize("call", BY_KEY)
 def test_a_table_with_other_keys(other: Quill, call: str) -> None:
-    with pytest.raises(SchemaMismatch, match=f"'{other.settings.table}'.*quill schema diff"):
+    with pytest.raises(SchemaMismatch, match=f"{other.settings.table} .*quill schema diff"):
         BY_KEY[call](other)
 
 
 @pytest.mark.parametrize("call", BY_INDEX)
 def test_a_table_without_the_indexes(other: Quill, call: str) -> None:
-    with pytest.raises(SchemaMismatch, match=f"'{other.settings.table}'.*quill schema diff"):
+    with pytest.raises(SchemaMismatch, match=f"{other.settings.table} .*quill schema diff"):
         BY_INDEX[call](other)
 
 

@@ -164,10 +164,9 @@ class TestServer:
                 "    assert 'pynamodb' not in sys.modules\n"
             )
         )
-        for options in (["-n1"], ["-p", "no:xdist"]):
-            status, printed = project.run(*options)
-            assert status == 0, printed
-            assert project.leaves_nothing(within=0.1)
+        status, printed = project.run("-n1")
+        assert status == 0, printed
+        assert project.leaves_nothing(within=0.1)
 
 
 class TestProject:
@@ -175,12 +174,6 @@ class TestProject:
     def endpoint(self, quill_settings: Settings) -> str:
         assert quill_settings.endpoint is not None
         return quill_settings.endpoint
-
-    def test_of_strict_people(self, project: Project, endpoint: str) -> None:
-        project.write(test_quill=USES_QUILL)
-        options = ("--strict-markers", "--strict-config", "--import-mode=importlib")
-        status, printed = project.run(*options, DYNAMODB_ENDPOINT=endpoint)
-        assert status == 0, printed
 
     def test_with_a_quill_of_its_own(self, project: Project, endpoint: str) -> None:
         project.write(
@@ -229,5 +222,6 @@ class TestProject:
                 "        assert quill.agents.get('7') is None\n"
             )
         )
-        status, printed = project.run(DATA_BACKEND="aws", DYNAMODB_ENDPOINT=endpoint)
+        strict = ("--strict-markers", "--strict-config", "--import-mode=importlib")
+        status, printed = project.run(*strict, DATA_BACKEND="aws", DYNAMODB_ENDPOINT=endpoint)
         assert status == 0, printed

@@ -70,11 +70,11 @@ def test_numbers_are_read_exactly() -> None:
         ),
         (b'{"kind": "metric", "value": 1e99999999999999999999}', "not JSON"),
         pytest.param(b'{"a":' * 100_000, "not JSON", id="100,000 levels"),
-        (b"[]", "expected an object, found list"),
-        (b"7", "expected an object, found int"),
-        (b"null", "expected an object, found NoneType"),
-        (b'{"agent_id": "7"}', "kind is None"),
-        (b'{"kind": "agent"}', "agent needs agent_id"),
+        (b"[]", "expected an object, got list"),
+        (b"7", "expected an object, got int"),
+        (b"null", "expected an object, got NoneType"),
+        (b'{"agent_id": "7"}', "kind must be one of"),
+        (b'{"kind": "agent"}', "agent requires agent_id"),
         (b'{"kind": "agent", "agent_id": 7}', "agent_id must be text"),
         (
             b'{"kind": "interaction", "interaction_id": "1", "started_at": "0001-01-01T00:00+01"}',
@@ -96,7 +96,7 @@ def test_an_error_names_its_line_and_what_was_before_it_is_read(bad: bytes, reas
 def test_what_has_a_way_in_of_its_own_is_refused(kind: str) -> None:
     with pytest.raises(
         InvalidPayload,
-        match=f"line 1: {kind} cannot be loaded; allowed are agent, interaction, metric",
+        match=f"line 1: kind must be one of agent, interaction, metric, got {kind}",
     ):
         list(read_models([line(EXAMPLES[kind]())]))
 

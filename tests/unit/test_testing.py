@@ -38,7 +38,7 @@ def test_what_is_no_time_is_refused_and_changes_nothing() -> None:
     clock = FrozenClock()
     with pytest.raises(InvalidValue, match="time zone"):
         clock.move_to(naive)
-    with pytest.raises(InvalidValue, match="timedelta, not int: 5"):
+    with pytest.raises(InvalidValue, match="timedelta, got int: 5"):
         clock.tick(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidValue, match="years 1 to 9999"):
         clock.tick(timedelta.max)

@@ -29,19 +29,6 @@ class TestEmbedded:
         monkeypatch.setattr("tempfile.tempdir", None)
         return folder
 
-    def test_leaves_nothing(
-        self, local_home: Path, java_home: Path | None, temporary: Path
-    ) -> None:
-        with embedded(local_home=local_home, java_home=java_home) as server:
-            put(server.endpoint, "x")
-            assert has(server.endpoint, "x")
-            assert server.data_dir is None
-            assert server.log.is_file()
-
-        assert is_gone(server.pid, within=0.1)
-        assert list(temporary.iterdir()) == []
-        assert not server.log.exists()
-
     def test_a_given_folder_stays(
         self, local_home: Path, java_home: Path | None, tmp_path: Path, temporary: Path
     ) -> None:
@@ -65,10 +52,15 @@ class TestEmbedded:
             pytest.raises(KeyboardInterrupt),
             embedded(local_home=local_home, java_home=java_home) as server,
         ):
+            put(server.endpoint, "x")
+            assert has(server.endpoint, "x")
+            assert server.data_dir is None
+            assert server.log.is_file()
             raise KeyboardInterrupt
 
         assert is_gone(server.pid, within=0.1)
         assert list(temporary.iterdir()) == []
+        assert not server.log.exists()
 
     def test_the_server_is_killed_inside(
         self, local_home: Path, java_home: Path | None, temporary: Path

@@ -148,7 +148,7 @@ def test_command_without_server_names_ways_to_start_one(
     status, out, err = run(*arguments.split(), *as_json)
     assert status == 1
     assert err.startswith("Error: ")
-    assert f"No DynamoDB answers at {closed_endpoint}" in err
+    assert f"No DynamoDB responds at {closed_endpoint}" in err
     for way in ("docker compose up", "quill local start", "DYNAMODB_ENDPOINT=…"):
         assert way in err
     assert "Traceback" not in err
@@ -168,7 +168,7 @@ def test_command_invalid_setting_exits_with_1(
     monkeypatch.setenv("DATA_BACKEND", "moto")
     status, out, err = run(*arguments.split())
     assert (status, out) == (1, "")
-    assert err == "Error: DATA_BACKEND is 'moto'; allowed are 'dynamodb-local' or 'aws'.\n"
+    assert err == "Error: DATA_BACKEND must be dynamodb-local or aws, got 'moto'.\n"
 
 
 def test_demo_aws_backend_exits_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_demo_aws_backend_exits_with_1(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_load_invalid_line_fails_before_any_request(run: Run) -> None:
     status, out, err = run("load", "bad.jsonl", "--json")
     assert status == 1
-    assert err.startswith("Error: bad.jsonl: line 2: kind is 'squad'; allowed are agent")
+    assert err.startswith("Error: bad.jsonl: line 2: kind must be one of agent")
     document = json.loads(out)
     assert document["files"] == []
     (error,) = document["errors"]
@@ -198,7 +198,7 @@ def test_load_several_files_reports_each_error(
     assert status == 1
     wrong, stopped = json.loads(out)["errors"]
     assert wrong["file"] == "bad.jsonl"
-    assert stopped["reason"].startswith("good.jsonl: No DynamoDB answers")
+    assert stopped["reason"].startswith("good.jsonl: No DynamoDB responds")
     assert err.count("Error: ") == 2
 
 

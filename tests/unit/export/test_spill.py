@@ -92,7 +92,7 @@ def test_what_was_met_twice_is_there_once_as_it_was_later() -> None:
     first, second = (item_of(job_run(attempt=n), NOON + n * SECOND) for n in (1, 2))
     for items in ([first, second], [second, first], [first, first, second]):
         ((_, _, (row,)),) = days_of(items)
-        assert row[TABLE_OF["job_run"].place("attempt")] == 2
+        assert row[TABLE_OF["job_run"].position("attempt")] == 2
 
 
 def test_what_has_moved_to_another_day_is_left_out_of_the_old_one() -> None:

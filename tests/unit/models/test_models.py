@@ -70,9 +70,9 @@ def test_each_needed_field_is_named_where_it_is_none(kind: str) -> None:
 
 
 def test_what_an_interaction_may_not_say() -> None:
-    with pytest.raises(InvalidValue, match="'call-1' has an external_id and no source"):
+    with pytest.raises(InvalidValue, match="call-1 has an external_id but no source"):
         interaction(source=None)
-    with pytest.raises(InvalidValue, match="'call-1' ends before it starts"):
+    with pytest.raises(InvalidValue, match=r"call-1 ends at .*, before its start"):
         interaction(ended_at=NOON - timedelta(microseconds=1))
     assert interaction(ended_at=NOON).ended_at == NOON
 
@@ -81,7 +81,7 @@ def test_what_an_interaction_may_not_say() -> None:
     "scope", ["agent", "agent:", "team:", ":7", "Global", "GLOBAL", "global:", "squad:7", " global"]
 )
 def test_another_scope_is_refused_and_the_allowed_ones_are_named(scope: str) -> None:
-    with pytest.raises(InvalidValue, match="'agent:<id>', 'team:<name>' and 'global'"):
+    with pytest.raises(InvalidValue, match="agent:<id>, team:<name> or global"):
         metric(scope=scope)
 
 

@@ -131,13 +131,11 @@ def test_an_item_of_another_kind_is_refused(kind: str) -> None:
     model = EXAMPLES[kind]()
     kinds: list[dict[str, Any]] = [{"S": "something_else"}, {"N": "1"}, {}]
     for stored in kinds:
-        with pytest.raises(InvalidValue, match=f"not '{kind}'") as caught:
+        with pytest.raises(InvalidValue, match=f"expected {kind}") as caught:
             type(model).from_item({**model.to_item(1), "kind": stored})
         # And what to do with it.
         assert f"quill.store.delete({model.key()!r})" in str(caught.value)
-        by = "the repository of" if "S" in stored else "this package"
-        assert f"was not stored by {by}" in str(caught.value)
-    with pytest.raises(InvalidValue, match=f"not '{kind}'"):
+    with pytest.raises(InvalidValue, match=f"expected {kind}"):
         type(model).from_item({})
 
 
@@ -222,7 +220,7 @@ def test_save_puts_the_whole_item_with_its_keys_and_stamps() -> None:
 def test_an_update_that_would_leave_a_key_stale_is_refused() -> None:
     here = table(table="here")
     wire = Wire(here.client, always({}))
-    with entered(here), pytest.raises(InvalidValue, match="repository's put"):
+    with entered(here), pytest.raises(InvalidValue, match="put of the repository"):
         agent().update(actions=[Agent.team.set("south")])
     assert wire.sent == []
 

@@ -67,9 +67,9 @@ def test_the_buckets_of_one_moment(grain: Grain, start: datetime) -> None:
     moment = NOON + timedelta(minutes=34, microseconds=5)
     assert grain.floor(moment) == start
     assert metric(grain=grain, bucket_start=start).bucket_start == start
-    with pytest.raises(InvalidValue, match="that bucket starts at") as caught:
+    with pytest.raises(InvalidValue, match="Its bucket starts at") as caught:
         metric(grain=grain, bucket_start=moment)
-    assert str(caught.value).endswith(start.isoformat())
+    assert start.isoformat() in str(caught.value)
 
 
 @pytest.mark.parametrize("grain", Grain)

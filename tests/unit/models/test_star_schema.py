@@ -77,7 +77,7 @@ def test_numbers_are_written_in_one_way(text: str, held: str) -> None:
 
 def test_whole_numbers_beyond_64_bits_are_left_out() -> None:
     table = TABLE_OF["job_run"]
-    at = table.place("attempt")
+    at = table.position("attempt")
     item = EXAMPLES["job_run"]().to_item(4)
     for text, held in (
         ("1E+2", 100),
@@ -91,5 +91,5 @@ def test_whole_numbers_beyond_64_bits_are_left_out() -> None:
 
 def test_half_a_character_is_refused() -> None:
     item = EXAMPLES["agent"]().to_item(4)
-    with pytest.raises(InvalidValue, match="name of the item under 'AGENT#7' cannot be exported"):
+    with pytest.raises(InvalidValue, match="agent AGENT#7 has an invalid name"):
         TABLE_OF["agent"].row({**item, "name": {"S": "\ud83d"}})

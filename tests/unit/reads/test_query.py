@@ -163,7 +163,7 @@ def test_a_cursor_is_good_in_another_process_and_for_another_size_of_page() -> N
 def test_a_cursor_of_another_query_is_refused(other: Any) -> None:
     table, _ = served(NAMES)
     cursor = team(table).page(1).cursor
-    with pytest.raises(InvalidCursor, match="belongs to another query"):
+    with pytest.raises(InvalidCursor, match="The cursor was changed"):
         other(table).page(1, cursor)
 
 
@@ -199,7 +199,7 @@ def test_what_is_no_cursor_is_refused(cursor: Any) -> None:
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_page_of_nothing_is_refused(limit: int) -> None:
     table, _ = served(NAMES)
-    with pytest.raises(ValueError, match=f"limit must be 1 or more, not {limit}") as caught:
+    with pytest.raises(ValueError, match=f"limit must be at least 1, got {limit}") as caught:
         team(table).page(limit)
     assert isinstance(caught.value, QuillError)
 

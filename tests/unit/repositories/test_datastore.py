@@ -78,7 +78,7 @@ def test_what_is_read_has_its_key_and_expiry_beside_it() -> None:
         (Key("", "BODY"), "pk must be text of at least one character"),
         (Key("NOTE#1", ""), "sk must be text of at least one character"),
         (Key(7, "BODY"), "pk must be text"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        (Key("\ud800", "BODY"), "pk is no valid Unicode text"),
+        (Key("\ud800", "BODY"), "pk is not valid Unicode"),
         (Key("x" * 2049, "BODY"), "pk has 2049 bytes; DynamoDB allows 2048"),
         (Key("ü" * 1025, "BODY"), "pk has 2050 bytes; DynamoDB allows 2048"),
         (Key("NOTE#1", "x" * 1025), "sk has 1025 bytes; DynamoDB allows 1024"),
@@ -112,7 +112,7 @@ def test_every_other_key_is_taken_as_it_is(pk: str, sk: str) -> None:
     [
         ({"pk": "x"}, r"reserved attributes: pk"),
         ({"ttl": 1, "write_token": "t"}, r"reserved attributes: ttl, write_token"),
-        ({"a": float("nan")}, r"item\['a'\] is nan"),
+        ({"a": float("nan")}, r"item\['a'\] must be a finite number"),
         ({"\ud800": 1}, "Unicode"),
         ([], "mapping"),
         (None, "mapping"),

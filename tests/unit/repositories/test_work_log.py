@@ -172,9 +172,7 @@ def test_handler_error_names_its_place(records: pytest.LogCaptureFixture) -> Non
         raise ValueError(SECRET)
     log_handler_error(event("processed"), raised.value)
     name, level, text, fields = only(records)
-    start = (
-        "Event hubspot/e1 was already processed when its handler raised ValueError at "
-    )
+    start = "Event hubspot/e1 was already processed when its handler raised ValueError at "
     assert text.startswith(f"{start}{__file__}:")
     assert (name, level, fields) == (
         "quill_models.events",

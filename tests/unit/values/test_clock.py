@@ -33,10 +33,10 @@ def test_the_same_instant_in_utc(instant: datetime) -> None:
     ("value", "message"),
     [
         (datetime(2031, 5, 17), "started_at has no time zone"),  # noqa: DTZ001
-        ("2031-05-17T12:00:00Z", "started_at must be a datetime, not str"),
-        (NOON.date(), "started_at must be a datetime, not date"),
-        (1_936_000_000, "started_at must be a datetime, not int"),
-        (None, "started_at must be a datetime, not NoneType"),
+        ("2031-05-17T12:00:00Z", "started_at must be a datetime, got str"),
+        (NOON.date(), "started_at must be a datetime, got date"),
+        (1_936_000_000, "started_at must be a datetime, got int"),
+        (None, "started_at must be a datetime, got NoneType"),
     ],
 )
 def test_what_is_no_aware_time_is_refused_by_name(value: Any, message: str) -> None:

@@ -10,4 +10,4 @@ def test_an_error_that_cannot_tell_one() -> None:
         def __str__(self) -> str:
             raise OSError
 
-    assert message_of(MuteError()) == "no message, as asking for it raised OSError"
+    assert message_of(MuteError()) == "no message: str() raised OSError"

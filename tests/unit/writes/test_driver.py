@@ -127,7 +127,7 @@ def test_what_is_known_and_what_is_pending(quill: Quill) -> None:
 
 def test_a_single_write_is_tried_until_the_deadline_too(quill: Quill, pauses: list[float]) -> None:
     Contended(quill, lambda key, _sent: key.startswith("METRIC#"))
-    with pytest.raises(Throttled, match="Sending it again is safe"):
+    with pytest.raises(Throttled, match="Retry the write"):
         quill.metrics.add(Increment("global", "calls", "hour", NOON, 1, "e"))
     assert 8 < sum(pauses) <= 10
 
