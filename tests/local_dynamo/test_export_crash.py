@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.export import MEGABYTE, grows, of_s3
+from benchmarks.export import MEGABYTE, grows, measure_s3_export
 from benchmarks.s3_export import lines_of_table, write_export
 from quill_models.export import export_from_s3
 from quill_models.export.commit import open_folder
@@ -70,7 +70,7 @@ def test_export_killed_anytime_keeps_old_or_finishes_new(tmp_path: Path, soak: b
 @pytest.mark.soak
 def test_export_more_items_need_no_more_time_each_or_memory(soak: bool) -> None:
     sizes = (100_000, 1_000_000) if soak else (5_000, 25_000)
-    runs = [of_s3(items, "parquet") for items in sizes]
+    runs = [measure_s3_export(items, "parquet") for items in sizes]
     assert max(run.peak for run in runs) < 200 * MEGABYTE
     # At the small size, imports dominate the time and buffers are not full.
     assert not soak or not grows(runs)

@@ -118,10 +118,10 @@ def test_changelog_has_unreleased_changes() -> None:
     ],
 )
 def test_generated_pictures_match_the_package(script: str, name: str) -> None:
-    drawing = runpy.run_path(str(ROOT / "docs" / script))
+    picture = runpy.run_path(str(ROOT / "docs" / script))
     page = (ROOT / "docs" / name).read_text()
-    assert drawing["redrawn"](page) == page
-    assert drawing["drawn"]() in page
+    assert picture["updated"](page) == page
+    assert picture["generated"]() in page
 
 
 def test_docs_relative_links_exist() -> None:
