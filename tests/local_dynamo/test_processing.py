@@ -18,8 +18,11 @@ import pytest
 from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
 from quill_models.errors import AnswerLost, InvalidValue
 from quill_models.testing import FrozenClock
+from tests.local_dynamo import tables
 from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, event
 from tests.local_dynamo.test_event_queue import spoil
+
+quill = tables.emptied
 
 LONG_AGO = NOON - 3650 * DAY
 
