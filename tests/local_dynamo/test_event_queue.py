@@ -18,6 +18,7 @@ from tests.local_dynamo.support import (
     MINUTE,
     NOON,
     SECOND,
+    botocore_of,
     event,
     is_as_stored,
     on_the_wire,
@@ -57,9 +58,14 @@ def record_and_claim(quill: Quill, key: str = "1", **options: Any) -> WebhookEve
 
 def make_unreadable(quill: Quill, key: str) -> None:
     """Store an unknown status in an event."""
-    item = stored(quill, event(key).key())
-    assert item is not None
-    store(quill, {**item, "status": {"S": "parked"}})
+    pk, sk = event(key).key()
+    botocore_of(quill).update_item(
+        TableName=quill.settings.table,
+        Key={"pk": {"S": pk}, "sk": {"S": sk}},
+        UpdateExpression="SET #status = :parked",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":parked": {"S": "parked"}},
+    )
 
 
 class TestClaim:

@@ -38,7 +38,8 @@ class Plan:
     """The random work of the lease holder, and when it is interrupted."""
 
     pages: int = field(default_factory=lambda: random.choice([1, 3, 10]))  # noqa: S311
-    pause: float = field(default_factory=lambda: random.choice([0, 0.01, 0.1]))  # noqa: S311
+    # Seconds of work per page.
+    page_seconds: float = field(default_factory=lambda: random.choice([0, 0.01, 0.1]))  # noqa: S311
     # Seconds from the start of the run to the interruption.
     interrupt_after: float = field(
         default_factory=lambda: random.choice([0.02, 0.1, 1]) * random.random()  # noqa: S311
@@ -47,7 +48,7 @@ class Plan:
     overlaps: bool = field(default_factory=lambda: random.random() < 0.5)  # noqa: S311
 
 
-def hold(settings: Settings, job: str, plan: Plan, outcomes: Connection) -> None:
+def work_as_holder(settings: Settings, job: str, plan: Plan, outcomes: Connection) -> None:
     """Run the lease holder in its own process and send the outcome of each write.
 
     After the pages, or once the lease is lost, it tries each kind of write again.
@@ -78,7 +79,7 @@ def hold(settings: Settings, job: str, plan: Plan, outcomes: Connection) -> None
                         saved and attempt("advance", partial(watermark.advance, page, run=run))
                     ):
                         break
-                    time.sleep(plan.pause)
+                    time.sleep(plan.page_seconds)
 
         attempt("leave", work)
         attempt("save", partial(run.save_checkpoint, {"page": FAR}))
@@ -102,7 +103,7 @@ class Holder:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["freezegun", "pytest", "quill_models"])
         self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=hold, args=(settings, job, plan, sender))
+        self._process = context.Process(target=work_as_holder, args=(settings, job, plan, sender))
         self._process.start()
         # Then the pipe ends when the process does.
         sender.close()
