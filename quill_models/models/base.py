@@ -156,8 +156,6 @@ class QuillModel(PynamoDBCalls):
         version = self.codec().version
         return None if version is None else getattr(self, version)
 
-    # Keys and stored form.
-
     def composed_keys(self, shards: int) -> dict[str, str]:
         """Return the key attributes by name, without indexes that the item is not in."""
         pk, sk = self.key()
@@ -276,8 +274,6 @@ class QuillModel(PynamoDBCalls):
     def external_id_keys(self) -> list[Key]:
         """Return the keys of the claims to the external ids of the item."""
         return []
-
-    # Values.
 
     def __eq__(self, other: object) -> bool:
         """Compare the content, without times and tokens of writes."""

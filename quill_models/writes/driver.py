@@ -138,8 +138,6 @@ class Driver(Generic[R]):
         ]
         self._stored.update(self._table.get_many(keys))
 
-    # The requests of a round.
-
     def _plans(self, waiting: Sequence[int]) -> Iterator[TransactionPlan]:
         """Yield the transactions of this round; some writes wait for the next round."""
         touched: set[Key] = set()
@@ -188,8 +186,6 @@ class Driver(Generic[R]):
             return False
         self._settle(at, own, [Refusal(stored), *(None for _ in own[1:])])
         return at in self.results
-
-    # Requests and their results.
 
     def _send(self, plan: TransactionPlan) -> bool:
         """Send one plan, and return whether any write has made progress."""
