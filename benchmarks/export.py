@@ -1,9 +1,9 @@
 """Time per item and peak memory of exports: ``python -m benchmarks.export --items 100000 1000000``.
 
-For each size a DynamoDB export to S3 is made up and exported by a process of its own, which tells
-how long it took and how much memory it had at most. With ``--scan`` a table of DynamoDB Local is
-filled with the same items and scanned. Exit status 1 where an item of the largest size takes more
-than a tenth longer than one of the smallest, or where memory grows by as much.
+For each size the benchmark generates a DynamoDB export to S3. A separate process exports it and
+reports its time and its peak memory. With ``--scan`` a table of DynamoDB Local is filled with the
+same items and scanned. The exit status is 1 if the time per item, or the peak memory, of the
+largest size is more than 10 % above that of the smallest.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TOLERATED = 1.1
 
 @dataclass(frozen=True)
 class Measured:
-    """One export.
+    """The measurement of one export.
 
     Attributes:
-        way: from what.
-        items: how many items were read.
-        seconds: how long it took.
-        cpu: how much CPU time, all threads.
-        peak: the most memory that the process had, in bytes.
+        way: Input and format of the export.
+        items: Number of items read.
+        seconds: Duration in seconds.
+        cpu: CPU time of all threads in seconds.
+        peak: Peak memory of the process in bytes.
     """
 
     way: str
@@ -51,35 +51,35 @@ class Measured:
 
     @property
     def per_item(self) -> float:
-        """Microseconds of CPU time for an item: other processes do not make it longer."""
+        """CPU time per item in microseconds, which does not depend on other processes."""
         return self.cpu / self.items * 1e6
 
 
-def measured(way: str, items: int, call: str) -> Measured:
-    """Run a call of this module in a process of its own."""
+def measure(way: str, items: int, call: str) -> Measured:
+    """Run a function of this module in a separate process, and return its measurement."""
     code = f"from benchmarks import export; export.{call}"
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)  # noqa: S603 -- this module
     return Measured(way, items, **json.loads(done.stdout))
 
 
 def from_folder(folder: str, out: str, file_format: str) -> None:
-    """In the process that is measured: export a folder."""
+    """Export a folder and print the cost. Runs in the measure process."""
     _print_cost(lambda: export_from_s3(folder, out, format=file_format))
 
 
 def from_table(endpoint: str, table: str, out: str, file_format: str) -> None:
-    """In the process that is measured: export a table by a scan."""
+    """Export a table by a scan and print the cost. Runs in the measure process."""
     with connect(Settings(endpoint=endpoint, table=table)) as quill:
         _print_cost(lambda: export_files(quill, out, format=file_format))
 
 
 def _print_cost(export: Callable[[], object]) -> None:
-    begun, cpu = time.monotonic(), time.process_time()
+    started, cpu = time.monotonic(), time.process_time()
     export()
     print(
         json.dumps(
             {
-                "seconds": time.monotonic() - begun,
+                "seconds": time.monotonic() - started,
                 "cpu": time.process_time() - cpu,
                 "peak": peak_memory(),
             }
@@ -87,16 +87,16 @@ def _print_cost(export: Callable[[], object]) -> None:
     )
 
 
-def of_s3(items: int, file_format: str) -> Measured:
-    """Of a made-up export to S3."""
+def measure_s3_export(items: int, file_format: str) -> Measured:
+    """Measure the export of a generated export to S3."""
     with scratch() as folder:
         write_export(folder / "s3", lines_of_table(items))
         call = f"from_folder({str(folder / 's3')!r}, {str(folder / 'out')!r}, {file_format!r})"
-        return measured(f"S3 export to {file_format}", items, call)
+        return measure(f"S3 export to {file_format}", items, call)
 
 
-def of_table(endpoint: str, items: int, file_format: str) -> Measured:
-    """Of a table that is filled for it."""
+def measure_scan(endpoint: str, items: int, file_format: str) -> Measured:
+    """Fill a table and measure its export by a scan."""
     with (
         scratch() as folder,
         connect(Settings(endpoint=endpoint, table=f"export-{items}")) as quill,
@@ -106,14 +106,14 @@ def of_table(endpoint: str, items: int, file_format: str) -> Measured:
         call = (
             f"from_table({endpoint!r}, {quill.settings.table!r}, {str(folder)!r}, {file_format!r})"
         )
-        found = measured(f"scan to {file_format}", items, call)
+        found = measure(f"scan to {file_format}", items, call)
         quill.schema.delete_table()
         return found
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that goes again."""
+    """Create a temporary folder and delete it after the block."""
     folder = Path(tempfile.mkdtemp(prefix="quill-export-"))
     try:
         yield folder
@@ -121,10 +121,10 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def shown(runs: Sequence[Measured]) -> str:
-    """As a table of a page."""
+def markdown_table(runs: Sequence[Measured]) -> str:
+    """Format the measurements as a Markdown table."""
     lines = [
-        "| from | items | seconds | µs of CPU an item | peak memory, MB |",
+        "| from | items | seconds | µs of CPU per item | peak memory, MB |",
         "|---|---:|---:|---:|---:|",
     ]
     lines += [
@@ -136,29 +136,34 @@ def shown(runs: Sequence[Measured]) -> str:
 
 
 def grows(runs: Sequence[Measured]) -> bool:
-    """Whether time for an item or memory grows with the number of items."""
-    least, most = min(runs, key=lambda run: run.items), max(runs, key=lambda run: run.items)
-    return most.per_item > _TOLERATED * least.per_item or most.peak > _TOLERATED * least.peak
+    """Return whether time per item or peak memory grows with the number of items."""
+    smallest, largest = min(runs, key=lambda run: run.items), max(runs, key=lambda run: run.items)
+    return (
+        largest.per_item > _TOLERATED * smallest.per_item
+        or largest.peak > _TOLERATED * smallest.peak
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.export", description=__doc__)
     parser.add_argument("--items", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--scan", type=int, nargs="*", default=[], help="sizes of tables to scan")
+    parser.add_argument(
+        "--scan", type=int, nargs="*", default=[], help="Sizes of the tables to scan."
+    )
     parser.add_argument(
         "--format", nargs="+", default=["parquet"], choices=[each.value for each in Format]
     )
     given = parser.parse_args(arguments)
-    groups = [[of_s3(items, each) for items in given.items] for each in given.format]
+    groups = [[measure_s3_export(items, each) for items in given.items] for each in given.format]
     if given.scan:
         settings = Settings.load()
         with embedded(local_home=settings.local_home, java_home=settings.java_home) as server:
             groups += [
-                [of_table(server.endpoint, items, each) for items in given.scan]
+                [measure_scan(server.endpoint, items, each) for items in given.scan]
                 for each in given.format
             ]
-    print(shown([run for group in groups for run in group]))
+    print(markdown_table([run for group in groups for run in group]))
     return int(any(grows(group) for group in groups))
 
 

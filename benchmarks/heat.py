@@ -1,11 +1,11 @@
-"""Which keys get hot: ``python -m benchmarks.heat --events 10000 --shards 128``.
+"""Hot keys under load: ``python -m benchmarks.heat --events 10000 --shards 128``.
 
-Feeds a stream of HubSpot events through the real parser, models and key composition, and adds up
-the write and read units that DynamoDB would count, for each partition key of the table and of each
-index and for each second. No server is asked. Exit status 1 where a key takes more than DynamoDB
-gives one.
+The simulation sends a stream of HubSpot events through the real parser, models and key composition.
+It sums the write and read units that DynamoDB would count, for each second and each partition key
+of the table and its indexes. It needs no server. The exit status is 1 if a key exceeds the limit of
+DynamoDB.
 
-What DynamoDB counts:
+The units are those of
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
 """
 
@@ -58,7 +58,7 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Workload:
-    """What the stream is like. Each number is an assumption; change it by its option."""
+    """The assumptions about the stream. Options of the command change some of them."""
 
     events: int
     seconds: int
@@ -66,19 +66,19 @@ class Workload:
     objects: int = 1_000_000
     agents: int = 2_000
     teams: int = 40
-    # One event in so many is a redelivery of one before it.
+    # One event in this number is a redelivery.
     one_retry_in: int = 50
-    # One event in so many tells of a new interaction.
+    # One event in this number creates an interaction.
     one_interaction_in: int = 5
-    # Each of the dashboard's questions is asked so often a second.
-    questions: int = 20
-    # Popularity falls with the rank to this power: 0 is even, 1 is Zipf's.
+    # Requests per second for each query of the dashboard.
+    queries: int = 20
+    # Exponent of the popularity by rank: 0 is a uniform distribution, 1 is Zipf's law.
     skew: float = 0.6
 
 
 @dataclass
 class Ledger:
-    """Units by pattern, and by key and second."""
+    """Consumed units by access pattern, and by key and second."""
 
     writes: Counter[str] = field(default_factory=Counter)
     reads: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -96,34 +96,34 @@ class Ledger:
         *,
         transaction: bool = False,
     ) -> None:
-        """One item put, changed or deleted, with what it does to each index."""
+        """Count a put, update or delete of an item, with its index writes."""
         item = new or old or {}
         units = _write_units(old, new) * (2 if transaction else 1)
-        self._wrote(pattern, second, f"table {item['pk']['S']}", units)
+        self._count(pattern, second, f"table {item['pk']['S']}", units)
         for index in INDEXES:
             before, after = _index_key(old, index), _index_key(new, index)
             if before is not None and before == after:
-                self._wrote(pattern, second, f"{index} {before[0]}", _write_units(old, new))
+                self._count(pattern, second, f"{index} {before[0]}", _write_units(old, new))
                 continue
             if before is not None:
-                self._wrote(pattern, second, f"{index} {before[0]}", _write_units(old, None))
+                self._count(pattern, second, f"{index} {before[0]}", _write_units(old, None))
             if after is not None:
-                self._wrote(pattern, second, f"{index} {after[0]}", _write_units(None, new))
+                self._count(pattern, second, f"{index} {after[0]}", _write_units(None, new))
 
-    def refused(
+    def rejected(
         self, pattern: str, second: int, item: RawItem, *, transaction: bool = False
     ) -> None:
-        """One write that its condition kept out: paid for, and nothing else."""
+        """Count a write whose condition failed, which consumes units of the table only."""
         units = _write_units(None, item) * (2 if transaction else 1)
-        self._wrote(pattern, second, f"table {item['pk']['S']}", units)
+        self._count(pattern, second, f"table {item['pk']['S']}", units)
 
     def read(self, pattern: str, second: int, key: str, size: int, *, strong: bool) -> None:
-        """One request that reads ``size`` bytes under one partition key."""
+        """Count a request that reads ``size`` bytes under one partition key."""
         units = max(1, math.ceil(size / 4096)) * (1.0 if strong else 0.5)
         self.reads[pattern] += units
         self.read_heat[key, second] += units
 
-    def _wrote(self, pattern: str, second: int, key: str, units: int) -> None:
+    def _count(self, pattern: str, second: int, key: str, units: int) -> None:
         self.writes[pattern] += units
         self.write_heat[key, second] += units
 
@@ -139,22 +139,21 @@ def _index_key(item: RawItem | None, index: str) -> tuple[str, str] | None:
 
 
 class Stream:
-    """HubSpot events as they might come, always the same ones."""
+    """A reproducible stream of HubSpot events."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
-        # The same stream each time; nothing secret about it.
         self._random = random.Random(20261123)  # noqa: S311 -- no secret
         self._objects = _popularity(workload.objects, workload.skew)
         self._agents = _popularity(workload.agents, workload.skew)
         self._number = 0
 
     def agent(self) -> int:
-        """One agent, by popularity."""
+        """Pick an agent by popularity."""
         return self._pick(self._agents)
 
     def second(self, second: int) -> Iterator[WebhookEvent]:
-        """The events of one second, in deliveries of up to a hundred."""
+        """Yield the events of one second, in deliveries of up to a hundred."""
         moment = START + timedelta(seconds=second)
         sent: list[dict[str, object]] = []
         for number in range(self._workload.events):
@@ -197,7 +196,7 @@ def _popularity(count: int, skew: float) -> list[float]:
 
 
 class Simulation:
-    """The stream of a workload, through ingestion, work and questions."""
+    """Ingestion, processing and queries for the stream of a workload."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
@@ -208,11 +207,11 @@ class Simulation:
         self.ledger = Ledger()
 
     def run(self) -> Ledger:
-        """All of it."""
+        """Run all seconds, and return the consumed units."""
         for second in range(self._workload.seconds):
             for batch in _batches(self._stream.second(second)):
                 self._ingest(second, batch)
-            self._ask(second)
+            self._query_dashboard(second)
         return self.ledger
 
     def _item(self, model: QuillModel) -> RawItem:
@@ -225,14 +224,14 @@ class Simulation:
         for event in batch:
             item = self._item(event.copy())
             if event.event_key in self._seen:
-                self.ledger.refused("record: duplicates", second, item, transaction=True)
+                self.ledger.rejected("record: duplicates", second, item, transaction=True)
                 continue
             self._seen.add(event.event_key)
             self.ledger.write("record: new events", second, None, item, transaction=True)
             fresh.append((event, item))
-        held = self._claim(second, fresh)
+        claimed_events = self._claim(second, fresh)
         increments: Counter[tuple[str, Grain]] = Counter()
-        for number, (event, item) in enumerate(held):
+        for number, (event, item) in enumerate(claimed_events):
             agent = self._stream.agent()
             if number % self._workload.one_interaction_in == 0:
                 self._interaction(second, event, agent)
@@ -249,20 +248,20 @@ class Simulation:
     def _claim(
         self, second: int, fresh: Sequence[tuple[WebhookEvent, RawItem]]
     ) -> list[tuple[WebhookEvent, RawItem]]:
-        held = []
+        claimed_events = []
         for at, (event, item) in enumerate(fresh):
             claimed = event.copy()
             claimed.status, claimed.lease_id = EventStatus.PROCESSING, secrets.token_urlsafe(6)
             claimed.due_at = START + timedelta(seconds=second) + LEASE
             new = self._item(claimed)
             self.ledger.write("claim an event", second, item, new, transaction=True)
-            held.append((claimed, new))
-            # A claim reads as many events of one shard as it takes.
+            claimed_events.append((claimed, new))
+            # A claim reads the events that it takes from one shard.
             if at == 0:
                 size = size_of(item) * len(fresh)
                 key = f"gsi2 {item['gsi2pk']['S']}"
                 self.ledger.read("work list", second, key, size, strong=False)
-        return held
+        return claimed_events
 
     def _interaction(self, second: int, event: WebhookEvent, agent: int) -> None:
         interaction = Interaction(
@@ -312,11 +311,11 @@ class Simulation:
         ended.status, ended.finished_at = JobStatus.SUCCEEDED, START
         self.ledger.write("job runs", second, item, self._item(ended))
 
-    def _ask(self, second: int) -> None:
-        """What the dashboard asks: a page of fifty items of 700 bytes, or a single item."""
+    def _query_dashboard(self, second: int) -> None:
+        """Count the queries of a dashboard: pages of 50 items of 700 bytes, or single items."""
         page, one = 50 * 700, 700
         day = START.date().isoformat()
-        for _ in range(self._workload.questions):
+        for _ in range(self._workload.queries):
             agent = Agent(agent_id=str(self._stream.agent()), name="Ada", team="1")
             keys = agent.composed_keys(self._workload.shards)
             self._read("A1 agent", second, f"table {keys['pk']}", one, strong=True)
@@ -338,10 +337,10 @@ class Simulation:
 
 
 def report(workload: Workload, ledger: Ledger) -> bool:
-    """Print what came of it; whether every key stays within its limit."""
+    """Print the result. Return whether every key stays within its limit."""
     print(
-        f"{workload.events:,} events a second for {workload.seconds} s, {workload.shards} shards, "
-        f"{workload.objects:,} objects, {workload.agents:,} agents"
+        f"{workload.events:,} events per second for {workload.seconds} s, "
+        f"{workload.shards} shards, {workload.objects:,} objects, {workload.agents:,} agents"
     )
     print(f"\n{'pattern':<30}{'writes/s':>12}{'reads/s':>12}{'$ a month':>14}")
     total = 0.0
@@ -361,29 +360,33 @@ def report(workload: Workload, ledger: Ledger) -> bool:
 
 
 def _hottest(kind: str, heat: Mapping[tuple[str, int], float], limit: int) -> bool:
-    most: dict[str, float] = {}
+    highest: dict[str, float] = {}
     for (key, _), units in heat.items():
-        most[key] = max(units, most.get(key, 0))
-    print(f"\nthe hottest keys, {kind} units in their worst second (a key has {limit:,})")
-    hottest = sorted(most, key=most.__getitem__, reverse=True)[:10]
+        highest[key] = max(units, highest.get(key, 0))
+    print(f"\nhottest keys: {kind} units in the busiest second (limit {limit:,})")
+    hottest = sorted(highest, key=highest.__getitem__, reverse=True)[:10]
     for key in hottest:
-        print(f"{most[key]:>8,.0f}  {key}")
-    return most[hottest[0]] <= limit
+        print(f"{highest[key]:>8,.0f}  {key}")
+    return highest[hottest[0]] <= limit
 
 
 def main() -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.heat")
-    parser.add_argument("--events", type=int, default=10_000, help="a second (10000)")
-    parser.add_argument("--seconds", type=int, default=3, help="how many to simulate (3)")
-    parser.add_argument("--shards", type=int, default=64, help="of the table (64)")
-    parser.add_argument("--skew", type=float, default=0.6, help="of popularity (0.6)")
+    parser.add_argument(
+        "--events", type=int, default=10_000, help="Events per second. Default: 10000."
+    )
+    parser.add_argument("--seconds", type=int, default=3, help="Seconds to simulate. Default: 3.")
+    parser.add_argument("--shards", type=int, default=64, help="Shards of the table. Default: 64.")
+    parser.add_argument(
+        "--skew", type=float, default=0.6, help="Exponent of the popularity. Default: 0.6."
+    )
     chosen = parser.parse_args()
     workload = Workload(
         events=chosen.events, seconds=chosen.seconds, shards=chosen.shards, skew=chosen.skew
     )
     fine = report(workload, Simulation(workload).run())
-    print("\nno key is above its limit" if fine else "\na key is above its limit: more shards?")
+    print("\nNo key exceeds its limit." if fine else "\nA key exceeds its limit. Add shards.")
     return 0 if fine else 1
 
 

@@ -1,8 +1,8 @@
-"""What an import costs: ``python -m benchmarks.import_time``.
+"""CPU time of imports: ``python -m benchmarks.import_time``.
 
-Each import is made in fresh processes, in turn with that of ``pynamodb.models``, and its CPU time
-is taken inside the process, so that the start of Python does not count. Exit status 1 where
-``import quill_models`` costs more than 1.15 of ``import pynamodb.models``.
+Each import runs in fresh processes, in turn with ``import pynamodb.models``. The CPU time is
+measured inside the process, so it excludes the start of Python. The exit status is 1 if
+``import quill_models`` takes more than 1.15 times the CPU time of ``import pynamodb.models``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 BASE = "import pynamodb.models"
 PACKAGE = "import quill_models"
-# What a program pays before its first request, by what it does.
+# The statements of a program before its first request.
 STATEMENTS = (
     PACKAGE,
     "from quill_models import Agent, connect; connect()",
@@ -25,19 +25,19 @@ STATEMENTS = (
     "from quill_models import *",
 )
 ALLOWED = 1.15
-_HEAVIEST = 12
+_SHOWN_MODULES = 12
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
-_TIMED = "import time\nbegun = time.process_time()\n{}\nprint(time.process_time() - begun)"
+_TIMED = "import time\nstarted = time.process_time()\n{}\nprint(time.process_time() - started)"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one statement took, beside the base in the same round.
+    """The cost of a statement, compared with the base in the same round.
 
     Attributes:
-        statement: what was timed.
-        seconds: CPU time in each round.
-        ratios: to the base, in each round.
+        statement: Statement that was timed.
+        seconds: CPU time of each round.
+        ratios: CPU time of each round divided by that of the base.
     """
 
     statement: str
@@ -55,29 +55,29 @@ def _cpu_seconds(statement: str) -> float:
 
 
 def measure(rounds: int, statements: Sequence[str] = STATEMENTS) -> list[Cost]:
-    """Each statement after the base, in each round."""
+    """Time the base and then each statement, in each round."""
     seconds: dict[str, list[float]] = {each: [] for each in (BASE, *statements)}
     for statement in seconds:
-        # Compiled and in the disk's cache, for all alike.
+        # Compiles the modules and fills the file cache before the first round.
         _cpu_seconds(statement)
     for _ in range(rounds):
-        for statement, taken in seconds.items():
-            taken.append(_cpu_seconds(statement))
+        for statement, times in seconds.items():
+            times.append(_cpu_seconds(statement))
     base = seconds[BASE]
     return [
-        Cost(statement, taken, [one / other for one, other in zip(taken, base, strict=True)])
-        for statement, taken in seconds.items()
+        Cost(statement, times, [one / other for one, other in zip(times, base, strict=True)])
+        for statement, times in seconds.items()
     ]
 
 
-def heaviest(statement: str) -> list[tuple[int, str]]:
-    """The modules that take longest by themselves, in microseconds, by ``-X importtime``."""
+def slowest_modules(statement: str) -> list[tuple[int, str]]:
+    """Return the own import times of modules in microseconds, longest first."""
     printed = _python("-X", "importtime", "-c", statement).stderr
     return sorted(((int(own), module) for own, module in _LINE.findall(printed)), reverse=True)
 
 
 def report(costs: Sequence[Cost]) -> bool:
-    """Print them as a table; whether the package's own import is within what is allowed."""
+    """Print a table. Return whether the import of the package is within its limit."""
     print("| | CPU ms | to pynamodb.models |\n|---|---:|---:|")
     for cost in costs:
         print(
@@ -86,8 +86,11 @@ def report(costs: Sequence[Cost]) -> bool:
         )
     (package,) = [cost for cost in costs if cost.statement == PACKAGE]
     fine = statistics.median(package.ratios) <= ALLOWED
-    answer = "yes" if fine else "no"
-    print(f"\n- {PACKAGE} costs at most {ALLOWED} of {BASE}: {answer}, {_spread(package.ratios)}\n")
+    reached = "yes" if fine else "no"
+    print(
+        f"\n- {PACKAGE} takes at most {ALLOWED} times the CPU time of {BASE}: "
+        f"{reached}, {_spread(package.ratios)}\n"
+    )
     return fine
 
 
@@ -96,14 +99,14 @@ def _spread(numbers: Sequence[float]) -> str:
 
 
 def main() -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.import_time")
-    parser.add_argument("--rounds", type=int, default=15, help="of fresh processes (15)")
+    parser.add_argument("--rounds", type=int, default=15, help="Number of rounds. Default: 15.")
     chosen = parser.parse_args()
     fine = report(measure(chosen.rounds))
     for statement in (PACKAGE, STATEMENTS[1]):
-        print(f"Heaviest by itself in `{statement}`, µs:")
-        for own, module in heaviest(statement)[:_HEAVIEST]:
+        print(f"Slowest modules of `{statement}`, own time in µs:")
+        for own, module in slowest_modules(statement)[:_SHOWN_MODULES]:
             print(f"  {own:6,}  {module}")
     return 0 if fine else 1
 

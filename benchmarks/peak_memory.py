@@ -1,4 +1,4 @@
-"""The most memory that this process had."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["peak_memory"]
 
 
 def peak_memory() -> int:
-    """In bytes."""
+    """Return the peak memory in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # What `getrusage` says on Linux may be the peak of the process that began this one.
+        # On Linux `getrusage` may return the peak of the parent process.
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""A DynamoDB export to S3 of any size, as a folder: what AWS would have written of a busy table."""
+"""Generated DynamoDB exports to S3 of any size, in the format of AWS."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ EXPORT_ID = "01795341600000-a1b2c3d4"
 EXPORT_TIME = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 DAYS = 30
 SHARDS = 4
-# What stands for the number of an item, and for its time, in the templates.
+# Placeholders in the templates for the number and the time of an item.
 _NUMBER, _WHEN = "ITEM-NUMBER", datetime(2001, 2, 3, 4, 5, 6, 789_012, tzinfo=UTC)
 _DAY = "2001-02-03"
 
 
 def write_export(folder: Path, lines: Iterable[bytes], *, files: int = 4) -> int:
-    """Write a full export with its manifests; how many items it has.
+    """Write a full export with its manifests, and return its number of items.
 
     Args:
-        folder: where ``AWSDynamoDB`` begins.
-        lines: its items, one each, in DYNAMODB_JSON.
-        files: over how many data files they are spread.
+        folder: Folder in which to create ``AWSDynamoDB``.
+        lines: Items in DYNAMODB_JSON, one per line.
+        files: Number of data files.
     """
     export = folder / "AWSDynamoDB" / EXPORT_ID
     (export / "data").mkdir(parents=True)
@@ -82,15 +82,15 @@ def write_export(folder: Path, lines: Iterable[bytes], *, files: int = 4) -> int
 
 
 def line_of(item: RawItem) -> bytes:
-    """An item as a line of a data file."""
+    """Format an item as a line of a data file."""
     return json.dumps({"Item": item}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def lines_of_table(items: int) -> Iterator[bytes]:
-    """So many items of all kinds, claims among them, on 30 days in no order.
+    """Yield ``items`` lines of all kinds, over 30 days in no order.
 
-    Of 21 items 9 are webhook events, 4 interactions and as many claims, 2 metrics, 1 is a job run
-    and 1 an agent.
+    In each group of 21 items there are 9 webhook events, 4 interactions, 4 claims of external ids,
+    2 metrics, 1 job run and 1 agent.
     """
     templates = cycle(_templates())
     span = DAYS * 86_400 * 1_000_000
@@ -176,6 +176,6 @@ def _item(model: QuillModel) -> RawItem:
 
 
 def md5_of(path: Path) -> str:
-    """As the manifest has it."""
+    """Return the checksum of a file in the format of the manifest."""
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
     return base64.b64encode(digest).decode()

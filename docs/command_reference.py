@@ -1,4 +1,4 @@
-"""The reference of the command, as Markdown, from what click knows of it."""
+"""The reference of the command as Markdown, generated from click's declarations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SPECIAL = re.compile(r"([\\`*_<>|\[\]])")
 
 
 def as_markdown() -> str:
-    """A section for each command, in the order of ``quill --help``'s declaration."""
+    """Return a section for each command, in the order of declaration."""
     return "\n\n".join(_sections(quill, click.Context(quill, info_name="quill"), 2)) + "\n"
 
 
@@ -38,7 +38,7 @@ def _sections(command: click.Command, context: click.Context, depth: int) -> Ite
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    r"""The paragraphs of a help text; what is below click's ``\b`` keeps its lines."""
+    r"""Yield the paragraphs of a help text. A paragraph after click's ``\b`` keeps its lines."""
     for paragraph in inspect.cleandoc(text.partition("\f")[0]).split("\n\n"):
         if paragraph.startswith("\b\n"):
             yield f"```text\n{inspect.cleandoc(paragraph[2:])}\n```"

@@ -1,4 +1,4 @@
-"""How the site is built: ``sphinx-build -W -n docs build/docs``."""
+"""Sphinx configuration of the site: ``sphinx-build -W -n docs build/docs``."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 
-# The button of a console block copies the commands without their prompt and output.
+# The copy button of a console block skips the prompts and the output.
 copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
-# `--json` is no dash.
+# Smart quotes would turn the hyphens of `--json` into a dash.
 smartquotes = False
 highlight_language = "none"
 
-# Docstrings name things of Python in single backticks, as short as a reader of the code needs.
+# Docstrings write Python names in single backticks, without the module.
 default_role = "py:named"
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
@@ -56,7 +56,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 autodoc_preserve_defaults = True
-# Named as what they are, and not as what they are made of.
+# Show the name of the alias instead of its definition.
 autodoc_type_aliases = {
     "Clock": "quill_models.values.clock.Clock",
     "Mark": "quill_models.repositories.watermark.Mark",
@@ -66,10 +66,10 @@ python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 napoleon_attr_annotations = False
 
-# What is not ours is named and not linked: no other site is asked when this one is built.
+# Names of other packages are not linked, so that the build needs no other site.
 nitpick_ignore_regex = [
     ("py:class", r"(collections|datetime|decimal|enum|opentelemetry|pathlib|threading|typing)\..*"),
-    # One of the aliases above, beside `None`.
+    # An alias above in a union with `None`.
     ("py:class", "TypeAliasForwardRef"),
     # Type variables.
     ("py:(class|obj)", r"quill_models\.\w+\.\w+\.M"),
@@ -80,13 +80,13 @@ _log = logging.getLogger(__name__)
 
 
 class _Named(PyXRefRole):
-    """A thing of this package by the end of its name, from wherever it is named."""
+    """A link to a name of this package, found by the end of the full name."""
 
     def process_link(
         self,
         env: BuildEnvironment,
         refnode: nodes.Element,
-        has_explicit_title: bool,  # noqa: FBT001 -- Sphinx's
+        has_explicit_title: bool,  # noqa: FBT001 -- the signature of Sphinx
         title: str,
         target: str,
     ) -> tuple[str, str]:
@@ -95,7 +95,7 @@ class _Named(PyXRefRole):
         return title, target
 
 
-def _without_wiring(
+def _without_internal_parameters(
     _app: Sphinx,
     what: str,
     name: str,
@@ -104,22 +104,22 @@ def _without_wiring(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str, str] | None:
-    """No parameters that nobody gives: a `Quill` makes the object, pytest calls the fixture."""
+    """Hide parameters of classes that `Quill` creates, and of fixtures that pytest calls."""
     if what == "class" and (signature or "").startswith("(table:"):
         return "", ""
     if name.startswith("quill_models.pytest_plugin."):
-        # What a test is given is what the fixture yields.
+        # A test gets the value that the fixture yields.
         return "", re.sub(r"^[\w.~]*Iterator\[(.*)\]$", r"\1", returns or "")
     return None
 
 
-def _no_made_up_types(
+def _warn_of_docstring_types(
     _app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]
 ) -> None:
-    """Types stand in annotations; napoleon takes the words before a colon for one."""
+    """Warn if napoleon parsed the words before a colon as a type. Annotations have the types."""
     for line in lines:
         if line.startswith((":type:", ":rtype:")):
-            _log.warning("%s: say it without the colon after %r", name, line.split(":")[2].strip())
+            _log.warning("%s: remove the colon after %r", name, line.split(":")[2].strip())
 
 
 def _with_commands(_app: Sphinx, docname: str, source: list[str]) -> None:
@@ -128,10 +128,10 @@ def _with_commands(_app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """What the settings above cannot say."""
+    """Register the role, the lexer and the event handlers."""
     app.add_role_to_domain("py", "named", _Named())
     app.add_lexer("powerquery", TextLexer)
-    app.connect("autodoc-process-signature", _without_wiring)
-    # After napoleon, which is at 500.
-    app.connect("autodoc-process-docstring", _no_made_up_types, priority=900)
+    app.connect("autodoc-process-signature", _without_internal_parameters)
+    # napoleon has priority 500 and must run first.
+    app.connect("autodoc-process-docstring", _warn_of_docstring_types, priority=900)
     app.connect("source-read", _with_commands)

@@ -79,7 +79,7 @@ class Arrow(NamedTuple):
 
 @dataclass
 class Diagram:
-    """Boxes and arrows, with a title and a description for readers who do not see them."""
+    """Boxes and arrows, with a title and a description for screen readers."""
 
     name: str
     title: str

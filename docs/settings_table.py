@@ -26,7 +26,7 @@ _SETTING = re.compile(
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, in the words of its class."""
+    """One setting, as documented in its class."""
 
     field: str
     variables: tuple[str, ...]

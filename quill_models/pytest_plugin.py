@@ -72,9 +72,6 @@ def _short_failure() -> Iterator[None]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-# The fixtures.
-
-
 @pytest.fixture(scope="session")
 def quill_endpoint(pytestconfig: pytest.Config) -> str:
     """The endpoint of the DynamoDB of the session."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from types import TracebackType
 from typing import Self
 
 # Each of these packages loads its modules when they are first used. So a function that only
@@ -116,12 +115,7 @@ class Quill:
         enter(self._table)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if leave(self._table):
             self.close()
 

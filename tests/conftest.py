@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures of all tests."""
 
 from collections.abc import Iterator
 
@@ -11,18 +11,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--soak",
         action="store_true",
-        help="the tests that are marked 'soak' at their full size: many minutes instead of seconds",
+        help="run the tests marked 'soak' at their full size, which takes minutes",
     )
 
 
 @pytest.fixture(scope="session")
 def soak(pytestconfig: pytest.Config) -> bool:
-    """Whether tests that can run for long shall do so; they mark themselves 'soak'."""
+    """Whether tests marked 'soak' run at their full size."""
     return bool(pytestconfig.getoption("soak"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible_children() -> Iterator[None]:
-    """Let tests send Ctrl-C to what they start, also if they run by ``nohup pytest &``."""
+    """Let tests interrupt their child processes, also in ``nohup pytest &``."""
     with interruptible_children():
         yield

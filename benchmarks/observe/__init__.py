@@ -1,1 +1,1 @@
-"""What it costs that somebody may listen, and what it costs when somebody does."""
+"""The cost of telemetry: turned off, as logs, and with OpenTelemetry."""

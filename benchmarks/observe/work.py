@@ -1,9 +1,9 @@
-"""CPU time of calls whose requests are answered at once: ``python benchmarks/observe/work.py off``.
+"""CPU time of calls with fixed responses: ``python benchmarks/observe/work.py off``.
 
-Run as a file, so that ``PYTHONPATH`` may name another checkout of the package to be measured. No
-server and no socket: requests are signed and responses read as ever, with a response in place of
-the network. So all of the time is the client's, and what watching adds is a larger part of it than
-where requests travel. Prints one JSON document: the least microseconds of CPU for a record, by
+It runs as a file, so that ``PYTHONPATH`` can name another checkout of the package. There is no
+server and no socket: requests are signed and responses are parsed as usual, but a fixed response
+replaces the network. So all of the time is the client's, and telemetry is a larger part of it than
+with a server. It prints one JSON document: the minimum CPU time per record in microseconds, by
 workload.
 """
 
@@ -36,21 +36,21 @@ class _Body(BytesIO):
         yield self.getvalue()
 
 
-class _Answers:
-    """Stands where the network would be."""
+class _FakeNetwork:
+    """A fixed response in place of the network."""
 
     def __init__(self, quill: Quill) -> None:
-        self.answer = b"{}"
+        self.response = b"{}"
         client: Any = quill.table.client.botocore
         client._endpoint.http_session.send = self._send  # noqa: SLF001 -- no event covers all
 
     def _send(self, _request: object) -> AWSResponse:
         headers: Any = {
             "Content-Type": "application/x-amz-json-1.0",
-            "Content-Length": str(len(self.answer)),
+            "Content-Length": str(len(self.response)),
             "x-amzn-RequestId": "4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG",
         }
-        return AWSResponse("http://localhost", 200, headers, _Body(self.answer))
+        return AWSResponse("http://localhost", 200, headers, _Body(self.response))
 
 
 def _event() -> WebhookEvent:
@@ -72,12 +72,12 @@ def _quill(mode: str) -> Quill:
     if mode == "debug":
         logger = logging.getLogger("quill_models")
         logger.setLevel(logging.DEBUG)
-        # Lines are made, as for a file, and not written.
-        logger.addHandler(logging.StreamHandler(_Nowhere()))
+        # Lines are formatted as for a file, but not written.
+        logger.addHandler(logging.StreamHandler(_NullStream()))
         logger.propagate = False
     if mode not in {"otel", "otel-api"}:
         return connect(settings)
-    from quill_models.telemetry import OpenTelemetry  # noqa: PLC0415 -- in its case only
+    from quill_models.telemetry import OpenTelemetry  # noqa: PLC0415 -- needed in these modes only
 
     if mode == "otel-api":
         return connect(settings, telemetry=OpenTelemetry())
@@ -91,16 +91,16 @@ def _quill(mode: str) -> Quill:
     )
 
 
-class _Nowhere:
+class _NullStream:
     def write(self, text: str) -> int:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept."""
+        """Do nothing."""
 
 
-class _Works:
-    """What is measured: each with the answer to its requests, and how many records it is."""
+class _Workloads:
+    """The measured workloads, each with the response to its requests and its number of records."""
 
     def __init__(self, quill: Quill) -> None:
         self._quill = quill
@@ -132,7 +132,7 @@ class _Works:
             pass
 
     def _read(self) -> None:
-        # One page: what threads do to each other is not to be measured.
+        # One page only, so that no second thread fetches the next one.
         for _ in self._quill.interactions.list_by_agent("ada"):
             pass
 
@@ -152,21 +152,21 @@ def _page() -> bytes:
 
 
 def main(mode: str) -> None:
-    """Measure and print."""
+    """Measure all workloads and print the result."""
     quill = _quill(mode)
-    answers, works = _Answers(quill), _Works(quill)
-    least: dict[str, float] = {}
+    network, workloads = _FakeNetwork(quill), _Workloads(quill)
+    minimum: dict[str, float] = {}
     for _ in range(REPEATS):
-        for name, (work, answer, records) in works.all.items():
-            works.events = [_event() for _ in range(BULK)]
-            answers.answer = answer
+        for name, (work, response, records) in workloads.all.items():
+            workloads.events = [_event() for _ in range(BULK)]
+            network.response = response
             gc.collect()
-            began = time.process_time()
+            started = time.process_time()
             work()
-            spent = (time.process_time() - began) / records * 1e6
-            # What disturbs a run only makes it longer.
-            least[name] = min(spent, least.get(name, spent))
-    print(json.dumps(least))
+            spent = (time.process_time() - started) / records * 1e6
+            # Other processes only make a run longer, so the minimum is the best estimate.
+            minimum[name] = min(spent, minimum.get(name, spent))
+    print(json.dumps(minimum))
 
 
 if __name__ == "__main__":

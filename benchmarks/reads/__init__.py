@@ -1,1 +1,1 @@
-"""How fast a list is read, beside today's alternatives."""
+"""Speed of reading a list, compared with the alternatives."""

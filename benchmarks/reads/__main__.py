@@ -1,19 +1,19 @@
-"""How fast a list is read, beside today's alternatives: ``python -m benchmarks.reads``.
+"""Speed of reading a list, compared with the alternatives: ``python -m benchmarks.reads``.
 
-One agent's interactions, read page by page from an index of one DynamoDB Local in memory, or of
-the DynamoDB that DYNAMODB_ENDPOINT names. Each contender gives the items in the form its users
-get: typed models, plain values, or DynamoDB's wire format. Rounds take turns, each run in a process
-of its own, so that its CPU time and its peak memory are its own, too. Making the client is not
-timed; the first item is, with all that follows.
+The benchmark reads the interactions of one agent page by page, from an index of a DynamoDB Local in
+memory or of the server at DYNAMODB_ENDPOINT. Each contender returns the items as its users get
+them: as typed models, plain values, or in DynamoDB's wire format. The contenders take turns. Each
+run has its own process, which gives its CPU time and its peak memory. The time includes all items,
+but not the creation of the client.
 
-With ``--to-parquet`` there is a second table, of writing the same to Parquet: this package exports
-the table, the others write a file of what they read.
+``--to-parquet`` adds a second table for writing the items to Parquet. This package exports the
+table; the others write one file.
 
-Without a limit DynamoDB Local goes through all the rest of a list for each page. So whoever can
-sets a page size; PynamoDB is also shown as it is. Without one, which pydynantic does not have,
-100,000 items take minutes.
+Without a limit DynamoDB Local scans the complete rest of a list for each page. So contenders set a
+page size if they can; PynamoDB is also measured without one. pydynantic has no page size, so it
+takes minutes for 100,000 items.
 
-Exit status 1 where a contender reads another number of items, 2 where a library is missing.
+The exit status is 1 if a contender reads another number of items, and 2 if a library is missing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from typing import Any
 
 from benchmarks.peak_memory import peak_memory
 from benchmarks.reads.contenders import CONTENDERS
-from benchmarks.reads.files import ROWS_OF, exported, written
+from benchmarks.reads.files import ROWS_OF, export_interactions, write_rows
 from benchmarks.writes.bare_http import put_blindly
 from benchmarks.writes.machine import Machine
 from benchmarks.writes.results import Spread, shown
@@ -49,7 +49,7 @@ from quill_models.dynamodb.table import Table
 _PROGRAM = "python -m benchmarks.reads"
 _OURS, _PEER, _CEILING = "quill", "pynamodb", "bare-http"
 _SHOWN = 10
-# So much is read before it counts: the smaller of both.
+# The warm-up reads this number of times or of items, whichever is less.
 _WARM_UP_RUNS, _WARM_UP_ITEMS = 5, 50_000
 _AGENT, _TIMES = "ada", "-times"
 _FIRST = datetime(2031, 5, 17, tzinfo=UTC)
@@ -58,16 +58,18 @@ Runs = dict[str, list[dict[str, float]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command."""
     chosen = _parser().parse_args(arguments)
     if chosen.run is not None:
         run = _one(chosen.run, chosen.endpoint, chosen.table, to_parquet=chosen.to_parquet)
         print(json.dumps(run))
         return 0
-    named = [chosen.profile] if chosen.profile else chosen.only or CONTENDERS
-    contenders = [CONTENDERS[name] for name in named]
+    chosen_names = [chosen.profile] if chosen.profile else chosen.only or CONTENDERS
+    contenders = [CONTENDERS[name] for name in chosen_names]
     if missing := sorted({each for one in contenders for each in one.missing()}):
-        print(f"Not installed: {', '.join(missing)}. pip install -e '.[bench]'", file=sys.stderr)
+        print(
+            f"Not installed: {', '.join(missing)}. Run: pip install -e '.[bench]'", file=sys.stderr
+        )
         return 2
     given = Settings.given_endpoint()
     with (new_server if given is None else given_server(given))() as server:
@@ -82,13 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 names = [each.name for each in contenders]
                 for to_parquet in (False, True) if chosen.to_parquet else (False,):
                     if not is_warm:
-                        # Java compiles what it needs.
+                        # Gives Java time to compile the server.
                         warm_up = max(1, min(_WARM_UP_RUNS, _WARM_UP_ITEMS // size))
                         _rounds(settings, [_CEILING], warm_up, to_parquet=False)
                         is_warm = True
                     runs = _rounds(settings, names, chosen.rounds, to_parquet=to_parquet)
                     if wrong := {name for name in runs if _items(runs[name]) != {size}}:
-                        print(f"{', '.join(wrong)} did not read {size} items", file=sys.stderr)
+                        print(f"{', '.join(wrong)} did not read {size} items.", file=sys.stderr)
                         return 1
                     _report(size, runs, chosen.rounds, to_parquet=to_parquet)
     return 0
@@ -98,13 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, prog=_PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--items", type=int, nargs="+", default=[10_000], help="(10000)")
-    parser.add_argument("--rounds", type=int, default=5, help="that count (5)")
-    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), help="some of them (all)")
     parser.add_argument(
-        "--profile", choices=list(CONTENDERS), help="print where one spends its time, and no more"
+        "--items", type=int, nargs="+", default=[10_000], help="Sizes of the list. Default: 10000."
     )
-    parser.add_argument("--to-parquet", action="store_true", help="measure writing files, too")
+    parser.add_argument("--rounds", type=int, default=5, help="Number of rounds. Default: 5.")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(CONTENDERS), help="Contenders. Default: all."
+    )
+    parser.add_argument(
+        "--profile", choices=list(CONTENDERS), help="Print a profile of one contender only."
+    )
+    parser.add_argument(
+        "--to-parquet", action="store_true", help="Measure writing to Parquet as well."
+    )
     for hidden in ("--run", "--endpoint", "--table"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     return parser
@@ -112,43 +120,45 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _tables(endpoint: str, size: int, *, own_times: bool) -> Iterator[Settings]:
-    """The table that is read, and where it is wanted one with times as PynamoDB writes them."""
+    """Fill the table to read, and if needed one with times in the format of PynamoDB."""
     name = f"quill-benchmark-{secrets.token_hex(8)}"
-    every = [Settings(endpoint=endpoint, table=name)]
+    all_settings = [Settings(endpoint=endpoint, table=name)]
     if own_times:
-        every.append(Settings(endpoint=endpoint, table=f"{name}{_TIMES}"))
-    for settings in every:
+        all_settings.append(Settings(endpoint=endpoint, table=f"{name}{_TIMES}"))
+    for settings in all_settings:
         with connect(settings) as quill:
             quill.schema.apply(stream=False)
         _fill(settings, size, own_times=settings.table.endswith(_TIMES))
-    yield every[0]
-    for settings in every:
+    yield all_settings[0]
+    for settings in all_settings:
         with connect(settings) as quill:
             quill.schema.delete_table()
 
 
 def _reading(name: str, endpoint: str | None, table: str) -> Iterator[Any]:
-    """The items of a contender whose client is made, and has its first connection."""
+    """Open a contender and its first connection, and return the iterator of its items."""
     contender = CONTENDERS[name]
     filled = f"{table}{_TIMES}" if contender.own_times else table
     read = contender.open(Settings(endpoint=endpoint, table=filled))
-    for _ in read("nobody"):
+    for _ in read("unknown"):
         pass
     return read(_AGENT)
 
 
 def _one(name: str, endpoint: str, table: str, *, to_parquet: bool) -> dict[str, float]:
-    """One run, in the process that is made for it."""
+    """Measure one run in this process."""
     reading = _reading(name, endpoint, table)
     with TemporaryDirectory(prefix="quill-benchmark-") as folder:
-        begun, cpu = time.perf_counter(), time.process_time()
+        started, cpu = time.perf_counter(), time.process_time()
         if not to_parquet:
             items = sum(1 for _ in reading)
         elif name == _OURS:
-            items = exported(Settings(endpoint=endpoint, table=table), Path(folder) / "out")
+            items = export_interactions(
+                Settings(endpoint=endpoint, table=table), Path(folder) / "out"
+            )
         else:
-            items = written(ROWS_OF[name](reading), Path(folder) / "out.parquet")
-        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+            items = write_rows(ROWS_OF[name](reading), Path(folder) / "out.parquet")
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {"items": items, "seconds": seconds, "cpu": cpu, "peak": peak_memory()}
 
 
@@ -210,20 +220,20 @@ def _fill(settings: Settings, size: int, *, own_times: bool) -> None:
             attributes={"queue": "sales", "waited": 12},
         )
         one.stamp(table)
-        made = one.to_item(DEFAULT_SHARDS)
+        wire_item = one.to_item(DEFAULT_SHARDS)
         if own_times:
             for name in ("created_at", "updated_at", "started_at", "ended_at"):
-                made[name] = {"S": made[name]["S"].replace("Z", "+0000")}
-        return made
+                wire_item[name] = {"S": wire_item[name]["S"].replace("Z", "+0000")}
+        return wire_item
 
     put_blindly(settings, map(item, range(size)))
 
 
 def _report(size: int, runs: Runs, rounds: int, *, to_parquet: bool) -> None:
     what = "items to Parquet" if to_parquet else "items"
-    print(f"\nMeasured on {date.today().isoformat()}: {size:,} {what}; the median of {rounds} ")  # noqa: DTZ011
-    print("rounds, with the least and the most.\n")
-    print("| | items/s | to PynamoDB | to bare HTTP | CPU µs an item | peak MB |")
+    print(f"\nMeasured on {date.today().isoformat()}: {size:,} {what};")  # noqa: DTZ011
+    print(f"median (minimum-maximum) of {rounds} rounds.\n")
+    print("| | items/s | to PynamoDB | to bare HTTP | CPU µs per item | peak MB |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, each in runs.items():
         cells = (
@@ -238,7 +248,7 @@ def _report(size: int, runs: Runs, rounds: int, *, to_parquet: bool) -> None:
     if to_parquet:
         return
     _target("at least 3 times as fast as PynamoDB's query of an equal model", runs, _PEER, 3)
-    _target("at least 0.7 of bare HTTP", runs, _CEILING, 0.7)
+    _target("at least 0.7 times as fast as bare HTTP", runs, _CEILING, 0.7)
 
 
 def _items(runs: Iterable[dict[str, float]]) -> set[float]:

@@ -1,4 +1,4 @@
-"""What takes part: each reads the interactions of an agent, in the form its users get."""
+"""The contenders. Each reads the interactions of an agent, as its users get them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quill_models.models.key_schema import agent_collection, interactions_betwee
 __all__ = ["CONTENDERS", "Contender"]
 
 _INDEX = "gsi1"
-# About what a page of 1 MB holds of the items that are read here.
+# About the number of these items in a page of 1 MB.
 _PAGE_SIZE = 1500
 _BETWEEN = interactions_between(None, None)
 _CONDITION: dict[str, Any] = {
@@ -24,9 +24,9 @@ _CONDITION: dict[str, Any] = {
     "KeyConditionExpression": "gsi1pk = :pk AND gsi1sk BETWEEN :lower AND :upper",
 }
 
-# The interactions of an agent.
+# Returns the interactions of an agent.
 Read = Callable[[str], Iterator[Any]]
-# Makes the client and the model, and gives what reads with them.
+# Creates the client and the model, and returns the function that reads with them.
 Open = Callable[[Settings], Read]
 
 
@@ -41,14 +41,14 @@ def _values(agent: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to read.
+    """One way to read the list.
 
     Attributes:
-        name: for ``--only``.
-        label: for people.
-        open: gives what reads.
-        needs: libraries of the extra ``bench``.
-        own_times: it reads times in the form that PynamoDB writes, from a table of its own.
+        name: Name for ``--only``.
+        label: Label in the report.
+        open: Function that creates the client, and returns the function that reads.
+        needs: Required libraries of the extra ``bench``.
+        own_times: Whether it reads a separate table with times in the format of PynamoDB.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Contender:
     own_times: bool = False
 
     def missing(self) -> list[str]:
-        """The libraries that it needs and this Python does not have."""
+        """Return the required libraries that are not installed."""
         return [library for library in self.needs if find_spec(library) is None]
 
 
@@ -68,7 +68,7 @@ def _quill(settings: Settings) -> Read:
 
 
 def _pynamodb(settings: Settings, page_size: int | None = None) -> Read:
-    from pynamodb.attributes import (  # noqa: PLC0415 -- loaded by those who measure it
+    from pynamodb.attributes import (  # noqa: PLC0415 -- imported only in the process that measures it
         JSONAttribute,
         NumberAttribute,
         UnicodeAttribute,
@@ -134,17 +134,17 @@ def _boto3_resource(settings: Settings) -> Read:
 
     def read(agent: str) -> Iterator[Any]:
         of_agent = Key("gsi1pk").eq(agent_collection(agent)) & Key("gsi1sk").between(*_BETWEEN)
-        asked: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "IndexName": _INDEX,
             "KeyConditionExpression": of_agent,
             "Limit": _PAGE_SIZE,
         }
         while True:
-            page = table.query(**asked)
+            page = table.query(**parameters)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            parameters["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     return read
 

@@ -1,8 +1,7 @@
-"""The same lists written to a Parquet file, as a user of each alternative would do it.
+"""Writing the lists to a Parquet file, as a user of each alternative would do it.
 
-They write one file in the order in which they read. `quill_models.export` reads the whole table,
-puts it in order, writes a file for each day with its exact columns, and puts all of it in place at
-once: it does more.
+The alternatives write one file in the order of reading. `quill_models.export` does more: it scans
+the complete table, sorts it, writes a file for each day, and renames all files at once.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 from quill_models import Settings, connect
 from quill_models.export import export_files
 
-__all__ = ["ROWS_OF", "exported", "written"]
+__all__ = ["ROWS_OF", "export_interactions", "write_rows"]
 
 Row = dict[str, Any]
 
@@ -39,15 +38,15 @@ _COLUMNS = (*_TEXTS, *_TIMES, _NUMBER)
 _BATCH = 10_000
 
 
-def exported(settings: Settings, folder: Path) -> int:
-    """Export the interactions with this package; how many there were."""
+def export_interactions(settings: Settings, folder: Path) -> int:
+    """Export the interactions with this package, and return their number."""
     with connect(settings) as quill:
         return export_files(quill, folder, kinds=["interaction"]).rows["fact_interaction"]
 
 
-def written(rows: Iterator[Row], path: Path) -> int:
-    """Write rows to a file; how many there were."""
-    import pyarrow as pa  # noqa: PLC0415 -- its memory counts for those who write
+def write_rows(rows: Iterator[Row], path: Path) -> int:
+    """Write rows to a file, and return their number."""
+    import pyarrow as pa  # noqa: PLC0415 -- only a run that writes must pay for its memory
     from pyarrow import parquet  # noqa: PLC0415 -- as above
 
     schema = pa.schema(
@@ -65,7 +64,7 @@ def written(rows: Iterator[Row], path: Path) -> int:
     return number
 
 
-def _of_models(items: Iterable[Any]) -> Iterator[Row]:
+def _rows_of_models(items: Iterable[Any]) -> Iterator[Row]:
     for item in items:
         row = {name: getattr(item, name) for name in _COLUMNS}
         row[_NUMBER] = None if row[_NUMBER] is None else float(row[_NUMBER])
@@ -73,7 +72,7 @@ def _of_models(items: Iterable[Any]) -> Iterator[Row]:
         yield row
 
 
-def _of_values(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
+def _rows_of_values(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
     for item in items:
         row: Row = {name: item.get(name) for name in _COLUMNS}
         for name in _TIMES:
@@ -84,15 +83,15 @@ def _of_values(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
         yield row
 
 
-def _of_wire_format(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
+def _rows_of_wire_format(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
     from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 -- of the extra bench
 
     value = TypeDeserializer().deserialize
-    return _of_values({name: value(item[name]) for name in item} for item in items)
+    return _rows_of_values({name: value(item[name]) for name in item} for item in items)
 
 
-def _of_json(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
-    return _of_values(
+def _rows_of_json(items: Iterable[dict[str, Any]]) -> Iterator[Row]:
+    return _rows_of_values(
         {name: next(iter(item[name].values())) for name in _COLUMNS if name in item}
         for item in items
     )
@@ -102,12 +101,12 @@ def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
 
 
-# What makes rows of a contender's items, by its name. Of this package `exported` does.
+# Functions that convert the items of each contender to rows. This package exports directly.
 ROWS_OF: dict[str, Callable[[Iterable[Any]], Iterator[Row]]] = {
-    "pynamodb": _of_models,
-    "pynamodb-pages": _of_models,
-    "boto3-resource": _of_values,
-    "boto3-client": _of_wire_format,
-    "pydynantic": _of_models,
-    "bare-http": _of_json,
+    "pynamodb": _rows_of_models,
+    "pynamodb-pages": _rows_of_models,
+    "boto3-resource": _rows_of_values,
+    "boto3-client": _rows_of_wire_format,
+    "pydynantic": _rows_of_models,
+    "bare-http": _rows_of_json,
 }

@@ -1,4 +1,4 @@
-"""How fast events are recorded, beside today's alternatives, on one DynamoDB Local.
+"""Speed of recording events, compared with the alternatives, on DynamoDB Local.
 
 See ``docs/performance.md``; run it with ``python -m benchmarks.writes``.
 """

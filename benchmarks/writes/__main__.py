@@ -1,12 +1,12 @@
-"""How fast events are recorded, beside today's alternatives: ``python -m benchmarks.writes``.
+"""Speed of recording events, compared with the alternatives: ``python -m benchmarks.writes``.
 
-Each contender writes the same events into a fresh table of the same schema, on one DynamoDB Local
-in memory, or on the DynamoDB that DYNAMODB_ENDPOINT names. Rounds take turns. Before
-the timing everybody gets the events as its users have them at hand: this package as the models
-that ``hubspot.parse`` gives, PynamoDB and pydynantic as objects of their models, the others as
-dictionaries of plain Python values. What turns those into requests is timed.
+Each contender writes the same events into a new table of the same schema, on a DynamoDB Local in
+memory or on the server at DYNAMODB_ENDPOINT. The contenders take turns. Before the clock starts,
+each contender gets the events as its users have them: this package as the models that
+``hubspot.parse`` returns, PynamoDB and pydynantic as objects of their models, the others as
+dictionaries of plain Python values. The time includes the conversion into requests.
 
-Exit status 1 where a contender tells or stores something wrong, 2 where a library is missing.
+The exit status is 1 if a contender reports or stores a wrong result, and 2 if a library is missing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PROGRAM = "python -m benchmarks.writes"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(given)
     contenders = [
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     if missing := _missing(contenders):
         print(
-            f"These are not installed: {', '.join(missing)}. Install them with\n"
+            f"Not installed: {', '.join(missing)}. Run\n"
             "  pip install -e '.[bench]'\n"
-            "or name contenders that do not need them after --only.",
+            "or choose contenders that do not need them with --only.",
             file=sys.stderr,
         )
         return 2
@@ -73,21 +73,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, prog=_PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--events", type=_positive, default=2_000, help="in a run (2000)")
-    parser.add_argument("--rounds", type=_positive, default=5, help="that count (5)")
     parser.add_argument(
-        "--inputs", type=_inputs, default=list(INPUTS), help=f"some of {','.join(INPUTS)} (all)"
+        "--events", type=_positive, default=2_000, help="Events of a run. Default: 2000."
+    )
+    parser.add_argument("--rounds", type=_positive, default=5, help="Number of rounds. Default: 5.")
+    parser.add_argument(
+        "--inputs",
+        type=_inputs,
+        default=list(INPUTS),
+        help=f"Inputs, from {','.join(INPUTS)}. Default: all.",
     )
     parser.add_argument(
         "--only",
         nargs="+",
         metavar="NAME",
         choices=list(CONTENDERS),
-        help=f"some of {', '.join(CONTENDERS)} (all)",
+        help=f"Contenders, from {', '.join(CONTENDERS)}. Default: all.",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print every run as JSON")
-    form.add_argument("--markdown", action="store_true", help="print the section of the docs")
+    form.add_argument("--json", action="store_true", help="Print every run as JSON.")
+    form.add_argument(
+        "--markdown", action="store_true", help="Print the section of docs/performance.md."
+    )
     return parser
 
 

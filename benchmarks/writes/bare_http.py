@@ -1,4 +1,4 @@
-"""DynamoDB's protocol with nothing around it: one kept-alive connection, bodies as they are."""
+"""A minimal client of DynamoDB's protocol, which sends prepared bodies on one connection."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["ACCESS_KEY", "SECRET_KEY", "BareHttp", "batches", "put_blindly", "st
 
 T = TypeVar("T")
 
-# Those that this package sends: DynamoDB Local may keep the tables of each key apart.
+# The credentials of this package, because DynamoDB Local can separate tables by access key.
 ACCESS_KEY = "fakeMyKeyId"
 SECRET_KEY = "fakeSecretAccessKey"  # noqa: S105
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 BATCH = 25
-_CONNECTIONS, _AT_ONCE = 4, 10_000
+_CONNECTIONS, _CHUNK = 4, 10_000
 
 
 class BareHttp:
-    """One connection. DynamoDB Local checks no signature, but wants the header to be there."""
+    """One connection. DynamoDB Local needs the signature's header, but does not check it."""
 
     def __init__(self, settings: Settings, meter: Meter | None = None) -> None:
         self._connection = HTTPConnection(urlsplit(str(settings.endpoint)).netloc, timeout=60)
@@ -44,28 +44,28 @@ class BareHttp:
         }
 
     def send(self, operation: str, body: bytes) -> tuple[int, bytes]:
-        """The status and body of the answer."""
+        """Send a request, and return the status and body of the response."""
         if self._meter is not None:
-            self._meter.note(operation, body)
+            self._meter.record(operation, body)
         target = {"X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         self._connection.request("POST", "/", body, {**self._headers, **target})
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
+        response = self._connection.getresponse()
+        return response.status, response.read()
 
-    def items(self, operation: str, asked: dict[str, Any]) -> Iterator[RawItem]:
-        """All items of a query or a scan, page by page."""
-        limit, asked = PageLimit(), dict(asked)
+    def items(self, operation: str, parameters: dict[str, Any]) -> Iterator[RawItem]:
+        """Yield all items of a query or a scan, page by page."""
+        limit, parameters = PageLimit(), dict(parameters)
         while True:
-            asked["Limit"] = limit.items
-            status, answer = self.send(operation, json.dumps(asked).encode())
+            parameters["Limit"] = limit.items
+            status, response = self.send(operation, json.dumps(parameters).encode())
             if status != 200:
-                raise RuntimeError(f"{operation}: {status} {answer[:200]!r}")
-            page = json.loads(answer)
+                raise RuntimeError(f"{operation}: {status} {response[:200]!r}")
+            page = json.loads(response)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
             limit.update(page["ScannedCount"])
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            parameters["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def close(self) -> None:
         """Close the connection."""
@@ -73,30 +73,30 @@ class BareHttp:
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """The items, so many at a time."""
+    """Split items into batches of ``size``."""
     return (items[at : at + size] for at in range(0, len(items), size))
 
 
 def blind_body(table: str, items: Iterable[RawItem]) -> bytes:
-    """A ``BatchWriteItem`` of up to 25 puts, as bytes."""
+    """Return the body of a ``BatchWriteItem`` of up to 25 puts."""
     puts = [{"PutRequest": {"Item": item}} for item in items]
     return json.dumps({"RequestItems": {table: puts}}).encode()
 
 
-def check_blind(status: int, answer: bytes) -> None:
-    """Refuse an answer to a ``BatchWriteItem`` that leaves something to do."""
-    if status != 200 or b'"UnprocessedItems":{}' not in answer:
-        raise RuntimeError(f"BatchWriteItem: {status} {answer[:200]!r}")
+def check_blind(status: int, response: bytes) -> None:
+    """Raise if a ``BatchWriteItem`` failed or has unprocessed items."""
+    if status != 200 or b'"UnprocessedItems":{}' not in response:
+        raise RuntimeError(f"BatchWriteItem: {status} {response[:200]!r}")
 
 
 def put_blindly(settings: Settings, items: Iterable[RawItem]) -> None:
-    """Store items, whatever is there, over a few connections. Holds some of them at a time."""
-    waiting = iter(items)
-    while some := list(islice(waiting, _AT_ONCE)):
-        _put_some(settings, some)
+    """Store items unconditionally over a few connections, with constant memory."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, _CHUNK)):
+        _put_chunk(settings, chunk)
 
 
-def _put_some(settings: Settings, items: Sequence[RawItem]) -> None:
+def _put_chunk(settings: Settings, items: Sequence[RawItem]) -> None:
     def put(part: int) -> None:
         connection = BareHttp(settings)
         for batch in batches(items[part::_CONNECTIONS], BATCH):
@@ -108,7 +108,7 @@ def _put_some(settings: Settings, items: Sequence[RawItem]) -> None:
 
 
 def stored_items(settings: Settings) -> Iterator[RawItem]:
-    """Every item of the table, in DynamoDB's wire format."""
+    """Yield every item of the table, in DynamoDB's wire format."""
     connection = BareHttp(settings)
     yield from connection.items("Scan", {"TableName": settings.table, "ConsistentRead": True})
     connection.close()

@@ -1,4 +1,4 @@
-"""What takes part: a way to write events, opened on a table and then timed."""
+"""The contenders: ways to write events, each opened on a table and then timed."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from benchmarks.writes.events import Row, Work, row_of
 from benchmarks.writes.meter import Meter
 from quill_models import Settings
 
-__all__ = ["Contender", "Site", "Told", "Write", "in_threads"]
+__all__ = ["Contender", "Counts", "RunSetup", "Write", "in_threads"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a contender says it did. One that overwrites blindly has nothing to say."""
+class Counts:
+    """The counts that a contender reports. A contender with blind writes reports none."""
 
     created: int
     duplicate: int
 
     @classmethod
-    def of(cls, created: Iterable[bool]) -> Told:
-        """From whether each event was created."""
+    def of(cls, created: Iterable[bool]) -> Counts:
+        """Count the events that were created, and the duplicates."""
         each = list(created)
         return cls(created=sum(each), duplicate=len(each) - sum(each))
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where and what to write.
+class RunSetup:
+    """The table and the events of one run.
 
     Attributes:
-        settings: name the server and the table.
-        meter: is told of every request, see `Meter`.
-        work: the events.
+        settings: Settings with the server and the table.
+        meter: Records every request, see `Meter`.
+        work: The events to write.
     """
 
     settings: Settings
@@ -56,43 +56,43 @@ class Site:
 
 
 # Writes all events. Only this is timed.
-Write = Callable[[], Told | None]
-# Prepares what a user of that way has at hand before: client, connection, model, objects.
-Open = Callable[[Site], AbstractContextManager[Write]]
+Write = Callable[[], Counts | None]
+# Prepares client, connection, model and objects, as a user has them before.
+Open = Callable[[RunSetup], AbstractContextManager[Write]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way.
+    """One way to write events.
 
     Attributes:
-        name: for ``--only``.
-        label: for people.
-        where: ``module:function``; loaded when it takes part, as it may need what is not there.
-        needs: libraries of the extra ``bench``.
-        tells: whether it says which events are new; the others overwrite blindly.
-        own_form: it stores items that no other contender would know again.
+        name: Name for ``--only``.
+        label: Label in the report.
+        where: ``module:function``, imported when it runs, because its libraries are optional.
+        needs: Required libraries of the extra ``bench``.
+        reports: Whether it reports which events are new. The others overwrite blindly.
+        own_form: Whether it stores items in a form that the other contenders cannot read.
     """
 
     name: str
     label: str
     where: str
     needs: tuple[str, ...] = ()
-    tells: bool = True
+    reports: bool = True
     own_form: bool = False
 
-    def open(self, site: Site) -> AbstractContextManager[Write]:
-        """Get ready to write."""
+    def open(self, setup: RunSetup) -> AbstractContextManager[Write]:
+        """Prepare the client and the events, and return the function to time."""
         module, function = self.where.split(":")
         found = import_module(f"benchmarks.writes.contenders.{module}")
-        return cast("Open", getattr(found, function))(site)
+        return cast("Open", getattr(found, function))(setup)
 
     def missing(self) -> list[str]:
-        """The libraries that it needs and this Python does not have."""
+        """Return the required libraries that are not installed."""
         return [library for library in self.needs if find_spec(library) is None]
 
 
 def in_threads(count: int, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """The results in order, from so many threads."""
+    """Call a function for each item in ``count`` threads, and return the results in order."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(function, items))

@@ -1,6 +1,6 @@
-"""The events that every contender writes, and what the table holds before.
+"""The events that every contender writes, and the events that the table contains before.
 
-They are parsed anew for each run, so that nothing that a model may remember helps a later one.
+Each run parses them again, so that no value cached in a model helps a later run.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from quill_models.dynamodb.table import Table
 
 __all__ = ["INPUTS", "Row", "Work", "item_of", "row_of", "work"]
 
-# In all-new no event is stored before, in all-duplicate each, in half every other one.
+# The events stored before the run: none, all, or every other one.
 INPUTS = ("new", "duplicate", "half")
 
-# A delivery of HubSpot's has up to a hundred events.
+# A delivery of HubSpot has up to a hundred events.
 _DELIVERY = 100
 _FIRST_MILLISECOND = 1_795_430_400_000
 
@@ -31,11 +31,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Work:
-    """One input.
+    """The events of one input.
 
     Attributes:
-        events: what comes in, in this order.
-        stored: what came in before: some of the same events, in their first delivery.
+        events: Events to write, in this order.
+        stored: Events that are stored before, as in their first delivery.
     """
 
     events: list[WebhookEvent]
@@ -43,7 +43,7 @@ class Work:
 
 
 def work(name: str, events: int) -> Work:
-    """An input by its name, with so many events."""
+    """Return the input of a name with a number of events."""
     numbers = range(events)
     before = {"new": numbers[:0], "duplicate": numbers, "half": numbers[::2]}[name]
     repeated = set(before)
@@ -52,7 +52,7 @@ def work(name: str, events: int) -> Work:
 
 
 def _sent(number: int, *, attempt: int) -> dict[str, object]:
-    """What HubSpot sends of an event; a retry has another ``attemptNumber``."""
+    """Return an event as HubSpot sends it. A retry has another ``attemptNumber``."""
     return {
         "eventId": 3_000_000_000 + number,
         "subscriptionId": 5120331,
@@ -75,10 +75,10 @@ def _parsed(sent: Iterable[dict[str, object]]) -> list[WebhookEvent]:
 
 
 def row_of(event: WebhookEvent, settings: Settings) -> Row:
-    """The attributes of the item that our model stores, as plain Python values.
+    """Return the attributes of the item that our model stores, as plain Python values.
 
-    What a writer without this package would have in hand: its keys are composed and its stamps
-    set already, which spares the others work that ours does for each event.
+    The keys are composed and the stamps are set already, so the other contenders save work that
+    this package does for each event.
     """
     now = datetime.now(UTC)
     values = {
@@ -95,7 +95,7 @@ def row_of(event: WebhookEvent, settings: Settings) -> Row:
 
 
 def item_of(event: WebhookEvent, table: Table) -> RawItem:
-    """The item that our model stores, in DynamoDB's wire format."""
+    """Return the item that our model stores, in DynamoDB's wire format."""
     event = event.copy()
     event.stamp(table)
     return event.to_item(DEFAULT_SHARDS)

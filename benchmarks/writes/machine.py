@@ -1,4 +1,4 @@
-"""What it ran on: numbers mean little without."""
+"""The machine and the versions of a measurement."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIBRARIES = (
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine, and the versions of what ran."""
+    """The machine, the server, and the versions of the libraries."""
 
     cpu: str
     cores: int
@@ -35,10 +35,10 @@ class Machine:
 
     @classmethod
     def this(cls, server: str) -> Machine:
-        """This one.
+        """Describe this machine.
 
         Args:
-            server: what the DynamoDB is.
+            server: Description of the server.
         """
         return cls(
             cpu=_cpu(),
@@ -49,7 +49,7 @@ class Machine:
         )
 
     def text(self) -> str:
-        """In one sentence."""
+        """Describe the machine in one sentence."""
         libraries = ", ".join(f"{name} {found}" for name, found in self.libraries.items())
         return f"{self.cpu}, {self.cores} cores; {self.server}; Python {self.python}, {libraries}."
 

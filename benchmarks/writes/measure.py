@@ -1,4 +1,4 @@
-"""Runs: a contender on a fresh table, timed, and what it did checked."""
+"""Timed runs of a contender on a new table, with a check of the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.writes.bare_http import put_blindly, stored_items
-from benchmarks.writes.contender import Contender, Site, Told
+from benchmarks.writes.contender import Contender, Counts, RunSetup
 from benchmarks.writes.events import Work, item_of, work
 from benchmarks.writes.meter import Meter
 from benchmarks.writes.server import OpenServer, Server
@@ -21,27 +21,26 @@ from quill_models.dynamodb.table import Table
 
 __all__ = ["Run", "WrongResultError", "run_all"]
 
-# How many events each contender writes first, for Java to compile what it needs.
+# Events that each contender writes first, so that Java compiles the server.
 _WARM_UP = 500
 
 
 class WrongResultError(Exception):
-    """A contender told something else than what happened, or stored something else."""
+    """A contender reported or stored a wrong result."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One contender, once, on one input.
+    """The measurement of one contender on one input in one round.
 
     Attributes:
-        server: what it ran on.
-        seconds: on the clock.
-        cpu_seconds: of this process, all its threads and the system's work for it; the server is
-            another process.
-        server_seconds: likewise of the server, where it is a process of ours.
-        requests: on the wire, retries included.
-        write_units, index_units, read_units: see `benchmarks.writes.units`.
-        item_bytes: the mean size of what is stored.
+        server: Description of the server.
+        seconds: Elapsed time in seconds.
+        cpu_seconds: CPU time of this process, with all its threads and the kernel's work for it.
+        server_seconds: CPU time of the server; ``None`` if this process did not start it.
+        requests: Number of requests, retries included.
+        write_units, index_units, read_units: See `benchmarks.writes.units`.
+        item_bytes: Mean size of the stored items.
     """
 
     contender: str
@@ -60,7 +59,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Events a second."""
+        """Events per second."""
         return self.events / self.seconds
 
 
@@ -73,13 +72,13 @@ def run_all(
     rounds: int,
     report: Callable[[str], None],
 ) -> list[Run]:
-    """Every contender on every input in every round.
+    """Run every contender on every input in every round.
 
-    In each round another contender begins, so that none always has the quiet or the busy moment.
-    Before the first round, each contender writes some events that do not count.
+    Each round begins with another contender, so that none always has the best conditions. Before
+    the first round, each contender writes some events that do not count.
 
     Raises:
-        WrongResultError: a contender is wrong.
+        WrongResultError: A contender reported or stored a wrong result.
     """
     runs = []
     with open_server() as server:
@@ -105,19 +104,19 @@ def _rotated(contenders: Sequence[Contender], by: int) -> list[Contender]:
 def _run(server: Server, contender: Contender, name: str, events: int, number: int) -> Run:
     settings = Settings(endpoint=server.endpoint, table=f"quill-benchmark-{secrets.token_hex(8)}")
     with connect(settings) as quill:
-        # With each write DynamoDB Local goes through the stream records of all tables it ever had:
-        # whoever comes later would look slow. On AWS a stream takes no time from a write.
+        # With each write DynamoDB Local scans the stream records of all earlier tables, so later
+        # runs would look slow. On AWS a stream adds no time to a write.
         quill.schema.apply(stream=False)
         try:
-            site = Site(settings, Meter(), work(name, events))
-            _store_what_came_before(contender, site)
-            spent, told = _timed(server, contender, site)
+            setup = RunSetup(settings, Meter(), work(name, events))
+            _store_earlier_events(contender, setup)
+            spent, counts = _timed(server, contender, setup)
             items = list(_events_stored(settings))
         finally:
             quill.schema.delete_table()
-    _check(contender, site.work, told, len(items))
-    units = table_units(site.meter.requests)
-    written = told.created if told is not None else events
+    _check(contender, setup.work, counts, len(items))
+    units = table_units(setup.meter.requests)
+    written = counts.created if counts is not None else events
     return Run(
         contender=contender.name,
         input=name,
@@ -127,7 +126,7 @@ def _run(server: Server, contender: Contender, name: str, events: int, number: i
         seconds=spent.seconds,
         cpu_seconds=spent.cpu_seconds,
         server_seconds=spent.server_seconds,
-        requests=len(site.meter.requests),
+        requests=len(setup.meter.requests),
         write_units=units.writes,
         index_units=written * sum(map(index_units, items)) / len(items),
         read_units=units.reads,
@@ -135,15 +134,15 @@ def _run(server: Server, contender: Contender, name: str, events: int, number: i
     )
 
 
-def _store_what_came_before(contender: Contender, site: Site) -> None:
-    before = site.work.stored
+def _store_earlier_events(contender: Contender, setup: RunSetup) -> None:
+    before = setup.work.stored
     if contender.own_form:
-        earlier = replace(site, meter=Meter(), work=Work(before, []))
+        earlier = replace(setup, meter=Meter(), work=Work(before, []))
         with contender.open(earlier) as write:
             write()
         return
-    table = Table(site.settings)
-    put_blindly(site.settings, [item_of(event, table) for event in before])
+    table = Table(setup.settings)
+    put_blindly(setup.settings, [item_of(event, table) for event in before])
 
 
 @dataclass(frozen=True)
@@ -153,30 +152,29 @@ class _Spent:
     server_seconds: float | None
 
 
-def _timed(server: Server, contender: Contender, site: Site) -> tuple[_Spent, Told | None]:
-    with contender.open(site) as write:
-        # What earlier runs left must not be cleaned up in this one's time.
+def _timed(server: Server, contender: Contender, setup: RunSetup) -> tuple[_Spent, Counts | None]:
+    with contender.open(setup) as write:
+        # The garbage of earlier runs must not be collected during this run.
         gc.collect()
-        of_server = server.cpu_seconds()
-        begun, cpu_begun = time.perf_counter(), time.process_time()
-        told = write()
-        seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu_begun
+        server_before = server.cpu_seconds()
+        started, cpu_started = time.perf_counter(), time.process_time()
+        counts = write()
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
         after = server.cpu_seconds()
-    used = None if of_server is None or after is None else after - of_server
-    return _Spent(seconds, cpu_seconds, used), told
+    used = None if server_before is None or after is None else after - server_before
+    return _Spent(seconds, cpu_seconds, used), counts
 
 
 def _events_stored(settings: Settings) -> Iterator[RawItem]:
     for item in stored_items(settings):
-        # Beside what the table knows about itself.
         if key_of(item).pk != TABLE_SETTINGS.pk:
             yield item
 
 
-def _check(contender: Contender, given: Work, told: Told | None, stored: int) -> None:
-    events, duplicate = len(given.events), len(given.stored)
-    right = Told(events - duplicate, duplicate) if contender.tells else None
-    if told != right:
-        raise WrongResultError(f"{contender.label} told {told}; right is {right}")
+def _check(contender: Contender, input_: Work, counts: Counts | None, stored: int) -> None:
+    events, duplicate = len(input_.events), len(input_.stored)
+    expected = Counts(events - duplicate, duplicate) if contender.reports else None
+    if counts != expected:
+        raise WrongResultError(f"{contender.label} reported {counts}, expected {expected}")
     if stored != events:
-        raise WrongResultError(f"{contender.label} left {stored} items; right is {events}")
+        raise WrongResultError(f"{contender.label} stored {stored} items, expected {events}")

@@ -1,7 +1,7 @@
-"""What goes over the wire, noted while a contender writes and looked at afterwards.
+"""Requests, recorded while a contender writes and counted afterwards.
 
-The HTTP session of a botocore client sends each request, retries included: those of PynamoDB, of
-this package and of botocore itself. A contender without botocore notes its requests itself.
+The HTTP session of a botocore client sends each request, including the retries of PynamoDB, of this
+package and of botocore itself. A contender without botocore records its requests itself.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ class Meter:
     def __init__(self) -> None:
         self.requests: list[tuple[str, bytes]] = []
 
-    def note(self, operation: str, body: bytes) -> None:
-        """One request. Any thread may call this."""
+    def record(self, operation: str, body: bytes) -> None:
+        """Record a request. This is thread-safe."""
         self.requests.append((operation, body))
 
-    def listen(self, client: Any) -> None:
-        """Note what a botocore client sends from now on."""
+    def attach(self, client: Any) -> None:
+        """Record each request that a botocore client sends from now on."""
         session = client._endpoint.http_session  # noqa: SLF001 -- no event covers all
         send = session.send
 
-        def noted(request: Any) -> Any:
+        def recording_send(request: Any) -> Any:
             target, body = request.headers["X-Amz-Target"], request.body
             name = target.decode() if isinstance(target, bytes) else target
-            self.note(
+            self.record(
                 name.rpartition(".")[2], body if isinstance(body, bytes) else str(body).encode()
             )
             return send(request)
 
-        session.send = noted
+        session.send = recording_send

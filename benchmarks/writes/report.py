@@ -1,4 +1,4 @@
-"""What is printed: tables for a terminal, for Markdown, and everything as JSON."""
+"""Reports: tables for a terminal or in Markdown, and all runs as JSON."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from benchmarks.writes.results import BLIND, PEER, Results, shown
 __all__ = ["as_json", "as_markdown", "as_text"]
 
 _BEFORE = {
-    "new": "All new: nothing is stored before.",
-    "duplicate": "All duplicate: each event is stored before, and comes again.",
+    "new": "All new: no event is stored before.",
+    "duplicate": "All duplicate: each event is stored before.",
     "half": "Half and half: every other event is stored before.",
 }
 _COLUMNS = (
@@ -35,7 +35,7 @@ _COLUMNS = (
 
 
 def as_json(results: Results, machine: Machine, command: str) -> str:
-    """Every run, and what came of the targets."""
+    """Format every run and the targets as JSON."""
     return json.dumps(
         {
             "date": _today(),
@@ -51,7 +51,7 @@ def as_json(results: Results, machine: Machine, command: str) -> str:
 
 
 def as_text(results: Results, machine: Machine) -> str:
-    """For a terminal."""
+    """Format the results for a terminal."""
     lines = [machine.text(), "", _legend(results), ""]
     for name in _inputs(results):
         rows = [_COLUMNS, *_rows(results, name)]
@@ -65,7 +65,7 @@ def as_text(results: Results, machine: Machine) -> str:
 
 
 def as_markdown(results: Results, machine: Machine, command: str) -> str:
-    """The section of ``docs/performance.md``."""
+    """Format the results as the section of ``docs/performance.md``."""
     lines = [f"Measured on {_today()} by `{command}`.", "", machine.text(), "", _legend(results)]
     for name in _inputs(results):
         lines += ["", f"**{_BEFORE[name].replace(':', ':**', 1)}", ""]
@@ -76,16 +76,15 @@ def as_markdown(results: Results, machine: Machine, command: str) -> str:
 
 
 def _today() -> str:
-    return date.today().isoformat()  # noqa: DTZ011 -- the day where it ran
+    return date.today().isoformat()  # noqa: DTZ011 -- the local date
 
 
 def _legend(results: Results) -> str:
     rounds = max(run.round for run in results.runs)
     size = fmean(run.item_bytes for run in results.runs) / 1024
     return (
-        f"{results.runs[0].events:,} events of {size:.2f} KB a run; the median of {rounds} "
-        f"round{'s' * (rounds > 1)}, with the least and the most. "
-        "CPU, requests and units are for each event."
+        f"{results.runs[0].events:,} events of {size:.2f} KB a run; median (minimum-maximum) of "
+        f"{rounds} round{'s' * (rounds > 1)}. CPU, requests and units are per event."
     )
 
 
@@ -103,19 +102,19 @@ def _rows(results: Results, name: str) -> Iterator[Sequence[str]]:
             shown(results.spread(contender.name, name, lambda run: run.rate), 0),
             shown(results.ratio(contender.name, PEER, name), 2),
             shown(results.ratio(contender.name, BLIND, name), 2),
-            _each(runs, lambda run: run.cpu_seconds, ".2f", scale=1000),
-            _each(runs, lambda run: run.server_seconds, ".2f", scale=1000),
-            _each(runs, lambda run: run.requests, ".3f"),
-            _each(runs, lambda run: run.write_units, ".2f"),
-            _each(runs, lambda run: run.index_units, ".2f"),
-            _each(runs, lambda run: run.read_units, ".2f"),
+            _per_event(runs, lambda run: run.cpu_seconds, ".2f", scale=1000),
+            _per_event(runs, lambda run: run.server_seconds, ".2f", scale=1000),
+            _per_event(runs, lambda run: run.requests, ".3f"),
+            _per_event(runs, lambda run: run.write_units, ".2f"),
+            _per_event(runs, lambda run: run.index_units, ".2f"),
+            _per_event(runs, lambda run: run.read_units, ".2f"),
         )
 
 
-def _each(
+def _per_event(
     runs: Sequence[Run], value: Callable[[Run], float | None], form: str, scale: float = 1
 ) -> str:
-    """The median for each event, where it is known."""
+    """Format the median per event, or "-" if it is unknown."""
     known = [found * scale / run.events for run in runs if (found := value(run)) is not None]
     return format(median(known), form) if known else "-"
 

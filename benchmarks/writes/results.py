@@ -1,4 +1,4 @@
-"""What the runs say together: medians, their spread, ratios within a round, and the targets."""
+"""Results of all runs: medians, their spread, ratios within a round, and targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS, PEER, BLIND = "quill-many", "pynamodb-save-8", "pynamodb-batch"
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some rounds, the least and the most."""
+    """Median, minimum and maximum of some rounds."""
 
     median: float
     least: float
@@ -24,13 +24,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self | None:
-        """``None`` of no values."""
+        """Summarize values; return ``None`` if there is no value."""
         every = list(values)
         return cls(median(every), min(every), max(every)) if every else None
 
 
 def shown(spread: Spread | None, digits: int) -> str:
-    """For a cell of a table."""
+    """Format a spread for a cell of a table."""
     if spread is None:
         return "-"
     middle, least, most = (
@@ -41,7 +41,7 @@ def shown(spread: Spread | None, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """Something to reach: ``ratio`` at least ``at_least``, in the median."""
+    """A target, which is reached if the median of ``ratio`` is at least ``at_least``."""
 
     text: str
     at_least: float
@@ -49,34 +49,34 @@ class Target:
 
     @property
     def reached(self) -> bool | None:
-        """``None`` where it was not measured."""
+        """Whether the target is reached; ``None`` if it was not measured."""
         return None if self.ratio is None else self.ratio.median >= self.at_least
 
 
 class Results:
-    """All runs."""
+    """The results of all runs."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = runs
 
     def of(self, contender: str, input_: str) -> list[Run]:
-        """The runs of a contender on an input, by round."""
+        """Return the runs of a contender on an input, by round."""
         return [run for run in self.runs if (run.contender, run.input) == (contender, input_)]
 
     def spread(self, contender: str, input_: str, value: Callable[[Run], float]) -> Spread | None:
-        """Of a value of these runs."""
+        """Return the spread of a value of these runs."""
         return Spread.of(map(value, self.of(contender, input_)))
 
     def ratio(
         self, contender: str, base: str, input_: str, *, on: str | None = None
     ) -> Spread | None:
-        """How many times as fast as ``base`` a contender is, each round by itself.
+        """Return how many times as fast as ``base`` a contender is, compared within each round.
 
         Args:
-            contender: by name.
-            base: by name.
-            input_: of the contender.
-            on: the input of the base, by default the same.
+            contender: Name of the contender.
+            base: Name of the contender to compare with.
+            input_: Input of the contender.
+            on: Input of the base. The default is ``input_``.
         """
         rates = {run.round: run.rate for run in self.of(base, on or input_)}
         return Spread.of(
@@ -84,7 +84,7 @@ class Results:
         )
 
     def targets(self) -> list[Target]:
-        """What this package wants to reach."""
+        """Return the targets of this package."""
         return [
             Target(
                 "record_many of new events is at least 5 times as fast as PynamoDB's conditional "

@@ -1,4 +1,4 @@
-"""The DynamoDB that is written to: a new DynamoDB Local, or one that is given."""
+"""The server of a benchmark: a new DynamoDB Local, or an existing server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["OpenServer", "Server", "given_server", "new_server"]
 
 @dataclass(frozen=True)
 class Server:
-    """Where it is, and what.
+    """A server.
 
     Attributes:
-        endpoint: its URL.
-        name: for people.
-        pid: its process, where that is known.
+        endpoint: URL of the server.
+        name: Description for the report.
+        pid: Process id; ``None`` if unknown.
     """
 
     endpoint: str
@@ -31,7 +31,7 @@ class Server:
     pid: int | None = None
 
     def cpu_seconds(self) -> float | None:
-        """What it used so far, all its threads and the system's work for it; if that is known."""
+        """Return its CPU time with all threads and the kernel's work; ``None`` if unknown."""
         if self.pid is None:
             return None
         used = psutil.Process(self.pid).cpu_times()
@@ -43,23 +43,22 @@ OpenServer = Callable[[], AbstractContextManager[Server]]
 
 @contextmanager
 def new_server() -> Iterator[Server]:
-    """A DynamoDB Local in memory, for as long as the block runs."""
+    """Run a DynamoDB Local in memory during the block."""
     settings = Settings.load()
     with embedded(local_home=settings.local_home, java_home=settings.java_home) as server:
         yield Server(server.endpoint, _name(server.log), server.pid)
 
 
 def given_server(endpoint: str) -> OpenServer:
-    """One that runs already, and goes on."""
+    """Return a function that opens an existing server and leaves it running."""
 
     @contextmanager
     def opened() -> Iterator[Server]:
-        yield Server(endpoint, "the DynamoDB that DYNAMODB_ENDPOINT names")
+        yield Server(endpoint, "the server at DYNAMODB_ENDPOINT")
 
     return opened
 
 
 def _name(log: Path) -> str:
-    # It says so when it starts.
     found = re.search(r"^Version:\s*(\S+)", log.read_text(errors="replace"), re.MULTILINE)
     return f"DynamoDB Local {found[1]}, in memory" if found else "DynamoDB Local, in memory"

@@ -1,11 +1,11 @@
-"""What AWS would charge for requests, by its rules and not by what DynamoDB Local says.
+"""Units that AWS would charge for requests, by its rules instead of DynamoDB Local's counts.
 
-A write costs one unit per KB of the item, begun ones counted in full, whether its condition holds
-or not; twice that in a transaction. A strongly consistent read costs one unit per 4 KB.
+A write costs one unit per started KB of the item, whether its condition succeeds or not, and twice
+that in a transaction. A strongly consistent read costs one unit per 4 KB.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 
-AWS does not say what a cancelled transaction costs. It is counted like one that is carried out,
-which is the most that it can be.
+AWS does not document the cost of a cancelled transaction. It is counted like a successful one,
+which is the maximum.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from quill_models.models import INDEXES
 __all__ = ["Units", "index_units", "table_units"]
 
 _KB = 1024
-# The names of a PartiQL item, each with a question mark for its value.
+# Attribute names of a PartiQL item, each followed by the placeholder of its value.
 _PARTIQL_NAME = re.compile(r"'(\w+)': \?")
 
 
@@ -39,10 +39,10 @@ class Units:
 
 
 def table_units(requests: Iterable[tuple[str, bytes]]) -> Units:
-    """The units of the table, without those of its indexes.
+    """Return the units of the table, without those of its indexes.
 
     Raises:
-        ValueError: an operation whose cost this does not know.
+        ValueError: The cost of an operation is not known.
     """
     total = Units()
     for operation, body in requests:
@@ -51,44 +51,44 @@ def table_units(requests: Iterable[tuple[str, bytes]]) -> Units:
 
 
 def index_units(item: RawItem) -> int:
-    """The write units of the indexes where an item is stored anew. No transaction doubles them."""
-    return sum(_written(size_of(item)) for index in INDEXES if f"{index}pk" in item)
+    """Return the index units of storing a new item. A transaction does not double them."""
+    return sum(_write_units(size_of(item)) for index in INDEXES if f"{index}pk" in item)
 
 
 def _units(operation: str, body: dict[str, Any]) -> Units:
-    # What is read here is smaller than 4 KB.
+    # Every item of this benchmark is smaller than 4 KB.
     read = 1 if body.get("ConsistentRead") else 0.5
     match operation:
         case "PutItem" | "UpdateItem" | "DeleteItem":
-            return Units(writes=_written(_size(body)))
+            return Units(writes=_write_units(_size(body)))
         case "BatchWriteItem":
             entries = [entry for each in body["RequestItems"].values() for entry in each]
-            return Units(writes=sum(_written(_size(_only(entry))) for entry in entries))
+            return Units(writes=sum(_write_units(_size(_only(entry))) for entry in entries))
         case "TransactWriteItems":
             actions = [_only(action) for action in body["TransactItems"]]
-            return Units(writes=2 * sum(_written(_size(action)) for action in actions))
+            return Units(writes=2 * sum(_write_units(_size(action)) for action in actions))
         case "BatchExecuteStatement":
-            return Units(writes=sum(_written(_inserted(each)) for each in body["Statements"]))
+            return Units(writes=sum(_write_units(_inserted(each)) for each in body["Statements"]))
         case "GetItem":
             return Units(reads=read)
         case "BatchGetItem":
-            asked = body["RequestItems"].values()
+            tables = body["RequestItems"].values()
             return Units(
-                reads=sum(len(each["Keys"]) * _units("GetItem", each).reads for each in asked)
+                reads=sum(len(each["Keys"]) * _units("GetItem", each).reads for each in tables)
             )
         case "DescribeTable":
             return Units()
         case _:
-            raise ValueError(f"what {operation} costs is not known here")
+            raise ValueError(f"the cost of {operation} is not known")
 
 
-def _only(holder: dict[str, Any]) -> dict[str, Any]:
-    (inner,) = holder.values()
+def _only(wrapper: dict[str, Any]) -> dict[str, Any]:
+    (inner,) = wrapper.values()
     return dict(inner)
 
 
 def _size(action: dict[str, Any]) -> int:
-    """The size of the item of a put; of another write the key and what it sets."""
+    """Return the size of the item of a put, or of the key and the values of another write."""
     if "Item" in action:
         return size_of(action["Item"])
     values: RawItem = action.get("ExpressionAttributeValues", {})
@@ -100,5 +100,5 @@ def _inserted(statement: dict[str, Any]) -> int:
     return size_of(dict(zip(names, statement["Parameters"], strict=True)))
 
 
-def _written(size: int) -> int:
+def _write_units(size: int) -> int:
     return max(1, math.ceil(size / _KB))

@@ -21,7 +21,7 @@ from quill_models.command.ingest import ingest_file
 from quill_models.command.load import load_file
 from quill_models.command.output import download_bar, json_option, show, table, wants_json
 from quill_models.local import embedded, find_or_fetch
-from quill_models.local.probe import Answer, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.models import INDEXES, EventStatus, QuillModel
 from quill_models.quill import Quill, connect
 from quill_models.settings import Backend, Settings
@@ -202,6 +202,6 @@ def _responds(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
     if parts.hostname in {"localhost", "127.0.0.1", "::1"}:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        return probe(port) is Answer.DYNAMODB_LOCAL
+        return probe(port) is PortOwner.DYNAMODB_LOCAL
     # Another host was configured on purpose, so show its errors.
     return True

@@ -73,8 +73,6 @@ def is_live(item: RawItem, now: datetime) -> bool:
     return seconds is None or float(seconds) > int(now.timestamp())
 
 
-# The size of an item, as DynamoDB counts it.
-
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 ITEM_BYTES = 400 * 1024
 # The overhead of a map or list, and of each of its members.
@@ -132,8 +130,6 @@ def _value_bytes(stored: dict[str, Any]) -> int:
         return sum(_value_bytes({kind[0]: member}) for member in value)
     return 1
 
-
-# Conditions.
 
 _ABSENT = "attribute_not_exists(#pk) OR #ttl <= :now"
 # "Not expired" rather than "expires later": false for a missing or textual ttl.

@@ -52,8 +52,6 @@ class Table:
         """Send one request for this table; see `Client.request`."""
         return self.client.request(operation, TableName=self.name, **parameters)
 
-    # Reads.
-
     def get(self, key: Key) -> RawItem | None:
         """Return the live item under a key. Cost: one consistent read, a read unit per 4 KB."""
         item = self.request("get_item", Key=raw_key(key), ConsistentRead=True).get("Item")
@@ -184,8 +182,6 @@ class Table:
     def _now(self) -> RawItem:
         return {":now": {"N": str(int(self.clock().timestamp()))}}
 
-    # Writes.
-
     def put(self, item: RawItem) -> None:
         """Store an item without a condition."""
         self.request("put_item", Item=item)
@@ -193,8 +189,6 @@ class Table:
     def delete(self, key: Key) -> None:
         """Delete an item. An absent item is not an error."""
         self.request("delete_item", Key=raw_key(key))
-
-    # Shards.
 
     @property
     def known_shards(self) -> int:

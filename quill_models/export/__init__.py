@@ -1,8 +1,8 @@
 """The table as files for Power BI: a star schema, partitioned by day.
 
-Items come from a scan, from the days that are asked for, or from DynamoDB's own export to S3. They
-are put in order on disk, written day by day into a folder beside the one that is there, and put in
-its place whole. ``quill help export-files`` says what the files hold.
+Items come from a scan, from the lists of single days, or from DynamoDB's own export to S3. They are
+sorted on disk, written day by day into a staging folder, and committed together. ``quill help
+export-files`` describes the files.
 """
 
 from quill_models.export.exporting import Exported, export_files, export_from_s3

@@ -1,10 +1,9 @@
-"""The folder of an export, and how a new one is put in the place of the old one, whole.
+"""The atomic commit of an export into its folder.
 
-Everything is written into a staging folder first. Then a journal says which files go where and
-which go away; from that moment on the new export is the one that counts. Each file is replaced by
-a rename, the manifest last. Whoever finds a journal finishes what it says before anything else.
-So a process that dies before the journal leaves the old export as it was, and one that dies after
-it leaves the new one to be finished.
+All files are written into a staging folder first. Then a journal lists the files to move and the
+files to remove; writing it commits the new export. Each file is moved by a rename, the manifest
+last. The next export finishes a journal before it starts. So a process that dies before the journal
+is written leaves the old export unchanged, and one that dies later leaves a commit to finish.
 """
 
 from __future__ import annotations
@@ -22,38 +21,37 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from quill_models.export.manifest import parsed
+from quill_models.export.manifest import parse_manifest
 from quill_models.export.writers import Format
 from quill_models.models.star_schema import StarTable
 from quill_models.values.errors import ExportFailed
 
-__all__ = ["Folder", "file_of", "opened"]
+__all__ = ["Folder", "file_of", "open_folder"]
 
 MANIFEST = "manifest.json"
 _LOCK, _JOURNAL = ".export-lock", ".export-journal.json"
 _STAGING = ".export-staging-"
 _EMPTY = "empty"
-_OUR_FILE = re.compile(
+_EXPORT_FILE = re.compile(
     rf"[a-z_]+/(?:(?P<name>[a-z_]+)|(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}))\.(?:{'|'.join(Format)})"
 )
 _STAGED = re.compile(re.escape(_STAGING) + "[0-9a-f]+")
 
 
 def file_of(table: StarTable, day: str, file_format: Format) -> str:
-    """The file of a table's day below the folder; without a day that of the whole table.
+    """Return the relative path of a table's file for a day, or for no day.
 
-    A table that is partitioned by day and has no rows has one file without any, so that readers of
-    the folder find its columns.
+    A partitioned table without rows has one empty file, from which readers learn the columns.
     """
-    whole = table.name if table.partition is None else _EMPTY
-    return f"{table.name}/{day or whole}.{file_format}"
+    undated = table.name if table.partition is None else _EMPTY
+    return f"{table.name}/{day or undated}.{file_format}"
 
 
 class Folder:
-    """A folder that this process alone exports into; see `opened`.
+    """The folder of an export, locked by this process; see `open_folder`.
 
     Attributes:
-        staging: a folder in it for files that are put in place later, or not at all.
+        staging: A folder in it for uncommitted files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,41 +60,41 @@ class Folder:
 
     @property
     def manifest(self) -> dict[str, Any] | None:
-        """What the export that is there says of itself."""
+        """The manifest of the committed export, or ``None`` without one."""
         path = self._path / MANIFEST
         try:
-            return parsed(path.read_bytes())
+            return parse_manifest(path.read_bytes())
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError) as error:
             raise ExportFailed(
-                f"{path} is no manifest of an export ({error}). Take another folder; or delete it "
-                "and export everything."
+                f"{path} is not a manifest of an export: {error}. Choose another folder, or delete "
+                "the file and export everything."
             ) from error
 
     def files(self, table: StarTable) -> dict[str, str]:
-        """The files of a table that are there, with their days; others are none of ours."""
+        """Return the committed files of a table with their days. Other files are ignored."""
         found = {}
         folder = self._path / table.name
         for name in sorted(each.name for each in folder.iterdir()) if folder.is_dir() else ():
             file = f"{table.name}/{name}"
-            match = _OUR_FILE.fullmatch(file)
+            match = _EXPORT_FILE.fullmatch(file)
             if match is not None and (match["day"] or match["name"] in {_EMPTY, table.name}):
                 found[file] = match["day"] or ""
         return found
 
     def staged(self, file: str) -> Path:
-        """Where a file is written that will be put in place."""
+        """Return the staging path of a file."""
         path = self.staging / "files" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def put_in_place(
+    def commit(
         self, manifest: dict[str, Any], files: Iterable[str], removed: Iterable[str]
     ) -> None:
-        """Make what is staged the export that is there, without the ``removed`` files.
+        """Move the staged files into the folder, and delete the ``removed`` ones.
 
-        If a file cannot be replaced, which is an `OSError`, the next export begins with the rest.
+        If a move raises an `OSError`, the next export finishes the commit.
         """
         files = [*files]
         staged = [self.staged(file) for file in [*files, MANIFEST]]
@@ -111,74 +109,70 @@ class Folder:
         self.finish()
 
     def finish(self) -> None:
-        """Finish what a journal says, if there is one."""
+        """Finish the commit of a journal, if one exists."""
         path = self._path / _JOURNAL
         try:
-            journal = _journal(path.read_bytes())
+            journal = _parse_journal(path.read_bytes())
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ExportFailed(
-                f"{path}, which says how to finish an export, is none ({error}). Delete it and "
-                "export everything."
-            ) from error
+            reason = f"{path} is not a valid journal. Delete it and export everything."
+            raise ExportFailed(reason) from error
         staged = self._path / journal["staging"] / "files"
 
-        def put(file: str) -> None:
-            # What is no longer staged was put in place before.
+        def move(file: str) -> None:
+            # An interrupted commit has already moved the files that are missing here.
             if (staged / file).exists():
                 (self._path / file).parent.mkdir(exist_ok=True)
                 (staged / file).replace(self._path / file)
 
         for file in journal["files"]:
-            put(file)
+            move(file)
         for file in journal["removed"]:
             (self._path / file).unlink(missing_ok=True)
         for folder in {file.partition("/")[0] for file in journal["files"] + journal["removed"]}:
             _sync(self._path / folder)
-        put(MANIFEST)
+        move(MANIFEST)
         _sync(self._path)
         path.unlink()
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Folder]:
-    """A folder to export into, made if need be. First finishes an export that was cut off.
+def open_folder(path: Path) -> Iterator[Folder]:
+    """Lock a folder, created if it is missing, and finish an interrupted commit in it.
 
     Raises:
-        ExportFailed: another process exports into it.
-        OSError: the folder cannot be written.
+        ExportFailed: Another process exports into the folder.
+        OSError: The folder cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(path / _LOCK).acquire(blocking=False)
     except Timeout:
         raise ExportFailed(
-            f"Another process is exporting into {path}. Wait for it to end, or export into "
-            "another folder."
+            f"Another process is exporting into {path}. Wait until it finishes, or choose another "
+            "folder."
         ) from None
     with lock:
         folder = Folder(path)
         folder.finish()
-        for left_by_dead_process in path.glob(f"{_STAGING}*"):
-            shutil.rmtree(left_by_dead_process)
+        for abandoned in path.glob(f"{_STAGING}*"):
+            shutil.rmtree(abandoned)
         folder.staging.mkdir()
         try:
             yield folder
         finally:
-            # A journal still needs what is staged.
+            # An unfinished journal needs the staged files.
             if not (path / _JOURNAL).exists():
                 shutil.rmtree(folder.staging, ignore_errors=True)
 
 
-def _journal(text: bytes) -> dict[str, Any]:
-    """A journal, which names nothing outside of its folder; else an error."""
+def _parse_journal(text: bytes) -> dict[str, Any]:
+    """Parse a journal, and reject paths outside of its folder."""
     journal: dict[str, Any] = json.loads(text)
-    for file in [*journal["files"], *journal["removed"]]:
-        if _OUR_FILE.fullmatch(file) is None:
-            raise ValueError(f"{file!r} is no file of an export")
-    if _STAGED.fullmatch(journal["staging"]) is None:
-        raise ValueError(f"{journal['staging']!r} is no folder of an export")
+    files = [*journal["files"], *journal["removed"]]
+    if not (all(map(_EXPORT_FILE.fullmatch, files)) and _STAGED.fullmatch(journal["staging"])):
+        raise ValueError("a path is outside of the folder")
     return journal
 
 
@@ -188,7 +182,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Make a file, or the renames in a folder, last, also where the power goes."""
+    """Make a file, or the renames in a folder, durable against a power loss."""
     if sys.platform == "win32" and path.is_dir():
         return
     number = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

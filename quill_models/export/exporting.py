@@ -1,4 +1,4 @@
-"""The call: items in, a folder of files out."""
+"""The export of items to a folder of files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from quill_models import hubspot
-from quill_models.export.commit import Folder, file_of, opened
+from quill_models.export.commit import Folder, file_of, open_folder
+from quill_models.export.external_sort import ExternalSort
 from quill_models.export.inputs import (
     DEFAULT_SEGMENTS,
     Days,
     ExportInput,
     ReportProgress,
-    counted,
-    days_of,
-    scan_of,
+    days_input,
+    reported,
+    scan_input,
 )
-from quill_models.export.manifest import File, described_table, files_in
+from quill_models.export.manifest import File, files_in, table_entry
 from quill_models.export.s3_export import S3Export
-from quill_models.export.spill import Spill
 from quill_models.export.writers import FileWriter, Format, writer
 from quill_models.models import WebhookEvent
 from quill_models.models.star_schema import SCHEMA_VERSION, TABLES, Row, StarTable
@@ -42,16 +42,16 @@ _EVENTS = next(table for table in TABLES if table.kind == WebhookEvent.KIND)
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes:
-        folder: where it is.
-        rows: how many rows of each table this export wrote.
-        files: how many files it wrote.
-        removed: how many files that are out of date it removed.
-        manifest: what ``manifest.json`` says now, of all that is in the folder.
-        assumed_sources: whose webhook events were read because neither the folder nor the caller
-            named a source. Those of all others are missing.
+        folder: Folder of the files.
+        rows: Number of rows written, by table name.
+        files: Number of files written.
+        removed: Number of outdated files removed.
+        manifest: The new content of ``manifest.json``, which describes all files in the folder.
+        assumed_sources: Sources of webhook events that were assumed because neither the folder
+            nor the caller named any. Events of other sources are missing.
     """
 
     folder: Path
@@ -77,56 +77,55 @@ def export_files(
 ) -> Exported:
     """Export the table, or some of its days, as files for Power BI.
 
-    Without ``since`` it scans the table: a read unit for each 8 KB, whatever is exported of it.
-    With it only those days are read, and all agents; ``quill help power-bi`` says what that
-    costs. What was exported before of the same days and kinds is replaced, all at once; other days
-    and kinds stay.
+    Previous files of the same days and kinds are replaced, all at once. Other files are kept.
 
     Args:
-        quill: the table.
-        out: the folder. It is made if need be.
-        format: ``parquet``, ``csv`` or ``jsonl``. Everything in a folder has the same one.
-        kinds: of the items, such as ``metric``; by default all.
-        since: the first UTC day.
-        until: the day after the last one; by default today is the last one.
-        sources: of the webhook events, besides those that the folder knows; by default
-            ``hubspot``. A scan finds them all.
-        segments: how many parts of the table a scan reads at the same time, from 1 to 32.
-        read_units: the most read units that a scan takes in a second; by default as many as come.
-            A table in use is to keep some for its own work.
-        report: is called with the progress of the reading.
+        quill: The connection to the table.
+        out: Folder of the files, created if it is missing.
+        format: ``parquet``, ``csv`` or ``jsonl``. A folder holds one format only.
+        kinds: Kinds of items, such as ``metric``. Default: all.
+        since: First UTC day. Default: scan the complete table.
+        until: UTC day after the last one. Default: tomorrow.
+        sources: With ``since``, sources of webhook events, in addition to those in the folder.
+            Default for a folder without sources: ``hubspot``.
+        segments: Number of segments of a parallel scan, 1 to 32.
+        read_units: Maximum read units per second of a scan. Default: no limit. Set it if the table
+            is in use.
+        report: Called with the progress of reading.
 
     Raises:
-        ExportFailed: the folder cannot be written, another process exports into it, or what is in
-            it does not go together with this. What was there is whole.
-        InvalidValue: a value is not allowed, the days of a kind cannot be read by themselves, or
-            an item cannot be a row.
-        QuillError: the table stopped answering.
+        ExportFailed: The folder cannot be written, another process exports into it, or its files
+            have another format or version. The previous export is kept.
+        InvalidValue: An argument is invalid, a kind has no list by day, or an item cannot be a row.
+        QuillError: The table does not respond.
+
+    Cost:
+        Without ``since``, a scan: one read unit for each 8 KB of the complete table. With
+        ``since``, the queries of those days and of all agents; see ``quill help power-bi``.
     """
     if since is None and until is not None:
-        raise InvalidValue("until is given without since; give the first day, too")
+        raise InvalidValue("until requires since. Add the first day.")
     if since is not None and (segments != DEFAULT_SEGMENTS or read_units is not None):
-        raise InvalidValue("segments and read_units are a scan's; with since there is none")
+        raise InvalidValue("segments and read_units apply to a scan. Omit them, or omit since.")
     days, clock = None, quill.table.clock
     if since is not None:
         today = clock().date()
-        # The last day that a date can be has no day after it.
         days = Days(since, until or min(today, date.max - _DAY) + _DAY)
     given = {sources} if isinstance(sources, str) else set(sources)
     export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), days, clock)
 
     def source(before: Mapping[str, Any]) -> ExportInput:
         if days is None:
-            return scan_of(
+            return scan_input(
                 quill.table, export.tables, report, segments=segments, read_units=read_units
             )
         known = {*given, *before.get("sources", ())} or {hubspot.SOURCE}
-        found = days_of(quill, export.tables, days, known, report)
-        is_guess = _EVENTS.kind in export.tables and not (given or files_in(before, _EVENTS))
-        return replace(found, assumed_sources=found.sources if is_guess else ())
+        found = days_input(quill, export.tables, days, known, report)
+        assumed = _EVENTS.kind in export.tables and not (given or files_in(before, _EVENTS))
+        return replace(found, assumed_sources=found.sources if assumed else ())
 
-    with Operation("export", quill.table) as begun:
-        return begun.run(export.run, source)
+    with Operation("export", quill.table) as operation:
+        return operation.run(export.run, source)
 
 
 def export_from_s3(
@@ -138,29 +137,32 @@ def export_from_s3(
     report: ReportProgress = lambda _: None,
     clock: Clock = system_clock,
 ) -> Exported:
-    """Export what DynamoDB exported to S3 as files for Power BI. No request, no read units.
+    """Convert DynamoDB's own export to S3 to files for Power BI.
 
     Args:
-        folder: what ``aws s3 sync`` copied: an export in ``DYNAMODB_JSON``, or the folder above.
-        out: as `export_files`.
-        format: as `export_files`.
-        kinds: as `export_files`.
-        report: as `export_files`.
-        clock: gives the time of the export.
+        folder: A copy of a full export in ``DYNAMODB_JSON``, or of the folder above it.
+        out: See `export_files`.
+        format: See `export_files`.
+        kinds: See `export_files`.
+        report: See `export_files`.
+        clock: Returns the time of the export.
 
     Raises:
-        InvalidExport: the export is not whole, or of another kind.
-        ExportFailed, InvalidValue: as `export_files`.
+        InvalidExport: The export is incomplete, or of another type or format.
+        ExportFailed, InvalidValue: See `export_files`.
+
+    Cost:
+        No request and no read units.
     """
     export = _Export(Path(out), choice(Format, format, "format"), _tables_of(kinds), None, clock)
     found = S3Export.found_in(Path(folder))
-    items = counted(found.items(), found.count, report)
-    return export.run(lambda _: ExportInput(items, found.described))
+    items = reported(found.items(), found.count, report)
+    return export.run(lambda _: ExportInput(items, found.origin))
 
 
 @dataclass
 class _Export:
-    """One export, whatever it reads from."""
+    """One export of any input."""
 
     out: Path
     format: Format
@@ -169,94 +171,94 @@ class _Export:
     clock: Clock
 
     def __post_init__(self) -> None:
-        # Before anything is read: the package that it needs may not be installed.
+        # Fails before anything is read if the package for Parquet is not installed.
         self.write = writer(self.format)
-        self.is_of_everything = self.days is None and len(self.tables) == len(TABLES)
+        self.is_complete = self.days is None and len(self.tables) == len(TABLES)
 
     def run(self, source_of: Callable[[Mapping[str, Any]], ExportInput]) -> Exported:
-        """Read, write, and put in place."""
+        """Read and sort the items, write the files, and commit them."""
         started = time_text(self.clock())
-        with _failures_named(self.out), opened(self.out) as folder:
+        with _translate_os_errors(self.out), open_folder(self.out) as folder:
             before = folder.manifest
-            self._check(folder, before)
+            self._check_compatible(folder, before)
             source = source_of(before or {})
-            spill = Spill(folder.staging)
+            rows_by_day = ExternalSort(folder.staging)
             with closing(source.items):
                 for item in source.items:
-                    # Items of others may have a kind of any type.
+                    # Other programs' items can have a kind of any type.
                     table = self.tables.get(item.get("kind", {}).get("S", ""))
                     if table is not None:
-                        spill.add(table, item)
+                        rows_by_day.add(table, item)
             written = _WrittenFiles(folder, self.format, self.write, started)
-            for table, day, batches in spill.days(source.latest):
+            for table, day, batches in rows_by_day.days(source.latest):
                 written.add(table, day, batches)
-            tables, removed = self._with_those_before(folder, before, written)
+            tables, removed = self._merge(folder, before, written)
             sources = written.sources
             if self.days is not None or WebhookEvent.KIND not in self.tables:
-                # Those whose events may be in files that stay.
+                # Files that are kept can contain events of these sources.
                 sources = sources.union((before or {}).get("sources", ()), source.sources)
             manifest = {
                 "schema_version": SCHEMA_VERSION,
                 "format": self.format.value,
                 "exported_at": started,
                 "quill_models": metadata.version("quill-models"),
-                "from": source.described,
+                "from": source.origin,
                 "kinds": [*self.tables],
                 "range": self.days and {name: f"{day}" for name, day in vars(self.days).items()},
                 "sources": sorted(sources),
                 "tables": tables,
             }
             names = [file.file for each in written.files.values() for file in each]
-            folder.put_in_place(manifest, names, removed)
+            folder.commit(manifest, names, removed)
         rows = {
             table.name: sum(file.rows for file in written.files[table.name])
             for table in self.tables.values()
         }
         return Exported(self.out, rows, len(names), len(removed), manifest, source.assumed_sources)
 
-    def _check(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
-        """Refuse what would not go together with the rest that stays in the folder."""
-        if self.is_of_everything:
+    def _check_compatible(self, folder: Folder, before: Mapping[str, Any] | None) -> None:
+        """Raise `ExportFailed` if files that are kept have another format or version."""
+        if self.is_complete:
             return
         if before is None:
             fits = not any(folder.files(table) for table in TABLES)
-            held = "files of an export and no manifest"
+            content = "files of an export but no manifest"
         else:
-            there, version = before["format"], before["schema_version"]
-            fits = (there, version) == (self.format, SCHEMA_VERSION)
-            held = (
-                f"{there} files of schema version {version}, which do not go together with "
-                f"{self.format} files of version {SCHEMA_VERSION}"
+            stored, version = before["format"], before["schema_version"]
+            fits = (stored, version) == (self.format, SCHEMA_VERSION)
+            content = (
+                f"{stored} files of schema version {version}, expected {self.format} files of "
+                f"version {SCHEMA_VERSION}"
             )
         if not fits:
             raise ExportFailed(
-                f"{self.out} holds {held}. Export everything once, without days and kinds, or "
-                "take another folder."
+                f"{self.out} contains {content}. Export everything once, without days and kinds, "
+                "or choose another folder."
             )
 
-    def _with_those_before(
+    def _merge(
         self, folder: Folder, before: Mapping[str, Any] | None, written: _WrittenFiles
     ) -> tuple[dict[str, Any], list[str]]:
-        """What the manifest will say of each table, and the files that go."""
+        """Return the manifest's entry of each table, and the files to remove."""
         tables: dict[str, Any] = {}
         removed: list[str] = []
-        # A manifest of another version is not understood, and only replaced as a whole.
-        before = None if self.is_of_everything else before
+        # A manifest of another version cannot be read. Only a complete export replaces it.
+        before = None if self.is_complete else before
         for table in TABLES:
-            there = folder.files(table)
-            out_of_date = {file for file, day in there.items() if self._replaces(table, day)}
-            left = there.keys() - out_of_date
-            stay = [file for file in files_in(before, table) if file.file in left]
+            stored = folder.files(table)
+            outdated = {file for file, day in stored.items() if self._replaces(table, day)}
+            current = stored.keys() - outdated
+            kept = [file for file in files_in(before, table) if file.file in current]
             new = written.files[table.name]
-            if table.kind in self.tables and not stay and not new:
+            if table.kind in self.tables and not kept and not new:
                 written.add(table, "", iter(()))
-            removed += sorted(out_of_date - {file.file for file in new})
-            if stay or new:
-                tables[table.name] = described_table(table, stay + new)
+            removed += sorted(outdated - {file.file for file in new})
+            if kept or new:
+                tables[table.name] = table_entry(table, kept + new)
         return tables, removed
 
     def _replaces(self, table: StarTable, day: str) -> bool:
-        """Whether a table's file of a day, or of no day, is out of date after this export."""
+        """Return whether this export replaces a table's file of a day, or of no day."""
         if table.kind not in self.tables:
             return False
         return self.days is None or table.partition is None or not day or day in self.days
@@ -264,7 +266,7 @@ class _Export:
 
 @dataclass
 class _WrittenFiles:
-    """The files of each table that this export wrote, and the sources of the events in them."""
+    """The files that this export wrote by table, and the sources of the events in them."""
 
     folder: Folder
     format: Format
@@ -276,7 +278,7 @@ class _WrittenFiles:
     sources: set[str] = field(default_factory=set)
 
     def add(self, table: StarTable, day: str, batches: Iterator[list[Row]]) -> None:
-        """Write one file; none if a day turns out to have no rows."""
+        """Write one file, or none if a day has no rows."""
         rows = 0
         source = table.position("source") if table is _EVENTS else None
 
@@ -304,14 +306,14 @@ def _tables_of(kinds: Iterable[str] | None) -> dict[str, StarTable]:
     chosen = {kinds} if isinstance(kinds, str) else set(kinds)
     unknown = sorted(chosen - tables.keys())
     if unknown or not chosen:
-        wrong = f"has {unknown[0]!r}" if unknown else "is empty"
-        raise InvalidValue(f"kinds {wrong}; allowed are {', '.join(tables)}")
+        got = unknown[0] if unknown else "none"
+        raise InvalidValue(f"kinds must be one or more of {', '.join(tables)}, got {got}")
     return {kind: table for kind, table in tables.items() if kind in chosen}
 
 
 @contextmanager
-def _failures_named(out: Path) -> Iterator[None]:
-    """Raise `ExportFailed`, which says what became of the export, for what the system refuses."""
+def _translate_os_errors(out: Path) -> Iterator[None]:
+    """Raise `ExportFailed` for an `OSError`."""
     try:
         yield
     except OSError as error:
@@ -319,7 +321,6 @@ def _failures_named(out: Path) -> Iterator[None]:
             raise
         raise ExportFailed(
             f"The export into {out} failed: {error.strerror or error}"
-            f"{f' ({error.filename})' if error.filename else ''}. What was exported before is "
-            "there as it was, or is put in place by the next export. Mend the cause and export "
-            "again."
+            f"{f' ({error.filename})' if error.filename else ''}. The folder is unchanged, or the "
+            "next export finishes this one. Fix the cause, then export again."
         ) from error

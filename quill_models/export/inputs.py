@@ -1,6 +1,6 @@
-"""Where the items of an export come from: all of the table, or the days that are asked for.
+"""The items of an export, from a scan of the table or from the lists of single days.
 
-Both give items in DynamoDB's wire format, without what has expired; `s3_export` is the third.
+Both yield unexpired items in DynamoDB's wire format. `s3_export` is the third input.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from quill_models.dynamodb.pages import RawPage
 from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.service_errors import other_schema
 from quill_models.dynamodb.table import Table
-from quill_models.export.spill import identity_of
+from quill_models.export.external_sort import identity_of
 from quill_models.models import (
     Agent,
     AgentStatus,
@@ -40,27 +40,27 @@ __all__ = [
     "Days",
     "ExportInput",
     "ReportProgress",
-    "counted",
-    "days_of",
-    "scan_of",
+    "days_input",
+    "reported",
+    "scan_input",
 ]
 
-# More read faster, as far as the table and this machine's cores go.
+# More segments are faster, up to the capacity of the table and the cores of this machine.
 DEFAULT_SEGMENTS = 4
-_MOST_SEGMENTS = 32
-# Small pages: those of all segments are in memory, four and more at a time.
+_MAX_SEGMENTS = 32
+# Memory holds at least one page of each segment.
 _PAGE = 250
 _WAIT_SECONDS = 0.1
 _REPORT_EVERY = 1_000
 
 ReportProgress = Callable[[Progress], object]
 
-# In the order in which they are read. Work that is not done with is read before the rest and once
-# more after it: what moves between the lists meanwhile is met at least once.
+# In reading order. Unfinished work is read before and after the rest, so that an item that moves
+# between the lists meanwhile is read at least once.
 _AGENTS = (AgentStatus.ACTIVE, AgentStatus.INACTIVE, AgentStatus.ACTIVE)
-_RUNS_DONE = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED)
-_EVENTS_WAITING = (EventStatus.PENDING, EventStatus.PROCESSING)
-_EVENTS_DONE = (EventStatus.FAILED, EventStatus.DEAD, EventStatus.PROCESSED)
+_FINISHED_RUNS = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.SUCCEEDED)
+_QUEUED_EVENTS = (EventStatus.PENDING, EventStatus.PROCESSING)
+_FINISHED_EVENTS = (EventStatus.FAILED, EventStatus.DEAD, EventStatus.PROCESSED)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class Days:
     def __post_init__(self) -> None:
         if utc_day(self.since) >= utc_day(self.until):
             raise InvalidValue(
-                f"there is no day from {self.since} until before {self.until}; until has to be "
-                "the later one"
+                f"until must be later than since {self.since}, got {self.until}. Give a later day."
             )
 
     def __iter__(self) -> Iterator[date]:
@@ -82,12 +81,12 @@ class Days:
             yield self.since + timedelta(days=number)
 
     def __contains__(self, day: object) -> bool:
-        """Whether a day, as its text, is one of them."""
+        """Return whether an ISO 8601 day is in the range."""
         return self.since.isoformat() <= str(day) < self.until.isoformat()
 
     @property
     def between(self) -> tuple[datetime, datetime]:
-        """When the first one begins, and when the last one has ended."""
+        """The start of the first day and the end of the last one."""
         since, until = (datetime.combine(day, time(), UTC) for day in (self.since, self.until))
         return since, until
 
@@ -97,24 +96,24 @@ class ExportInput:
     """Items to export.
 
     Attributes:
-        items: in any order. Close it if it is not read to its end.
-        described: what the manifest says of where they come from.
-        sources: those of the webhook events that were asked for; a scan finds all.
-        latest: when it is read, for some identities when they were updated last; see `Spill.days`.
-        assumed_sources: those that neither the folder nor the caller named.
+        items: The items in any order. Close the generator if you do not exhaust it.
+        origin: Description of the input in the manifest.
+        sources: Sources whose webhook events were read. Empty for a scan, which reads all.
+        latest: After ``items`` is exhausted, the argument of `ExternalSort.days`.
+        assumed_sources: Sources that neither the folder nor the caller named.
     """
 
     items: Generator[RawItem]
-    described: dict[str, Any]
+    origin: dict[str, Any]
     sources: Collection[str] = ()
     latest: dict[str, str] = field(default_factory=dict)
     assumed_sources: Collection[str] = ()
 
 
-def counted(
+def reported(
     items: Iterator[RawItem], total: int | None, report: ReportProgress
 ) -> Generator[RawItem]:
-    """The same items; ``report`` is called for each thousandth, and for the last."""
+    """Yield the same items, and call ``report`` every thousand items and at the end."""
     number = 0
     for number, item in enumerate(items, start=1):
         yield item
@@ -123,7 +122,7 @@ def counted(
     report(Progress(number, total))
 
 
-def scan_of(
+def scan_input(
     table: Table,
     kinds: Collection[str],
     report: ReportProgress,
@@ -131,22 +130,23 @@ def scan_of(
     segments: int = DEFAULT_SEGMENTS,
     read_units: float | None = None,
 ) -> ExportInput:
-    """Every item of some kinds, by a parallel scan, which pays for all items that there are.
-
-    Eventually consistent, at half a read unit for each 4 KB. One request for `DescribeTable` now.
+    """Return every item of some kinds, by an eventually consistent parallel scan.
 
     Raises:
-        InvalidValue: no such number of segments or units.
-        SchemaMismatch: the table has other keys.
+        InvalidValue: ``segments`` or ``read_units`` is out of range.
+        SchemaMismatch: The table has other keys.
+
+    Cost:
+        Half a read unit for each 4 KB of the complete table, and one `DescribeTable` request.
     """
-    if not 1 <= segments <= _MOST_SEGMENTS:
-        raise InvalidValue(f"segments is {segments}; allowed are 1 to {_MOST_SEGMENTS}")
+    if not 1 <= segments <= _MAX_SEGMENTS:
+        raise InvalidValue(f"segments must be 1 to {_MAX_SEGMENTS}, got {segments}")
     rate_limit = RateLimit(read_units)
     live = table.request("describe_table")["Table"]
     if hash_first(live["KeySchema"]) != declared_table()["KeySchema"]:
-        # It would be exported as an empty one.
+        # Without this check its items would be skipped, and the export would be empty.
         raise other_schema("its key schema is another", table.settings)
-    # A segment waits if its pages are not taken.
+    # A full queue blocks the segments.
     pages: Queue[RawPage] = Queue(segments)
 
     def put(page: RawPage) -> int:
@@ -175,25 +175,28 @@ def scan_of(
                     continue
                 yield from page.items
                 seen += page.scanned
-                # More than was expected may turn up: on AWS the expectation is hours old.
+                # AWS's item count is hours old, so the scan can read more items.
                 report(Progress(seen, max(seen, total)))
 
     return ExportInput(items(int(live["ItemCount"])), {"kind": "scan", "table": table.name})
 
 
-def days_of(
+def days_input(
     quill: Quill,
     kinds: Collection[str],
     days: Days,
     sources: Collection[str],
     report: ReportProgress,
 ) -> ExportInput:
-    """The items of some days and all agents. Events that wait, listed by due time, are all read.
+    """Return the items of some days and all agents, from their lists.
 
     Raises:
-        InvalidValue: there is no list by day of one of the kinds.
+        InvalidValue: One of the kinds has no list by day.
+
+    Cost:
+        Queries of these lists, of which those of pending and processing events are read completely.
     """
-    described = {"kind": "days", "table": quill.settings.table}
+    origin = {"kind": "days", "table": quill.settings.table}
     latest: dict[str, str] = {}
     readers = {
         Agent.KIND: lambda: _items(map(quill.agents.list_by_status, _AGENTS)),
@@ -204,11 +207,11 @@ def days_of(
     }
     if unread := sorted(set(kinds) - readers.keys()):
         raise InvalidValue(
-            f"the days of the kind {unread[0]!r} cannot be read by themselves. Export the whole "
-            f"table, without since; or give other kinds, of {', '.join(readers)}"
+            f"Items of kind {unread[0]} cannot be read by day. Omit since to export the complete "
+            f"table, or choose from the kinds {', '.join(readers)}."
         )
     items = (item for kind in readers if kind in kinds for item in readers[kind]())
-    return ExportInput(counted(items, None, report), described, sources, latest)
+    return ExportInput(reported(items, None, report), origin, sources, latest)
 
 
 def _items(lists: Iterable[Query[Any]]) -> Iterator[RawItem]:
@@ -221,25 +224,25 @@ def _job_runs(quill: Quill, days: Days, latest: dict[str, str]) -> Iterator[RawI
         return _items(quill.job_runs.list_by_status(each, *days.between) for each in statuses)
 
     def running() -> Iterator[RawItem]:
-        # A window that failed and is run again has another start, and may have another day.
+        # A new attempt of a failed window starts later, and can be on another day.
         for item in of(JobStatus.RUNNING):
             latest[identity_of(item)] = item.get("updated_at", {}).get("S", "")
             yield item
 
     yield from running()
-    yield from of(*_RUNS_DONE)
+    yield from of(*_FINISHED_RUNS)
     yield from running()
 
 
 def _events(quill: Quill, days: Days, sources: Collection[str]) -> Iterator[RawItem]:
     list_of = quill.webhook_events.list_by_status
 
-    def waiting(source: str) -> Iterator[RawItem]:
-        for item in _items(list_of(source, status) for status in _EVENTS_WAITING):
+    def queued(source: str) -> Iterator[RawItem]:
+        for item in _items(list_of(source, status) for status in _QUEUED_EVENTS):
             if item.get("occurred_at", {}).get("S", "")[:10] in days:
                 yield item
 
     for source in sorted(sources):
-        yield from waiting(source)
-        yield from _items(list_of(source, status, *days.between) for status in _EVENTS_DONE)
-        yield from waiting(source)
+        yield from queued(source)
+        yield from _items(list_of(source, status, *days.between) for status in _FINISHED_EVENTS)
+        yield from queued(source)

@@ -1,4 +1,4 @@
-"""DynamoDB's own export to S3, read from a folder that it was copied to, at no read units.
+"""DynamoDB's own export to S3, read from a local copy, without read units.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
@@ -26,12 +26,12 @@ from quill_models.values.keys import time_text
 __all__ = ["S3Export"]
 
 _SUMMARY, _FILES, _DATA = "manifest-summary.json", "manifest-files.json", "data"
-_ABOVE, _FULL = "AWSDynamoDB", "FULL_EXPORT"
+_ROOT, _FULL = "AWSDynamoDB", "FULL_EXPORT"
 _COPY_AGAIN = "Copy the folder from S3 again."
-# Unlike `Path.is_file` no error where the name cannot exist, or its folder cannot be read.
-_is_there = os.path.isfile
-# What files that were no DynamoDB's, or did not come whole, make of the reading.
-_NO_ITEMS = (
+# Unlike `Path.is_file`, it raises no error if a name is invalid or a folder cannot be read.
+_exists = os.path.isfile
+# The errors of reading a file that is incomplete or was not written by DynamoDB.
+_UNREADABLE = (
     *(OSError, EOFError, zlib.error, RecursionError),
     *(ValueError, KeyError, TypeError, AttributeError),
 )
@@ -48,26 +48,26 @@ class S3Export:
     """A full export in the format ``DYNAMODB_JSON``.
 
     Attributes:
-        described: what the manifest of our own export says of it.
-        time: the moment of the table that it shows.
-        count: how many items there are, of whatever kind.
+        origin: Its description in the manifest of quill's export.
+        time: Time of the exported state of the table.
+        count: Number of items of all kinds.
     """
 
-    described: dict[str, Any]
+    origin: dict[str, Any]
     time: datetime
     count: int
     _files: tuple[_DataFile, ...]
 
     @classmethod
     def found_in(cls, folder: Path) -> Self:
-        """The export in a folder: its own, or the one that ``AWSDynamoDB`` was copied to.
+        """Return the export in a folder, which can also contain ``AWSDynamoDB``.
 
         Raises:
-            InvalidExport: there is none, or more than one; it is not a full one in
-                ``DYNAMODB_JSON``; a file is missing, or the counts of its manifests differ.
+            InvalidExport: The folder has no export or several; the export is not a full one in
+                ``DYNAMODB_JSON``; a file is missing, or the counts in its manifests differ.
         """
         folder = _folder_of(folder)
-        summary = _lines_of(folder / _SUMMARY, whole=True)[0]
+        summary = _lines_of(folder / _SUMMARY, one_object=True)[0]
         _check_kind(folder, summary)
         lines = _lines_of(folder / _FILES)
         try:
@@ -80,7 +80,7 @@ class S3Export:
                 for line in lines
             )
             time = aware_utc(datetime.fromisoformat(summary["exportTime"]), "exportTime")
-            described = {
+            origin = {
                 "kind": "s3-export",
                 "table": str(summary["tableArn"]),
                 "export": str(summary["exportArn"]).rpartition("/")[2],
@@ -88,24 +88,24 @@ class S3Export:
             }
             count = int(summary["itemCount"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            wrong = f"The manifests in {folder} are not those of an export: {error!r}."
-            raise InvalidExport(f"{wrong} {_COPY_AGAIN}") from error
+            problem = f"{folder} has invalid manifests ({type(error).__name__}: {error})."
+            raise InvalidExport(f"{problem} {_COPY_AGAIN}") from error
         items = sum(file.items for file in files)
         if items != count:
-            wrong = f"{folder / _FILES} names {items:,} items, and {_SUMMARY} {count:,}."
-            raise InvalidExport(f"{wrong} {_COPY_AGAIN}")
-        missing = [file.path.name for file in files if not _is_there(file.path)]
+            problem = f"{folder / _FILES} lists {items:,} items, but {_SUMMARY} {count:,}."
+            raise InvalidExport(f"{problem} {_COPY_AGAIN}")
+        missing = [file.path.name for file in files if not _exists(file.path)]
         if missing:
             names = f"{', '.join(missing[:3])}{'…' if missing[3:] else ''}"
-            wrong = f"Of the {len(files)} data files {len(missing)} are missing in {folder / _DATA}"
-            raise InvalidExport(f"{wrong}: {names}. {_COPY_AGAIN}")
-        return cls(described, time, count, files)
+            problem = f"{folder / _DATA} lacks {len(missing)} of {len(files)} data files"
+            raise InvalidExport(f"{problem}: {names}. {_COPY_AGAIN}")
+        return cls(origin, time, count, files)
 
     def items(self) -> Iterator[RawItem]:
-        """All items that had not expired at the time of the export.
+        """Yield all items that had not expired at the time of the export.
 
         Raises:
-            InvalidExport: a file was cut or altered.
+            InvalidExport: A file is truncated or was changed.
         """
         for file in self._files:
             _check_content(file)
@@ -113,94 +113,93 @@ class S3Export:
 
 
 def _folder_of(given: Path) -> Path:
-    for above in (given, given / _ABOVE):
-        if _is_there(above / _SUMMARY):
-            return above
-        exports = sorted(summary.parent for summary in above.glob(f"*/{_SUMMARY}"))
+    for folder in (given, given / _ROOT):
+        if _exists(folder / _SUMMARY):
+            return folder
+        exports = sorted(summary.parent for summary in folder.glob(f"*/{_SUMMARY}"))
         if len(exports) == 1:
             return exports[0]
         if exports:
             names = ", ".join(export.name for export in exports)
-            raise InvalidExport(f"{above} holds {len(exports)} exports: {names}. Name one of them.")
+            raise InvalidExport(f"{folder} contains {len(exports)} exports: {names}. Choose one.")
     raise InvalidExport(
-        f"There is no {_SUMMARY} in {given}. Give the folder that 'aws s3 sync' copied an export "
-        f"to: {_ABOVE}/…, with its manifests and its data. An export that is still being made has "
-        "none yet."
+        f"{given} contains no {_SUMMARY}. Wait until the export is complete, copy it with 'aws s3 "
+        f"sync', and give that folder: {_ROOT}/…, with manifests and data."
     )
 
 
-def _lines_of(path: Path, *, whole: bool = False) -> list[dict[str, Any]]:
-    """The JSON objects of a manifest: one a line, or the one that is the whole file."""
+def _lines_of(path: Path, *, one_object: bool = False) -> list[dict[str, Any]]:
+    """Return the JSON objects of a manifest: one per line, or one for the complete file."""
     try:
         text = path.read_text(encoding="utf-8")
-        texts = [text] if whole else text.splitlines()
+        texts = [text] if one_object else text.splitlines()
         lines = [json.loads(each) for each in texts if each.strip()]
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidExport(f"{path} cannot be read: {error}. Copy it from S3 again.") from error
-    if not all(isinstance(line, dict) for line in lines) or (whole and not lines):
-        raise InvalidExport(f"{path} is no manifest of an export. Copy it from S3 again.")
+    if not all(isinstance(line, dict) for line in lines) or (one_object and not lines):
+        raise InvalidExport(f"{path} is not a manifest of an export. Copy it from S3 again.")
     return lines
 
 
 def _check_kind(folder: Path, summary: dict[str, Any]) -> None:
-    # Exports from before there were incremental ones do not say of which type they are.
+    # Exports from the time before incremental ones have no type.
     export_type, output_format = summary.get("exportType", _FULL), summary.get("outputFormat")
     if export_type != _FULL:
         raise InvalidExport(
-            f"The export in {folder} is of the type {export_type}: it holds changes, not the "
-            "table. Make one with --export-type FULL_EXPORT; for single days use --since and "
-            "--until on the table itself."
+            f"The export in {folder} has the type {export_type}, expected {_FULL}. Create one "
+            f"with --export-type {_FULL}. For single days, use --since and --until on the table."
         )
     if output_format != "DYNAMODB_JSON":
         raise InvalidExport(
-            f"The export in {folder} is in the format {output_format}. Make one with "
-            "--export-format DYNAMODB_JSON."
+            f"The export in {folder} has the format {output_format}, expected DYNAMODB_JSON. "
+            "Create one with --export-format DYNAMODB_JSON."
         )
 
 
 def _check_content(file: _DataFile) -> None:
-    """Compare the file's MD5, which S3 keeps, before anything is made of it."""
+    """Compare a file's MD5 with its manifest."""
     try:
         with file.path.open("rb") as content:
             digest = hashlib.file_digest(content, partial(hashlib.md5, usedforsecurity=False))
     except OSError as error:
-        raise InvalidExport(f"{file.path} cannot be read: {error}.") from error
+        raise InvalidExport(f"{file.path} cannot be read: {error}. Fix the cause.") from error
     if base64.b64encode(digest.digest()).decode() != file.md5:
         raise InvalidExport(
-            f"{file.path} was cut or altered: its MD5 is not the one in {_FILES}. "
+            f"{file.path} is truncated or was changed: its MD5 differs from {_FILES}. "
             "Copy it from S3 again."
         )
 
 
 def _items_of(file: _DataFile, time: datetime) -> Iterator[RawItem]:
-    """Those that had not expired at a time; the others count."""
+    """Yield a file's items that had not expired at a time, and check the number of all items."""
     number = 0
     try:
         with gzip.open(file.path, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 item: RawItem = json.loads(line)["Item"]
-                if not _is_ours(item):
+                if not _has_keys(item):
                     raise InvalidExport(
-                        f"The item at line {number} of {file.path} has no pk and sk: the export "
-                        "is of another table. Take the one of the table of quill-models."
+                        f"The item at line {number} of {file.path} has no pk and sk, so the export "
+                        "is not of a table of quill-models. Choose another export."
                     )
                 if is_live(item, time):
                     yield item
-    except _NO_ITEMS as error:
+    except _UNREADABLE as error:
         if isinstance(error, InvalidExport):
             raise
         raise InvalidExport(
-            f"{file.path} is no file of items, at line {number}: {error!r}. Make a new export."
+            f"{file.path}, line {number}, is not an item ({type(error).__name__}: {error}). "
+            "Create a new export."
         ) from error
     if number != file.items:
         raise InvalidExport(
-            f"{file.path} holds {number:,} items, and {_FILES} says {file.items:,}. "
+            f"{file.path} contains {number:,} items, but {_FILES} lists {file.items:,}. "
             "Copy it from S3 again."
         )
 
 
-def _is_ours(item: RawItem) -> bool:
-    """Whether it has our keys, which is all that is known of what others store in our table."""
+def _has_keys(item: RawItem) -> bool:
+    """Return whether an item has this table's keys. Other programs' items have nothing else."""
     if not all(isinstance(value, dict) for value in item.values()):
         raise TypeError("an attribute has no type")
     return all("S" in item.get(name, ()) for name in (PK, SK))

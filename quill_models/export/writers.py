@@ -1,4 +1,4 @@
-"""Rows as a file: Parquet, CSV or JSON Lines."""
+"""Writers of rows as Parquet, CSV or JSON Lines."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FileWriter", "Format", "writer"]
 
-# A file of a table, from batches of its rows.
 FileWriter = Callable[[Path, StarTable, Iterable[list[Row]]], None]
+"""Writes one file of a table from batches of its rows."""
 
-# Of each column so much is in memory, for a page and for the values of its dictionary.
+# Memory of each column for a page, and for the values of its dictionary.
 _PAGE_BYTES = 64 * 1024
-# A row group, of which readers take a column at a time. While it is compressed it takes some four
-# times its size in memory: of usual rows there are some thousands, of long documents few.
+# Maximum of a row group. Its compression takes about four times its size in memory, so rows with
+# long documents are limited by bytes.
 _GROUP_ROWS, _GROUP_BYTES = 65_536, 2 * 1024 * 1024
 
 
 class Format(StrEnum):
-    """The kinds of files."""
+    """The file formats."""
 
     PARQUET = "parquet"
     CSV = "csv"
@@ -37,25 +37,25 @@ class Format(StrEnum):
 
 
 def writer(file_format: Format) -> FileWriter:
-    """What writes files of a format.
+    """Return the writer of a format.
 
     Raises:
-        ExportFailed: the package that it needs is not installed.
+        ExportFailed: The package for Parquet is not installed.
     """
     if file_format is not Format.PARQUET:
         return _write_csv if file_format is Format.CSV else _write_jsonl
     try:
-        import_module("pyarrow.parquet")  # heavy, and of the extra `export`
+        import_module("pyarrow.parquet")
     except ImportError as error:
         raise ExportFailed(
             f"Parquet needs pyarrow, which cannot be imported ({error}). Install it with "
-            "pip install 'quill-models[export]', or take the format csv or jsonl."
+            "pip install 'quill-models[export]', or choose the format csv or jsonl."
         ) from error
     return _write_parquet
 
 
 def _write_csv(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
-    """RFC 4180, UTF-8, with a header; what is nothing is empty."""
+    """Write RFC 4180 in UTF-8 with a header. ``None`` is an empty field."""
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\r\n")
         rows.writerow([column.name for column in table.columns])
@@ -64,7 +64,7 @@ def _write_csv(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> No
 
 
 def _write_jsonl(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
-    """One object a line, with every column in it. Numbers are written exactly."""
+    """Write one object per line, with every column. Numbers are exact."""
     encode = json.JSONEncoder(ensure_ascii=False).encode
     numbers = {Type.WHOLE, Type.DECIMAL}
     columns = [(encode(each.name), each.type in numbers) for each in table.columns]
@@ -82,7 +82,7 @@ def _write_jsonl(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> 
 
 
 def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -> None:
-    """Large row groups, compressed with Snappy, which every reader knows."""
+    """Write large row groups, compressed with Snappy, which every reader supports."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -103,9 +103,9 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
             compression="snappy",
             data_page_size=_PAGE_BYTES,
             dictionary_pagesize_limit=_PAGE_BYTES,
-            # It gives back what it no longer needs; Arrow's own pool keeps it.
+            # Unlike Arrow's own pool, it returns freed memory to the system.
             memory_pool=pa.system_memory_pool(),
-            # Of documents neither the least one nor how often one comes tells a reader anything.
+            # Dictionaries and statistics of documents are useless to readers.
             use_dictionary=[each.name for each in table.columns if each.type is Type.TEXT],  # pyright: ignore[reportArgumentType]
             write_statistics=[each.name for each in table.columns if each.type != Type.DOCUMENT],  # pyright: ignore[reportArgumentType]
         ) as parquet,
@@ -115,7 +115,7 @@ def _write_parquet(path: Path, table: StarTable, batches: Iterable[list[Row]]) -
 
 
 def _groups(batches: Iterable[list[Row]], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Batches put together, each in Arrow's form, which takes less memory than Python's."""
+    """Join batches into row groups, as Arrow arrays, which take less memory than Python rows."""
     import pyarrow as pa  # noqa: PLC0415
 
     pool = pa.system_memory_pool()
@@ -123,7 +123,7 @@ def _groups(batches: Iterable[list[Row]], schema: pa.Schema) -> Iterator[pa.Tabl
     def array(values: Sequence[Any], arrow_type: pa.DataType) -> pa.Array:
         if arrow_type == pa.int64():
             return pa.array(values, arrow_type, memory_pool=pool)
-        # Arrow reads times, days and decimals from their text, many at once.
+        # Casting text is the fastest way to Arrow's times, days and decimals.
         texts = pa.array(values, pa.string(), memory_pool=pool)
         return texts if arrow_type == pa.string() else texts.cast(arrow_type, memory_pool=pool)
 

@@ -1,10 +1,9 @@
 """HubSpot webhooks: from the bytes of a delivery to `WebhookEvent` models.
 
-`verify_signature` tells whether a request comes from HubSpot, `parse` reads its body, `read` reads
-a file of deliveries. What makes two events the same one: ``quill help idempotency``.
+`verify_signature` checks that a request comes from HubSpot, `parse` reads its body, and `read`
+reads a file of deliveries. ``quill help idempotency`` describes the identity of an event.
 
-HubSpot's own description of the body and of its fields:
-https://developers.hubspot.com/docs/api/webhooks
+HubSpot's documentation of the body: https://developers.hubspot.com/docs/api/webhooks
 """
 
 from quill_models.hubspot.body import parse, read

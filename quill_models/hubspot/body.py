@@ -1,4 +1,4 @@
-"""Deliveries: the one place where HubSpot's bytes enter."""
+"""The parser of HubSpot deliveries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import simplejson
 
-from quill_models.hubspot.event import shown, webhook_event
+from quill_models.hubspot.event import describe, webhook_event
 from quill_models.models import WebhookEvent
 from quill_models.values.clock import aware_utc, system_clock
 from quill_models.values.errors import InvalidPayload, InvalidValue
@@ -23,62 +23,60 @@ _BOM = "\ufeff"
 _BLANKS = " \t\r\n"
 _CONSTANTS = ("NaN", "Infinity", "-Infinity")
 
-# Strings of one line, so that brackets inside them are not counted.
+# Strings of one line, whose brackets do not count.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-# How much of an unclosed JSON text is gathered before it is first looked at.
-_FIRST_LOOK = 64 * 1024
+# Size of an unclosed JSON text before its first syntax check.
+_FIRST_CHECK = 64 * 1024
 
 
 def parse(body: bytes | str, received_at: datetime | None = None) -> list[WebhookEvent]:
-    """The events of one webhook request.
+    """Parse the events of one webhook request.
 
-    Numbers are read exactly. An empty array is a delivery without events; more than HubSpot's
-    100 events are accepted. Fields that are not known are kept in the payload. Refused are an
-    object that has one name twice (which of the two would count?), NaN and the infinities.
+    Numbers are exact, and unknown fields are kept in the payload. The array can be empty or longer
+    than HubSpot's 100 events. NaN, infinities and repeated names in an object are rejected.
 
     Args:
-        body: the raw body of the request: a JSON array, in UTF-8 where it is bytes, with or
-            without a byte order mark.
-        received_at: when the request came in, aware; now, where it is not given.
+        body: Raw body of the request, a JSON array. Bytes are UTF-8. It may start with a byte
+            order mark.
+        received_at: Aware time at which the request was received. Default: now.
 
     Returns:
         The events in the order of the body.
 
     Raises:
-        InvalidPayload: the body is no JSON array, or an event is no object, or a field is missing
-            or absurd. Its ``position`` is ``line 1, column 12`` or ``event 3``, from 0.
+        InvalidPayload: The body is not a JSON array, an event is not an object, or a field is
+            missing or invalid. Its ``position`` is ``line 1, column 12`` or ``event 3``, from 0.
         InvalidValue: ``received_at`` has no time zone, or ``body`` is neither bytes nor text.
     """
     if not isinstance(body, bytes | str):
         raise InvalidValue(
-            f"body must be the raw body of the request, bytes or text, not {type(body).__name__}"
+            f"body must be the raw body of the request, bytes or text, got {type(body).__name__}"
         )
     received_at = _received_at(received_at)
     return list(_events(_load(body, _BODY), received_at, _BODY, "a JSON array of events"))
 
 
 def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator[WebhookEvent]:
-    """The events of a file of deliveries, one after the other.
+    """Read the events of a file of deliveries lazily.
 
-    A file is any number of JSON texts, each an array (a delivery) or an object (an event), and
-    each on lines of its own. So JSON Lines will do, a saved body, pretty-printed or not, and
-    saved bodies one after the other. Blank lines and Windows line ends are allowed; a file
-    without any text has no events.
+    The file contains JSON texts, each on lines of its own: arrays (deliveries) or objects (events).
+    So it can be JSON Lines or saved bodies, also pretty-printed. Blank lines are ignored.
 
-    One JSON text is in memory at a time: a line of a JSON Lines file, all of an array that spans
-    the file. A text that never closes, as in a file cut off in the middle, is given up soon after
-    the place where it stops making sense.
+    One JSON text is in memory at a time. A text that is never closed, as in a truncated file, is
+    rejected soon after its first syntax error, without reading the rest of the file.
 
     Args:
-        file: a file opened in binary mode, or other lines of bytes. It is read as far as events
-            are asked for, and not closed.
-        received_at: as in `parse`; where it is not given, the time at which each text was read.
+        file: A file in binary mode, or other lines of bytes. It is not closed.
+        received_at: As in `parse`. Default: the time at which each text is read.
+
+    Yields:
+        The events in the order of the file.
 
     Raises:
-        InvalidPayload: as `parse`, when the iterator comes to the place; events before it have
-            been given. ``position`` is ``line 7, column 12``, ``line 7, event 2``, or ``line 7``
-            for an event on its own; a text of several lines counts from its first.
-        InvalidValue: ``received_at`` has no time zone; raised by the call itself.
+        InvalidPayload: As in `parse`, after the events before the error were yielded. Its
+            ``position`` is ``line 7, column 12``, ``line 7, event 2``, or ``line 7`` for a single
+            event. The line of a column is exact; the other lines are the first of their text.
+        InvalidValue: ``received_at`` has no time zone. Raised by the call itself.
     """
     if received_at is not None:
         received_at = aware_utc(received_at, "received_at")
@@ -88,16 +86,16 @@ def read(file: Iterable[bytes], received_at: datetime | None = None) -> Iterator
 def _read(file: Iterable[bytes], received_at: datetime | None) -> Iterator[WebhookEvent]:
     for start, text in _texts(file):
         value = _load(text, start)
-        came = _received_at(received_at)
+        read_at = _received_at(received_at)
         if isinstance(value, dict):
-            yield _event(value, came, start.position)
+            yield _event(value, read_at, start.position)
         else:
-            yield from _events(value, came, start, "an array of events or one event")
+            yield from _events(value, read_at, start, "an array of events or one event")
 
 
 @dataclass(frozen=True)
 class _TextStart:
-    """The line of a file in which a JSON text begins; ``None`` for the body of a request."""
+    """The first line of a JSON text in a file, or ``None`` for the body of a request."""
 
     line: int | None
 
@@ -123,30 +121,27 @@ def _texts(file: Iterable[bytes]) -> Iterator[tuple[_TextStart, bytes]]:
 
 
 def _text(first: bytes, more: Iterable[tuple[int, bytes]]) -> bytes:
-    """The JSON text that begins with a line.
-
-    It ends with the line that closes its last bracket, or in which it is beyond hope.
-    """
-    held: list[bytes] = []
+    """Return a JSON text up to the line that closes its last bracket or makes it invalid."""
+    lines: list[bytes] = []
     depth = size = 0
-    look_at = _FIRST_LOOK
+    next_check = _FIRST_CHECK
     for line in chain([first], (line for _, line in more)):
-        held.append(line)
+        lines.append(line)
         size += len(line)
         bare = _STRING.sub(b"", line)
         depth += bare.count(b"[") + bare.count(b"{") - bare.count(b"]") - bare.count(b"}")
-        # No string goes on in the next line: one that is left open never closes.
+        # A JSON string cannot continue on the next line, so an open one makes the text invalid.
         if depth <= 0 or b'"' in bare:
             break
-        if size >= look_at:
-            if not _may_go_on(b"".join(held)):
+        if size >= next_check:
+            if not _is_incomplete(b"".join(lines)):
                 break
-            look_at = 2 * size
-    return b"".join(held)
+            next_check = 2 * size
+    return b"".join(lines)
 
 
-def _may_go_on(text: bytes) -> bool:
-    """Whether a JSON text is well as far as it goes, and wants more."""
+def _is_incomplete(text: bytes) -> bool:
+    """Return whether more lines can complete a JSON text."""
     decoded = text.decode("utf-8-sig", "replace")
     try:
         simplejson.loads(decoded, use_decimal=True, allow_nan=False)
@@ -160,7 +155,7 @@ def _ends_early(text: str, error: simplejson.JSONDecodeError) -> bool:
 
 
 def _load(text: bytes | str, start: _TextStart) -> Any:
-    """The JSON value of a text."""
+    """Parse a JSON text."""
     decoded = _decoded(text, start)
     if not decoded.strip(_BLANKS):
         raise InvalidPayload("empty; expected a JSON array of events", position=start.position)
@@ -178,18 +173,16 @@ def _load(text: bytes | str, start: _TextStart) -> Any:
             decoded, use_decimal=True, allow_nan=False, object_pairs_hook=members
         )
     except simplejson.JSONDecodeError as error:
-        raise _no_json(decoded, error, start) from None
+        raise _syntax_error(decoded, error, start) from None
     except RecursionError:
-        raise InvalidPayload("nested too deeply to be read", position=start.position) from None
+        raise InvalidPayload("nested too deeply to parse", position=start.position) from None
     except (ValueError, ArithmeticError):
-        # Python's limit on the digits of an integer, and decimal's on an exponent.
-        raise InvalidPayload("a number is too large to be read", position=start.position) from None
+        # Python limits the digits of an integer, and `decimal` limits an exponent.
+        raise InvalidPayload("a number is too large to parse", position=start.position) from None
     if repeated:
-        holder, name = repeated[0]
-        raise InvalidPayload(
-            f"the name {name[:60]!r} occurs more than once in one object",
-            position=_position_of(holder, value, start),
-        )
+        parent, name = repeated[0]
+        reason = f"the name {name[:60]!r} occurs more than once in one object"
+        raise InvalidPayload(reason, position=_position_of(parent, value, start))
     return value
 
 
@@ -200,36 +193,38 @@ def _decoded(text: bytes | str, start: _TextStart) -> str:
             return text.removeprefix(_BOM)
         return text.decode("utf-8-sig")
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
-        wrong = error.object[error.start]
-        if isinstance(wrong, int):
-            reason = f"not UTF-8: byte {error.start} is 0x{wrong:02x}"
+        invalid = error.object[error.start]
+        if isinstance(invalid, int):
+            reason = f"not UTF-8: byte {error.start} is 0x{invalid:02x}"
         else:
             reason = f"not valid Unicode text: character {error.start} is an unpaired surrogate"
         raise InvalidPayload(reason, position=start.position) from None
 
 
-def _no_json(text: str, error: simplejson.JSONDecodeError, start: _TextStart) -> InvalidPayload:
+def _syntax_error(
+    text: str, error: simplejson.JSONDecodeError, start: _TextStart
+) -> InvalidPayload:
     if error.msg.startswith("Invalid control character"):
         reason = "a control character, or the end of the line, inside a string"
     elif constant := next((name for name in _CONSTANTS if text.startswith(name, error.pos)), None):
-        reason = f"{constant} is no JSON number"
+        reason = f"{constant} is not a JSON number"
     elif _ends_early(text, error):
         reason = f"the JSON text ends too early: {error.msg}"
     else:
         reason = f"not JSON: {error.msg.removesuffix(' starting at')}"
     if start.line is not None and error.lineno > 1:
-        reason += f" (in the JSON text that begins in line {start.line})"
+        reason += f" (in the JSON text that starts at line {start.line})"
     return InvalidPayload(reason, position=start.character(error.lineno, error.colno))
 
 
-def _position_of(holder: dict[str, Any], value: Any, start: _TextStart) -> str | None:
-    """Where the object is, as the index of the event it is in."""
+def _position_of(target: dict[str, Any], value: Any, start: _TextStart) -> str | None:
+    """Return the position of the event that contains an object."""
     if isinstance(value, list):
         for number, event in enumerate(value):
             parts = [event]
-            # It grows as it is read.
+            # The list grows during the loop.
             for part in parts:
-                if part is holder:
+                if part is target:
                     return start.event(number)
                 if isinstance(part, dict | list):
                     parts.extend(part.values() if isinstance(part, dict) else part)
@@ -240,7 +235,7 @@ def _events(
     events: Any, received_at: datetime, start: _TextStart, expected: str
 ) -> Iterator[WebhookEvent]:
     if not isinstance(events, list):
-        raise InvalidPayload(f"{shown(events)}; expected {expected}", position=start.position)
+        raise InvalidPayload(f"{describe(events)}; expected {expected}", position=start.position)
     for number, event in enumerate(events):
         yield _event(event, received_at, start.event(number))
 

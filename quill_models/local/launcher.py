@@ -1,15 +1,15 @@
-"""A program of its own, which starts Java for `launch` and tells its pid.
+"""A separate program that starts Java for `launch` and prints its process id.
 
-Without an owner it ends at once. Java then belongs to no process of the user's, so that nobody has
-to wait for it and no terminal takes it along.
+Without an owner it exits at once. Java then has no parent that must wait for it, and closing a
+terminal does not end it.
 
-With an owner it hands over to a second such process, which is no child of whoever asked, stays
-Java's parent, and ends Java when the owner lets go of its lock, ends or is killed, also by SIGKILL.
-Linux's "signal me when my parent dies" follows the parent's thread rather than the process.
+With an owner it starts a second launcher process, the watcher, and exits. The watcher is Java's
+parent. It ends Java when the owner releases its lock or ends, even by SIGKILL. Linux's
+``PR_SET_PDEATHSIG`` cannot do that, because it follows the parent's thread, not its process.
 
-Run with Python's ``-I -S``, hence the standard library only. Arguments: ``start``, the file of the
-owner's lock (or an empty text), the folder to run in, the log file, a folder to remove with the
-owner, then the command. On standard output comes the pid, or what went wrong.
+It runs with Python's ``-I -S``, so it uses the standard library only. Arguments: ``start``, the
+file of the owner's lock (or an empty text), the working folder, the log file, a folder to remove
+when the owner ends, then the command. Standard output is the process id, or the error.
 """
 
 import os
@@ -26,16 +26,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 END_SECONDS = 10
-# Away from any terminal.
-AWAY: "dict[str, Any]" = {
+DETACHED: "dict[str, Any]" = {
     "stdin": subprocess.DEVNULL,
     "start_new_session": True,
     "creationflags": getattr(subprocess, "DETACHED_PROCESS", 0),
 }
 
 
-def hold(file: int) -> None:
-    """Lock an open file when nobody else holds it, until it is closed or this process ends."""
+def acquire_lock(file: int) -> None:
+    """Wait for the lock of an open file. Closing the file or ending the process releases it."""
     if sys.platform == "win32":
         import msvcrt  # noqa: PLC0415
 
@@ -47,18 +46,18 @@ def hold(file: int) -> None:
     else:
         import fcntl  # noqa: PLC0415
 
-        # This kind of lock belongs to the process: forked children do not hold it, too.
+        # This kind of lock belongs to one process: forked children do not inherit it.
         fcntl.lockf(file, fcntl.LOCK_EX)
 
 
 def main(mode: str, lock: str, folder: str, log: str, scratch: str, *command: str) -> int:
-    """Do what the arguments ask for; the exit status."""
+    """Start the watcher or the command, and return the exit status."""
     if mode == "start" and lock:
         watcher = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", __file__, "watch", *sys.argv[2:]],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            **AWAY,
+            **DETACHED,
         )
         print(watcher.stdout.readline().decode() if watcher.stdout else "")  # noqa: T201
         return 0
@@ -67,7 +66,7 @@ def main(mode: str, lock: str, folder: str, log: str, scratch: str, *command: st
     try:
         with Path(log).open("wb") as output:
             java = subprocess.Popen(  # noqa: S603
-                command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **AWAY
+                command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **DETACHED
             )
     except OSError as error:
         print(error)  # noqa: T201
@@ -75,9 +74,9 @@ def main(mode: str, lock: str, folder: str, log: str, scratch: str, *command: st
     print(java.pid, flush=True)  # noqa: T201
     if mode == "watch":
         try:
-            # Without its file nobody holds the lock.
+            # A missing file means that the owner has ended.
             with suppress(OSError), Path(lock).open("r+b") as file:
-                hold(file.fileno())
+                acquire_lock(file.fileno())
         finally:
             java.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -90,6 +89,6 @@ def main(mode: str, lock: str, folder: str, log: str, scratch: str, *command: st
 
 if __name__ == "__main__":
     status = main(*sys.argv[1:])
-    # Skips the complaint about a child that is still running: that is what it is for.
+    # A normal exit would warn about the child that is still running.
     sys.stdout.flush()
     os._exit(status)

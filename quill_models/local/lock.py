@@ -1,4 +1,4 @@
-"""One process at a time, in the folder of a server."""
+"""A lock between processes in the folder of a server."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["locked"]
 
 @contextmanager
 def locked(path: Path, *, wait: timedelta) -> Iterator[None]:
-    """Wait for an exclusive lock on a file in a folder; both are made if need be and stay.
+    """Hold an exclusive lock on a file while the block runs.
 
-    The lock ends with the process, however it ends. An error of the system, also one of the block,
-    says that the folder cannot be used.
+    The file and its folder are created if they are missing. The system releases the lock when the
+    process ends, even by SIGKILL. An `OSError`, also of the block, becomes a `LocalServerError`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +27,9 @@ def locked(path: Path, *, wait: timedelta) -> Iterator[None]:
             yield
     except Timeout:
         raise LocalServerError(
-            f"Another process has held {path} for {wait.total_seconds():g} seconds. "
-            "Wait for its start or stop to end, or end it, and try again."
+            f"{path} is still locked by another process after {wait.total_seconds():g} seconds. "
+            "Wait until it has started or stopped the server, or end it. Then retry."
         ) from None
     except OSError as error:
-        raise LocalServerError(f"{path.parent} cannot be used: {error}") from error
+        reason = f"The folder {path.parent} cannot be used: {error}. Fix the cause, then retry."
+        raise LocalServerError(reason) from error

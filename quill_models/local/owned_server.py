@@ -1,4 +1,4 @@
-"""Servers that end with a process: of its own, or of a test session."""
+"""Servers that end with their process or with a test session."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Final
 
 from quill_models.local.downloads import DownloadReport
-from quill_models.local.launch import START_LIMIT, Launch, installed, wait_until_ready
+from quill_models.local.launch import START_LIMIT, Launch, find_runtime, wait_until_ready
 from quill_models.local.lock import locked
 from quill_models.local.owner import OwnedFolder
 from quill_models.local.pid_file import running_in
 
 __all__ = ["EmbeddedServer", "embedded", "shared_server"]
 
-# The first to come may have DynamoDB Local to fetch.
-_PATIENCE: Final = timedelta(minutes=30)
+# The process with the lock may have to download DynamoDB Local.
+_LOCK_WAIT: Final = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedServer:
-    """A server that runs as long as its ``with`` block.
+    """A server that runs during a ``with`` block.
 
     Attributes:
-        endpoint: the URL to connect to.
-        port: its TCP port.
-        pid: its process id.
-        data_dir: where it keeps its data, ``None`` for in memory.
-        log: its log file.
+        endpoint: URL to connect to.
+        port: TCP port.
+        pid: Process id.
+        data_dir: Folder of the data. ``None`` means in memory.
+        log: Log file.
     """
 
     endpoint: str
@@ -49,45 +49,50 @@ def embedded(
     folder: Path | None = None,
     report: DownloadReport | None = None,
 ) -> Iterator[EmbeddedServer]:
-    """Run a DynamoDB Local on a free port until the block is left.
+    """Run a DynamoDB Local on a free port while the block runs.
 
-    It also ends, and its temporary folder goes, when this process ends without leaving the block,
-    be it by SIGKILL: within about a second.
+    If this process ends inside the block, even by SIGKILL, the server ends and its temporary
+    folder is removed within about a second.
 
     Args:
-        local_home: `Settings.local_home`; without it one that was fetched before, or is now.
-        java_home: `Settings.java_home`; without it Java is looked for on the path, then in the
-            extra ``local``.
-        in_memory: keep no data; else it is kept in ``data`` below the folder.
-        folder: a folder for log and data, made if need be, that stays; by default a temporary one.
-        report: told how a download of DynamoDB Local gets on, see `find_or_fetch`.
+        local_home: `Settings.local_home`. See `find_or_fetch`.
+        java_home: `Settings.java_home`. See `find_java`.
+        in_memory: Keep the data in memory. If false, it is kept in ``data`` in the folder.
+        folder: Folder to keep log and data in, created if it is missing. Default: temporary.
+        report: Called with the progress of a download, as in `find_or_fetch`.
 
     Raises:
-        LocalServerError: DynamoDB Local or Java cannot be found, or it does not start.
+        LocalServerError: DynamoDB Local or Java cannot be found, or the server does not start.
     """
-    needed = installed(local_home, java_home, report)
+    runtime = find_runtime(local_home, java_home, report)
     with closing(OwnedFolder("quill-dynamodb-")) as owned:
         home = owned.path if folder is None else folder.resolve()
         data_dir = None if in_memory else home / "data"
-        server = Launch(*needed, folder=owned.path, home=home, data_dir=data_dir).on_a_free_port()
+        launch = Launch(*runtime, folder=owned.path, home=home, data_dir=data_dir)
+        server = launch.start_on_free_port()
         known = {each.name: getattr(server, each.name) for each in fields(EmbeddedServer)}
         yield EmbeddedServer(**known)
 
 
 def shared_server(folder: Path, *, local_home: Path | None, java_home: Path | None) -> str:
-    """The endpoint of the one server of an `OwnedFolder`, this process's or another one's.
+    """Return the endpoint of the one server of an `OwnedFolder`.
 
-    Who asks first starts it, on a free port, with the ``local_home`` and the ``java_home`` of its
-    settings. It keeps its data in memory, and ends with the owner of the folder, not with the
-    process that started it.
+    The first call, from any process, starts the server on a free port, with its data in memory.
+    The server ends with the owner of the folder, not with the process that started it.
+
+    Args:
+        folder: Path of an `OwnedFolder`, of this process or another.
+        local_home: `Settings.local_home`, used by the first call.
+        java_home: `Settings.java_home`, used by the first call.
 
     Raises:
-        LocalServerError: DynamoDB Local or Java cannot be found, or it does not start.
+        LocalServerError: DynamoDB Local or Java cannot be found, or the server does not start.
     """
-    with locked(folder / "start", wait=_PATIENCE):
+    with locked(folder / "start", wait=_LOCK_WAIT):
         server = running_in(folder)
         if server is None:
-            server = Launch(*installed(local_home, java_home), folder=folder).on_a_free_port()
+            runtime = find_runtime(local_home, java_home)
+            server = Launch(*runtime, folder=folder).start_on_free_port()
         else:
             wait_until_ready(server, START_LIMIT)
         return server.endpoint

@@ -1,4 +1,4 @@
-"""A folder whose server ends with the process that made it."""
+"""A folder whose server ends with the process that created the folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from quill_models.local.launcher import hold
+from quill_models.local.launcher import acquire_lock
 from quill_models.local.pid_file import PID_FILE, running_in
 from quill_models.values.errors import LocalServerError
 
@@ -18,13 +18,13 @@ OWNER_LOCK: Final = "owner"
 
 
 class OwnedFolder:
-    """A temporary folder that goes, with the server started in it, when its process ends.
+    """A temporary folder that is removed, with its server, when the process that created it ends.
 
-    The process holds a lock, which ends with it however it ends; the launcher of the server waits
-    for the lock. So it does not matter which process started the server.
+    The process holds a lock, which the system releases even after SIGKILL. The launcher of the
+    server waits for that lock, so any process may start the server.
 
     Raises:
-        LocalServerError: there is no place for temporary folders.
+        LocalServerError: No temporary folder can be created.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -33,12 +33,15 @@ class OwnedFolder:
             self.path = Path(tempfile.mkdtemp(prefix=prefix))
             self._lock = (self.path / OWNER_LOCK).open("ab")
         except OSError as error:
-            raise LocalServerError(f"DynamoDB Local cannot be started: {error}") from error
-        hold(self._lock.fileno())
+            reason = (
+                f"No temporary folder can be created: {error}. Set TMPDIR to a writable folder."
+            )
+            raise LocalServerError(reason) from error
+        acquire_lock(self._lock.fileno())
 
     def close(self) -> None:
-        """End the server, if any was started, and remove the folder."""
-        # A forked child leaves its parent's server alone.
+        """End the server, if one was started, and remove the folder."""
+        # A forked child must not end its parent's server.
         if os.getpid() != self._process:
             return
         self._lock.close()

@@ -1,4 +1,4 @@
-"""Which server runs in a folder."""
+"""The record of the server that runs in a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PID_FILE: Final = "server.json"
 
 @dataclass(frozen=True, kw_only=True)
 class PidFile(JavaProcess):
-    """What a pid file says of the process of a server; a ``data_dir`` of ``None`` is in memory."""
+    """The record of a server's process. A ``data_dir`` of ``None`` means in memory."""
 
     port: int
     data_dir: Path | None
@@ -32,24 +32,24 @@ class PidFile(JavaProcess):
         return f"http://127.0.0.1:{self.port}"
 
     def write(self, folder: Path) -> None:
-        """Write the file, at once."""
-        said = {**asdict(self), "started_at": self.started_at.isoformat()}
+        """Write the file atomically."""
+        record = {**asdict(self), "started_at": self.started_at.isoformat()}
         new = folder / "server.new"
-        new.write_text(json.dumps(said, indent=2, default=str) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
         new.replace(folder / PID_FILE)
 
 
 def marker_of(folder: Path) -> str:
-    """An argument without effect, by which the server of a folder is known."""
+    """Return a command-line argument without effect that identifies the server of a folder."""
     return f"-Dquill.state={folder}"
 
 
 def running_in(folder: Path) -> PidFile | None:
-    """The server that was started in a folder and is alive, whether it answers or not."""
+    """Return the living server that was started in a folder, even if it does not respond."""
     found = _read(folder / PID_FILE)
     if found is not None and marker_of(folder) in found.arguments():
         return found
-    # One that a killed start left without a pid file, or whose file was removed.
+    # A killed start leaves no pid file, and a user can remove one.
     process = find_by_argument(marker_of(folder))
     arguments = process.arguments() if process is not None else []
     if process is None or not arguments:
@@ -66,14 +66,14 @@ def running_in(folder: Path) -> PidFile | None:
 
 def _read(path: Path) -> PidFile | None:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
         return PidFile(
-            pid=int(said["pid"]),
-            created=float(said["created"]),
-            port=int(said["port"]),
-            data_dir=Path(said["data_dir"]) if said["data_dir"] else None,
-            log=Path(said["log"]),
-            started_at=datetime.fromisoformat(said["started_at"]),
+            pid=int(record["pid"]),
+            created=float(record["created"]),
+            port=int(record["port"]),
+            data_dir=Path(record["data_dir"]) if record["data_dir"] else None,
+            log=Path(record["log"]),
+            started_at=datetime.fromisoformat(record["started_at"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

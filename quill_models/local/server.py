@@ -1,4 +1,4 @@
-"""A DynamoDB Local in the background, with a folder that holds its state."""
+"""DynamoDB Local in the background, with a folder for its state."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Final
 import platformdirs
 
 from quill_models.local.downloads import DownloadReport
-from quill_models.local.launch import START_LIMIT, Launch, PortLost, installed, wait_until_ready
+from quill_models.local.launch import START_LIMIT, Launch, PortLost, find_runtime, wait_until_ready
 from quill_models.local.lock import locked
 from quill_models.local.pid_file import PID_FILE, PidFile, running_in
-from quill_models.local.probe import Answer, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.values.errors import ConfigurationError, LocalServerError
 
 __all__ = ["LocalServer", "ServerState", "ServerStatus"]
 
-# A start that holds the lock waits this long for its server.
+# A start keeps the lock until its server responds.
 _LOCK_WAIT: Final = START_LIMIT + timedelta(seconds=30)
-_SECOND_LOOK_SECONDS: Final = 5.0
+_SECOND_PROBE_SECONDS: Final = 5.0
 
 
 class ServerState(StrEnum):
-    """What is at a port, or what a call has made of it."""
+    """The state of a port, before or after a call."""
 
     STARTED = "started"
     ALREADY_RUNNING = "already running"
@@ -40,17 +40,17 @@ class ServerState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ServerStatus:
-    """What a call found or did.
+    """The result of a call of `LocalServer`.
 
     Attributes:
-        state: in one word or few.
-        port: the TCP port.
-        endpoint: the URL to connect to.
-        state_dir: the folder of the pid file, the log and by default the data.
-        pid: the server's process id; with ``STOPPED`` the one it had.
-        data_dir: where that server keeps its data, ``None`` for in memory or where there is none.
-        log: that server's log file.
-        started_at: when that server was started, in UTC.
+        state: State of the port.
+        port: TCP port.
+        endpoint: URL to connect to.
+        state_dir: Folder of the pid file, the log and, by default, the data.
+        pid: Process id of the server. If ``STOPPED``, the id of the ended process.
+        data_dir: Folder of the server's data. ``None`` means in memory or no server.
+        log: Log file of the server.
+        started_at: Start time of the server, in UTC.
     """
 
     state: ServerState
@@ -64,7 +64,7 @@ class ServerStatus:
 
     @property
     def is_up(self) -> bool:
-        """Whether a DynamoDB Local, whosever it is, answers at the endpoint."""
+        """Whether a DynamoDB Local responds at the endpoint, also one that quill did not start."""
         return self.state in {
             ServerState.STARTED,
             ServerState.ALREADY_RUNNING,
@@ -74,27 +74,27 @@ class ServerStatus:
 
 
 class LocalServer:
-    """DynamoDB Local in the background, one for each state folder and port.
+    """A DynamoDB Local in the background.
 
-    Its data is kept in the state folder between runs. All calls may be made from any number of
-    processes at once.
+    Data is kept in the state folder between runs. Any number of processes can make any call at
+    once.
 
     Args:
-        port: the TCP port, 1 to 65535.
-        state_dir: the folder for pid file, log and data; by default this port's in the user's
-            state folder. Made when it is needed.
+        port: TCP port, 1 to 65535.
+        state_dir: Folder for pid file, log and data, created if it is needed. Default: a folder
+            for this port in the user's state folder.
 
     Raises:
-        ConfigurationError: there is no such port.
+        ConfigurationError: The port is outside 1 to 65535.
     """
 
     def __init__(self, port: int = 8000, *, state_dir: Path | None = None) -> None:
         if not 1 <= port <= 65_535:
-            raise ConfigurationError(f"The port is {port}; allowed is 1 to 65535.")
+            raise ConfigurationError(f"Port must be 1 to 65535, got {port}. Choose another port.")
         self.port = port
         self.endpoint = f"http://localhost:{port}"
         default = platformdirs.user_state_path("quill-models", appauthor=False)
-        # Resolved, as the folder is part of what a running server is known by.
+        # A running server is identified by this path in its command line.
         self.state_dir = (state_dir or default / f"dynamodb-local-{port}").resolve()
         self._pid_file = self.state_dir / PID_FILE
 
@@ -108,108 +108,110 @@ class LocalServer:
         report: DownloadReport | None = None,
         limit: timedelta = START_LIMIT,
     ) -> ServerStatus:
-        """Start the server unless it is running, and wait until it answers.
+        """Start the server unless it is running, and wait until it responds.
 
         Args:
             local_home: `Settings.local_home`.
             java_home: `Settings.java_home`.
-            data_dir: where to keep the data, by default ``data`` in the state folder.
-            in_memory: keep no data at all; not to be combined with ``data_dir``.
-            report: told how a download of DynamoDB Local gets on, see `find_or_fetch`.
-            limit: how long the server may take to answer.
+            data_dir: Folder of the data. Default: ``data`` in the state folder.
+            in_memory: Keep the data in memory only. Excludes ``data_dir``.
+            report: Called with the progress of a download, as in `find_or_fetch`.
+            limit: How long to wait for a response of the server.
 
         Returns:
-            ``STARTED``, ``ALREADY_RUNNING`` (with the data folder it was started with, whatever
-            is asked for now) or ``FOREIGN``.
+            A status with the state ``STARTED``, ``ALREADY_RUNNING`` or ``FOREIGN``. If
+            ``ALREADY_RUNNING``, the server keeps the data folder of its start.
 
         Raises:
-            ConfigurationError: ``data_dir`` together with ``in_memory``.
-            LocalServerError: the port is taken by another program, DynamoDB Local or Java cannot
-                be found, or the server ended or does not answer.
+            ConfigurationError: Both ``data_dir`` and ``in_memory`` are given.
+            LocalServerError: Another program uses the port, DynamoDB Local or Java cannot be
+                found, or the server exited or does not respond.
         """
         if in_memory and data_dir is not None:
-            raise ConfigurationError("A server in memory has no data folder: give one of the two.")
-        with self._alone():
-            present = self._present(limit)
-        if present is not None:
-            return present
+            raise ConfigurationError("in_memory excludes data_dir. Give one of them.")
+        with self._locked():
+            existing = self._existing(limit)
+        if existing is not None:
+            return existing
         # Unlocked, as a download may take minutes.
         launch = Launch(
-            *installed(local_home, java_home, report),
+            *find_runtime(local_home, java_home, report),
             folder=self.state_dir,
             data_dir=None if in_memory else (data_dir or self.state_dir / "data").resolve(),
             owned=False,
         )
-        with self._alone():
+        with self._locked():
             try:
-                present = self._present(limit)
-                return present or self._status(ServerState.STARTED, launch.at(self.port, limit))
+                existing = self._existing(limit)
+                return existing or self._status(ServerState.STARTED, launch.start(self.port, limit))
             except PortLost:
-                # Someone took it meanwhile: maybe the late server of a start that was killed.
-                present = self._present(limit)
-                if present is None:
+                # The server of a killed start may have taken the port meanwhile.
+                existing = self._existing(limit)
+                if existing is None:
                     raise
-                return present
+                return existing
 
     def stop(self) -> ServerStatus:
         """End the server of this state folder, and no other process.
 
         Returns:
-            ``STOPPED``; or ``NOT_RUNNING``, ``FOREIGN`` or ``TAKEN`` where there was nothing to
-            stop, for what is at the port.
+            A status with the state ``STOPPED``. If this folder has no running server, the state
+            of the port: ``NOT_RUNNING``, ``FOREIGN`` or ``TAKEN``.
 
         Raises:
-            LocalServerError: the server does not end, or runs at another port.
+            LocalServerError: The server does not end, or runs at another port.
         """
         if not self.state_dir.is_dir() and self._running() is None:
-            return self._others()
-        with self._alone():
+            return self._probed()
+        with self._locked():
             server = self._running()
             if server is not None:
                 server.end()
             self._pid_file.unlink(missing_ok=True)
-            return self._others() if server is None else self._status(ServerState.STOPPED, server)
+            return self._probed() if server is None else self._status(ServerState.STOPPED, server)
 
     def status(self) -> ServerStatus:
-        """What is at the port: any state but ``STARTED``, ``ALREADY_RUNNING`` and ``STOPPED``.
+        """Return the state of the port.
 
-        ``NOT_ANSWERING`` is this state folder's server while it starts, or hangs.
+        Returns:
+            A status with the state ``RUNNING``, ``NOT_RUNNING``, ``FOREIGN``, ``TAKEN``, or
+            ``NOT_ANSWERING`` if this folder's server is starting or hangs.
 
         Raises:
-            LocalServerError: the server of this state folder runs at another port.
+            LocalServerError: The server of this state folder runs at another port.
         """
         server = self._running()
         if server is None:
-            # A file that names no server goes, unless another process is at work here.
+            # Remove the pid file of an ended server, unless another process works in this folder.
             if self._pid_file.exists():
-                with suppress(LocalServerError), self._alone(timedelta(0)):
+                with suppress(LocalServerError), self._locked(timedelta(0)):
                     if self._running() is None:
                         self._pid_file.unlink(missing_ok=True)
-            return self._others()
-        answers = probe(self.port) is Answer.DYNAMODB_LOCAL
-        return self._status(ServerState.RUNNING if answers else ServerState.NOT_ANSWERING, server)
+            return self._probed()
+        up = probe(self.port) is PortOwner.DYNAMODB_LOCAL
+        return self._status(ServerState.RUNNING if up else ServerState.NOT_ANSWERING, server)
 
-    def _present(self, limit: timedelta) -> ServerStatus | None:
-        """Who is there already; ``None`` if the port is free."""
+    def _existing(self, limit: timedelta) -> ServerStatus | None:
+        """Return the server that runs at the port, or ``None`` if the port is free."""
         server = self._running()
         if server is not None:
             wait_until_ready(server, limit)
             server.write(self.state_dir)
             return self._status(ServerState.ALREADY_RUNNING, server)
         self._pid_file.unlink(missing_ok=True)
-        if probe(self.port) is Answer.NOBODY:
+        if probe(self.port) is PortOwner.NONE:
             return None
-        if probe(self.port, timeout=_SECOND_LOOK_SECONDS) is Answer.DYNAMODB_LOCAL:
+        if probe(self.port, timeout=_SECOND_PROBE_SECONDS) is PortOwner.DYNAMODB_LOCAL:
             return self._status(ServerState.FOREIGN)
         raise LocalServerError(
-            f"Port {self.port} is taken by another program; choose another with --port."
+            f"Port {self.port} is used by another program. Choose another port with --port."
         )
 
-    def _others(self) -> ServerStatus:
+    def _probed(self) -> ServerStatus:
         states = {
-            Answer.NOBODY: ServerState.NOT_RUNNING,
-            Answer.DYNAMODB_LOCAL: ServerState.FOREIGN,
-            Answer.ANOTHER_PROGRAM: ServerState.TAKEN,
+            PortOwner.NONE: ServerState.NOT_RUNNING,
+            PortOwner.DYNAMODB_LOCAL: ServerState.FOREIGN,
+            PortOwner.OTHER_PROGRAM: ServerState.TAKEN,
         }
         return self._status(states[probe(self.port)])
 
@@ -218,11 +220,11 @@ class LocalServer:
         if server is not None and server.port != self.port:
             raise LocalServerError(
                 f"The server of {self.state_dir} runs at port {server.port}, not {self.port}. "
-                f"Name that port, or another state folder for port {self.port}."
+                f"Choose that port, or another state folder for port {self.port}."
             )
         return server
 
-    def _alone(self, wait: timedelta = _LOCK_WAIT) -> AbstractContextManager[None]:
+    def _locked(self, wait: timedelta = _LOCK_WAIT) -> AbstractContextManager[None]:
         return locked(self.state_dir / "lock", wait=wait)
 
     def _status(self, state: ServerState, server: PidFile | None = None) -> ServerStatus:

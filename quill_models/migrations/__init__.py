@@ -1,4 +1,4 @@
-"""Migrations: what is changed in a table that is in use, once and in order."""
+"""Migrations: numbered changes to a table in use, each applied once and in order."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""A backfill: reads a table in use, and sets what its items lack.
+"""A backfill, which scans a table in use and sets attributes of its items.
 
-It reads in parallel segments and with strong consistency. An item is changed on the condition that
-it still carries the ``write_token`` that was read, and keeps that token. So a write that came
-between is never undone, and a writer that read the token before the backfill can still write.
+It scans in parallel segments with strong consistency. An item is updated on the condition that it
+still has the ``write_token`` that was read, and keeps that token. So a concurrent write is never
+undone, and a writer that read the token before the backfill can still write.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ __all__ = ["Backfill", "ItemChange"]
 
 ItemChange = Callable[[RawItem], Mapping[str, Any] | None]
 
-# Small pages: the position moves with each, and only a page is read again after a crash.
+# The position moves with each page, so only one small page is read again after a crash.
 _PAGE = 100
-_LOOK_SECONDS = 0.5
-# Each save of the position is a write of the run: five write units.
+_POLL_SECONDS = 0.5
+# Each save of the position writes the job run, for five write units.
 _SAVE_SECONDS = 2.0
-# They say which item it is and which write stored it; no reader may lose those.
-_NOT_SET = frozenset({PK, SK, WRITE_TOKEN, CREATED_TOKEN})
+# They identify the item and the write that stored it.
+_FIXED_ATTRIBUTES = frozenset({PK, SK, WRITE_TOKEN, CREATED_TOKEN})
 
 
 @dataclass
 class Backfill:
-    """One backfill from a position, which moves with each page; see `Step.backfill`.
+    """A backfill from a position, which moves with each page; see `Step.backfill`.
 
-    ``check`` is called with each page and before each write; it raises if the backfill has to stop.
+    ``check`` is called before each page and each write. It raises if the backfill has to stop.
     """
 
     table: Table
@@ -62,7 +62,7 @@ class Backfill:
     def __post_init__(self) -> None:
         self._scan = ParallelScan(
             self.table,
-            self._fill,
+            self._change_page,
             self.position,
             kinds=None if self.kind is None else [self.kind],
             page_items=_PAGE,
@@ -70,63 +70,60 @@ class Backfill:
         )
 
     def run(self, save: Callable[[], None], report: Callable[[Progress], None]) -> None:
-        """Read to the end.
+        """Scan to the end, and save the position every two seconds, at the end and on errors.
 
-        Calls ``save`` in this thread every other second, at the end, and when something goes wrong.
-        A `QuillError` names the key of an item that could not be changed.
+        Raises:
+            QuillError: An item could not be changed. The message has its key.
         """
         if all(segment.ended for segment in self.position.segments):
             return
-        total, begun_with = self._item_count(), self.position.seen
+        total, seen_before = self._item_count(), self.position.seen
         started = saved_at = time.monotonic()
         ended = False
         try:
             with self._scan:
                 while not ended:
-                    ended = self._scan.wait(_LOOK_SECONDS)
+                    ended = self._scan.wait(_POLL_SECONDS)
                     now = time.monotonic()
                     if ended or now - saved_at >= _SAVE_SECONDS:
                         save()
                         saved_at = now
                     elapsed = now - started
-                    report(Progress.of(self.position, total, begun_with, elapsed))
+                    report(Progress.of(self.position, total, seen_before, elapsed))
         except BaseException:
-            # The error is the one to raise; without the position a little is read again.
+            # If the save fails too, raise the first error. A few pages are then read again.
             with suppress(QuillError):
                 save()
             raise
 
     def _item_count(self) -> int:
-        """About how many items there are to read."""
         table, name = self.table.request("describe_table")["Table"], self.position.index
         indexes = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", ())}
         described = table if name is None else indexes.get(name)
         if described is None:
-            raise InvalidValue(f"the table {self.table.name!r} has no index {name!r} to read")
+            raise InvalidValue(f"table {self.table.name} has no index {name}; check index=")
         return int(described.get("ItemCount", 0))
 
-    # In a thread for each segment.
-
-    def _fill(self, page: RawPage) -> int:
-        """Change those items of a page that need it; how many it changed."""
+    def _change_page(self, page: RawPage) -> int:
+        """Change items of a page, in the thread of its segment. Return how many changed."""
         self.check()
         changed = 0
         for item in page.items:
             try:
-                changed += self._filled(item)
+                changed += self._change_item(item)
             except LeaseLost:
                 raise
             except Exception as error:
                 key = key_of(item)
                 raise QuillError(
-                    f"{key.pk} / {key.sk} could not be changed: {type(error).__name__}: {error}"
+                    f"item {key.pk} / {key.sk} cannot be changed: {type(error).__name__}: {error}"
                 ) from error
             if self._scan.stopped.is_set():
                 break
         return changed
 
-    def _filled(self, found: RawItem) -> bool:
-        """Whether it changed an item."""
+    def _change_item(self, found: RawItem) -> bool:
+        """Change an item if it needs it. Return whether it changed."""
         item: RawItem | None = found
         while item is not None and is_live(item, self.table.clock()):
             sets = self._sets(item)
@@ -134,26 +131,26 @@ class Backfill:
                 return False
             self.check()
             try:
-                answer = self.table.request("update_item", **_update(item, sets))
+                response = self.table.request("update_item", **_update(item, sets))
             except ConditionFailed as failure:
-                # Refused, and paid for. Another wrote it: what it says now is what counts.
+                # Another writer changed the item. A failed condition costs a unit, too.
                 self.rate_limit.consume(1)
                 item = failure.item or self.table.get(key_of(found))
                 continue
-            self.rate_limit.consume(answer["ConsumedCapacity"]["CapacityUnits"])
+            self.rate_limit.consume(response["ConsumedCapacity"]["CapacityUnits"])
             return True
         return False
 
     def _sets(self, item: RawItem) -> RawItem:
         wanted = dict(self.change(item) or {})
-        refused = sorted(_NOT_SET.intersection(wanted))
-        if refused:
-            raise InvalidValue(f"a backfill may not set {', '.join(refused)}")
+        if fixed := sorted(_FIXED_ATTRIBUTES.intersection(wanted)):
+            names = ", ".join(fixed)
+            raise InvalidValue(f"change() must not return {names}; it identifies the item or write")
         return {name: value for name, value in wanted.items() if item.get(name) != value}
 
 
 def _update(item: RawItem, sets: RawItem) -> dict[str, Any]:
-    """Set attributes of an item that is as it was read. One that is gone stays so."""
+    """Return an update that needs the item as it was read, and never creates it."""
     unchanged = Condition.unchanged_since(token_of(item))
     names = {f"#s{at}": name for at, name in enumerate(sets)}
     condition = Condition(

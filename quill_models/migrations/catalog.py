@@ -1,4 +1,4 @@
-"""The migrations as modules: numbered, in one package."""
+"""The migrations: numbered modules of one package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME_CHARACTERS = 60
 
 _TEMPLATE = '''"""{title}.
 
-Stands on its own: it uses no model, so that it stays what it was when the models have moved on.
+It uses no model, so that later changes of the models do not change this migration.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ DESCRIPTION = {description}
 
 
 def up(step: Step) -> None:
-    """Bring it about. May be run again, and after a part of it was done."""
+    """Apply the migration. It must be safe to repeat, also after a part was applied."""
     step.backfill(change, kind="…")
 
 
 def change(item: dict[str, Any]) -> dict[str, Any]:
-    """The attributes to set of an item, in DynamoDB's wire format; none where it has them."""
+    """Return the attributes to set, in DynamoDB's wire format, or {{}} if the item has them."""
     raise NotImplementedError
 '''
 
@@ -53,11 +53,11 @@ class Migration:
     """One numbered module.
 
     Attributes:
-        number: from 1, without a gap.
-        name: the module's.
-        description: what it does, in words.
-        checksum: the SHA-256 of its source text, whatever its line ends.
-        up: what brings it about.
+        number: Number of the migration, from 1 without a gap.
+        name: Name of the module, such as "0001_create_table".
+        description: Short description, such as "create the table".
+        checksum: SHA-256 of the module's source text, with line feeds as line ends.
+        up: Function that applies the migration.
     """
 
     number: int
@@ -68,51 +68,51 @@ class Migration:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What tells it from every other one, and from itself as it was before it was edited."""
+        """Its name and checksum, which change if the migration is edited."""
         return {"migration": self.name, "checksum": self.checksum}
 
 
 def find(package: ModuleType = versions) -> list[Migration]:
-    """The migrations in order of their numbers. Imports them, which runs none.
+    """Import the migrations, without applying them, and return them ordered by number.
 
     Args:
-        package: which has them; by default the one that came with this package.
+        package: Package of the modules. The default is the one of quill_models.
 
     Raises:
-        InvalidMigrations: a number is missing or there twice, or a module is not a migration.
+        InvalidMigrations: A number is missing or duplicate, or a module is not a migration.
     """
     folder = Path(package.__path__[0])
     names = _names_in(folder)
     if not names:
-        raise InvalidMigrations(f"There are no migrations in {folder}. Install the package again.")
+        raise InvalidMigrations(f"{folder} has no migrations. Reinstall quill-models.")
     return [_migration(f"{package.__name__}.{name}") for name in names]
 
 
 def write_new(words: str, folder: Path) -> Path:
-    """Write the next migration from a template.
+    """Write the next migration from a template, and return the path of its file.
 
     Args:
-        words: what it does; its description, and the file's name.
-        folder: where those before it are.
+        words: Description of the migration, from which its file is named.
+        folder: Folder of the existing migrations.
 
     Raises:
-        InvalidMigrations: there is no such folder, or those in it are not in order.
-        InvalidValue: the words have no letter a to z and no digit, or cannot be printed.
+        InvalidMigrations: The folder has no migrations, or their numbers have a gap.
+        InvalidValue: The words have no letter a to z and no digit, or cannot be printed.
     """
     names = _names_in(folder)
     if not names:
         raise InvalidMigrations(
-            f"There are no migrations in {folder.absolute()}. A new one is for those who work on "
-            "quill-models: run it in a checkout of the package."
+            f"{folder.absolute()} has no migrations. New ones belong into the source of "
+            "quill-models: run the command in a checkout of it."
         )
     description = " ".join(words.split())
     name = re.sub(r"[^a-z0-9]+", "_", description.lower())[:_NAME_CHARACTERS].strip("_")
     if not name or not description.isprintable():
-        raise InvalidValue(f"{words!r} names no file; say in letters a to z what it does")
+        raise InvalidValue(f"'{words}' gives no file name; use letters a to z")
     path = folder / f"{len(names) + 1:04d}_{name}.py"
     text = _TEMPLATE.format(
         title=(description[0].upper() + description[1:]).replace("\\", "/").replace('"', "'"),
-        # In double quotes, where it can be.
+        # In double quotes if possible, as the formatter writes it.
         description=repr(description) if set(description) & {'"', "\\"} else f'"{description}"',
     )
     with path.open("x", encoding="utf-8") as file:
@@ -121,47 +121,41 @@ def write_new(words: str, folder: Path) -> Path:
 
 
 def _names_in(folder: Path) -> list[str]:
-    """The names of the numbered modules in a folder, checked to be in order."""
+    """Return the names of the numbered modules in a folder; raise if the numbers have a gap."""
     names = sorted(each.name for each in iter_modules([str(folder)]) if each.name[0].isdigit())
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise InvalidMigrations(
-                f"{folder / name}.py is not named as a migration is: four digits, _, and words of "
-                "a to z, 0 to 9 and _."
+                f"{folder / name}.py is not a valid name of a migration. Rename it to four digits, "
+                "_, and words of a to z, 0 to 9 and _."
             )
     for expected, name in enumerate(names, start=1):
-        number = int(name[:4])
-        if number == expected:
-            continue
-        if expected == 1:
-            raise InvalidMigrations(f"The migration 0001 is missing before {name}.py in {folder}.")
-        before = names[expected - 2]
-        if number < expected:
+        number, before = int(name[:4]), names[expected - 2]
+        if 0 < number < expected:
             raise InvalidMigrations(
-                f"Two migrations have the number {number:04d}: {before}.py and {name}.py in "
-                f"{folder}. Give the later one the next free number."
+                f"Migration {number:04d} exists twice: {before}.py and {name}.py in {folder}. "
+                "Rename the later one to the next free number."
             )
-        raise InvalidMigrations(
-            f"The migration {expected:04d} is missing between {before}.py and {name}.py in "
-            f"{folder}."
-        )
+        if number != expected:
+            where = f"between {before}.py and {name}.py" if expected > 1 else f"before {name}.py"
+            raise InvalidMigrations(f"Migration {expected:04d} is missing {where} in {folder}.")
     return names
 
 
-@cache  # So that the checksum is that of the code that runs, even if the file changes meanwhile.
+@cache  # The checksum must be that of the imported code, even if the file changes meanwhile.
 def _migration(module_name: str) -> Migration:
     try:
         module = import_module(module_name)
     except Exception as error:
-        raise InvalidMigrations(f"{module_name} cannot be imported: {error!r}") from error
+        raise InvalidMigrations(
+            f"Migration {module_name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     up, description = (getattr(module, name, None) for name in ("up", "DESCRIPTION"))
     if not callable(up):
-        raise InvalidMigrations(f"{module.__file__} has no function up(step).")
+        raise InvalidMigrations(f"{module.__file__} has no function up(step). Define it.")
     if not isinstance(description, str) or not description:
-        raise InvalidMigrations(
-            f'{module.__file__} does not say what it does: DESCRIPTION = "…" is missing.'
-        )
+        raise InvalidMigrations(f'{module.__file__} has no description. Set DESCRIPTION = "…".')
     name = module_name.rpartition(".")[2]
-    source = inspect.getsource(module)  # With "\n" as its line ends, whatever the file has.
+    source = inspect.getsource(module)
     checksum = hashlib.sha256(source.encode()).hexdigest()
     return Migration(int(name[:4]), name, description, checksum, up)

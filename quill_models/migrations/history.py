@@ -1,4 +1,4 @@
-"""Which migrations were applied: an item for each, in the table that they were applied to."""
+"""The applied migrations: one item for each, in the table itself."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _WHOLE_NUMBERS = ("number", "fencing_token", "seen", "changed")
 
 @dataclass(frozen=True)
 class Applied:
-    """What the table knows of a migration.
+    """The stored record of an applied migration.
 
     Attributes:
-        number: of its file.
-        name: of its file.
-        description: of its file.
-        checksum: of the file as it was run.
-        applied_at: when it was done.
-        seconds: how long it took, the last attempt alone.
-        owner: of the migrator's run.
-        fencing_token: of the migrator's run; ``None`` if the table was created with all that the
-            migration brings.
-        seen: how many items its backfills read.
-        changed: how many of them they changed.
+        number: Number of the migration.
+        name: Name of its module.
+        description: Description of the migration.
+        checksum: Checksum of the source that was applied.
+        applied_at: When it was applied.
+        seconds: Duration of the last attempt.
+        owner: Host and process of the migrator.
+        fencing_token: Token of the migrator's lease; ``None`` if the table was created with the
+            changes of this migration.
+        seen: Number of items that its backfills read.
+        changed: Number of items that its backfills changed.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Applied:
     changed: int = 0
 
     def to_item(self) -> RawItem:
-        """As it is stored."""
+        """Return the item to store."""
         stored = {name: value for name, value in vars(self).items() if value is not None}
         return {
             **raw_key(key_schema.applied_migration(self.number)),
@@ -66,7 +66,7 @@ class Applied:
 
     @classmethod
     def from_item(cls, item: RawItem) -> Self:
-        """What a stored item says."""
+        """Read a stored item."""
         names = [each.name for each in fields(cls) if each.name in item]
         stored: dict[str, Any] = {name: from_attribute_value(item[name]) for name in names}
         stored.update({name: int(stored[name]) for name in _WHOLE_NUMBERS if name in stored})
@@ -75,13 +75,13 @@ class Applied:
 
 
 class History:
-    """What was applied to one table. Kept for ever."""
+    """The applied migrations of one table, which are never deleted."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def applied(self) -> dict[int, Applied] | None:
-        """By number; ``None`` if there is no table. One strongly consistent request a page."""
+        """Return them by number, or ``None`` without a table. One consistent query a page."""
         partition, between = key_schema.applied_migrations()
         try:
             found = Query(self._table, Applied, [partition], between=between)
@@ -90,15 +90,15 @@ class History:
             return None
 
     def record(self, applied: Applied, run: Run) -> None:
-        """Record a migration, while the run holds the lock. One transaction of two actions.
+        """Record a migration if the run still has the lease. One transaction of two actions.
 
         Raises:
-            LeaseLost: another migrator took over; nothing was written.
+            LeaseLost: Another migrator has the lease. Nothing was written.
         """
         send(self._table, _RecordApplied(self._table, [applied], run))
 
     def record_created(self, applied: Sequence[Applied]) -> None:
-        """Record migrations that a new table was created with. What is recorded already stays."""
+        """Record the migrations of a new table. Existing records stay unchanged."""
         for at in range(0, len(applied), TRANSACTION_ACTIONS):
             send(self._table, _RecordApplied(self._table, applied[at : at + TRANSACTION_ACTIONS]))
 

@@ -1,4 +1,4 @@
-"""The migrator: what is pending, and bringing it about, as the only one."""
+"""The migrator, which applies pending migrations under a lock."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["Migrations", "Standing", "State"]
 _log = logging.getLogger("quill_models.migrations")
 
 JOB, WINDOW = "quill-migrate", "table"
-# Short, so that the lock of a dead migrator passes on soon.
+# Short, so that the lock of a dead migrator is free soon.
 LEASE = timedelta(seconds=30)
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _CHECKSUM_SHOWN = 12
 
 
 class State(StrEnum):
-    """Where a migration stands."""
+    """Status of a migration in a table."""
 
     APPLIED = "applied"
     PENDING = "pending"
@@ -47,16 +47,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """One migration, as its file and the table have it.
+    """Status of one migration, compared between its file and the table.
 
     Attributes:
-        number: of the file; where there is none, of the history.
-        name: likewise.
-        description: likewise.
-        state: ``applied``; ``pending``; ``changed`` if the file is not the one that was applied;
-            ``unknown`` if there is no such file.
-        checksum: of the file.
-        applied: what the table knows of it.
+        number: Number of the migration.
+        name: Name from the file, or from the table if there is no file.
+        description: Description from the file, or from the table if there is no file.
+        state: ``applied``; ``pending``; ``changed`` if the file differs from the applied one;
+            ``unknown`` if the migration was applied but has no file.
+        checksum: Checksum of the file; ``None`` without a file.
+        applied: The record in the table; ``None`` if the migration is pending.
     """
 
     number: int
@@ -71,9 +71,9 @@ class Migrations:
     """The migrations of one table.
 
     Args:
-        table: the table.
-        job_runs: whose lease is the lock.
-        package: which has the numbered modules; by default those that came with this one.
+        table: Table to migrate.
+        job_runs: Job runs of the same table. The lease of a job run is the lock.
+        package: Package of the numbered modules. The default is the one of quill_models.
     """
 
     OPERATIONS = "migrations"
@@ -86,26 +86,30 @@ class Migrations:
 
     @operation
     def status(self) -> list[Standing]:
-        """Where each migration stands, by number. One request; writes nothing.
-
-        Without a table all are pending.
+        """Return the status of each migration, ordered by number; all pending without a table.
 
         Raises:
-            InvalidMigrations: the files are not in order.
+            InvalidMigrations: A number is missing or duplicate.
+
+        Cost:
+            One request. Writes nothing.
         """
         return _standings(find(self._package), self._history.applied() or {})
 
     @operation
     def plan(self, to: int | None = None) -> list[Migration]:
-        """What `up` would do, in order. One request; writes nothing.
+        """Return the pending migrations in the order in which `up` applies them.
 
         Args:
-            to: the last number; by default the last there is.
+            to: Number of the last migration to include. The default is the last one.
 
         Raises:
-            InvalidMigrations: the files are not in order.
-            MigrationMismatch: a file was changed after it was applied, or is missing.
-            InvalidValue: there is no migration ``to``.
+            InvalidMigrations: A number is missing or duplicate.
+            MigrationMismatch: A file was changed after it was applied, or is missing.
+            InvalidValue: The migration ``to`` does not exist.
+
+        Cost:
+            One request. Writes nothing.
         """
         return self._pending(to, self._history.applied() or {})
 
@@ -118,41 +122,40 @@ class Migrations:
         write_units: float | None = None,
         listener: Listener | None = None,
     ) -> list[Applied]:
-        """Apply what is pending, in order of number, while nobody else does.
+        """Apply the pending migrations in order, as the only migrator of the table.
 
-        The lock is the lease of a job run (``quill-migrate`` for ``table``). It is renewed in the
-        background; that of a dead migrator passes on when it ends, within half a minute. Each
-        migration is recorded when it is done, on the condition that the lock is still held.
-
-        One request where nothing is pending; else some for the lock, a transaction for each
-        migration, and what the migrations themselves cost, see `Step`.
+        The lock is the lease of the job run ``quill-migrate``, window ``table``. If a migrator
+        dies, it expires within half a minute. A transaction checks it and records the migration.
 
         Args:
-            to: the last number; by default the last there is.
-            wait: for another migrator to end; else `AlreadyRunning` is raised.
-            write_units: the most that a backfill may write in a second, whatever it asks for.
-            listener: is told what is done.
+            to: Number of the last migration to apply. The default is the last one.
+            wait: Whether to wait for another migrator, or to raise `AlreadyRunning`.
+            write_units: Maximum write units per second of a backfill. Overrides its own limit.
+            listener: Callbacks for progress.
 
         Returns:
-            What this call applied; nothing, without a write, where nothing was pending.
+            The migrations that this call applied; empty if none was pending.
 
         Raises:
-            InvalidMigrations, MigrationMismatch, InvalidValue: as `plan`; nothing was done.
-            AlreadyRunning: another migrator is at work, and ``wait`` is false; ``.run`` says who.
-            MigrationFailed: one raised an error. It stays pending, and so do those after it.
-            LeaseLost: another migrator took over in between.
+            InvalidMigrations, MigrationMismatch, InvalidValue: As for `plan`; nothing was applied.
+            AlreadyRunning: Another migrator is running and ``wait`` is false; see ``.run``.
+            MigrationFailed: A migration raised an error. It and all later ones stay pending.
+            LeaseLost: Another migrator took over.
+
+        Cost:
+            One request if none is pending. Otherwise some for the lock, one transaction for each
+            migration, and the requests of the migrations, see `Step`.
         """
         listener = listener or Listener()
-        RateLimit(write_units)  # Raises before anything is done, if it is not a limit.
+        RateLimit(write_units)  # Raises for an invalid limit before any write.
         applied = self._history.applied()
         pending = self._pending(to, applied or {})
         if not pending:
             return []
         if applied is None:
-            # Without a table there is no lock. Creating it is done once, whoever tries.
+            # The lock needs the table. Concurrent migrators still create it only once.
             _run(pending[0], Step(self._table, pending[0].identity, None, listener))
         holder: JobRun | None = None
-        # Another migrator may apply it while this one waits.
         while self.plan(to):
             try:
                 lock = self._job_runs.start(JOB, WINDOW, LEASE, force=True)
@@ -162,8 +165,8 @@ class Migrations:
                 if holder is None or holder.run_id != error.run.run_id:
                     holder = error.run
                     _log.info("Waiting for the migrator %s", holder.owner)
-                    listener.report(_waits_for(error.run))
-                time.sleep(_LOOK_SECONDS)
+                    listener.report(_waiting_text(error.run))
+                time.sleep(_POLL_SECONDS)
                 continue
             with lock as run:
                 done: list[Applied] = []
@@ -174,7 +177,11 @@ class Migrations:
         return []
 
     def record_created(self) -> None:
-        """Record all, in one transaction, for a table just created with what they bring."""
+        """Record all migrations as applied to a table that was created with their changes.
+
+        Cost:
+            One transaction.
+        """
         now, owner = self._table.clock(), f"{socket.gethostname()}:{os.getpid()}"
         created = [Applied(*_facts(each), now, Decimal(0), owner) for each in find(self._package)]
         self._history.record_created(created)
@@ -182,22 +189,22 @@ class Migrations:
     def _pending(self, to: int | None, applied: Mapping[int, Applied]) -> list[Migration]:
         files = find(self._package)
         if to is not None and not 1 <= to <= len(files):
-            raise InvalidValue(f"there is no migration {to}; the last one is {files[-1].name}")
+            raise InvalidValue(f"migration {to} does not exist; the last one is {files[-1].name}")
         standings = _standings(files, applied)
-        wrong = [
+        mismatches = [
             _mismatch(each, each.applied)
             for each in standings
             if each.applied is not None and each.state is not State.APPLIED
         ]
-        if wrong:
-            raise MigrationMismatch("\n".join([*wrong, "Nothing was applied."]))
+        if mismatches:
+            raise MigrationMismatch("\n".join([*mismatches, "Nothing was applied."]))
         return [each for each in files[:to] if each.number not in applied]
 
     def _apply(
         self, migration: Migration, run: Run, write_units: float | None, listener: Listener
     ) -> Applied:
         extra = {"quill_table": self._table.name, "quill_migration": migration.name}
-        _log.info("Migration %s begins", migration.name, extra=extra)
+        _log.info("Migration %s started", migration.name, extra=extra)
         listener.report(f"{migration.name}: {migration.description}")
         started = time.monotonic()
         step = Step(self._table, migration.identity, run, listener, write_units)
@@ -207,17 +214,17 @@ class Migrations:
         now = self._table.clock()
         applied = Applied(*_facts(migration), now, seconds, run.owner, run.fencing_token, *counts)
         self._history.record(applied, run)
-        message = "Migration %s is applied: %s s, %d items seen, %d changed"
+        message = "Migration %s was applied: %s s, %d items seen, %d changed"
         _log.info(message, migration.name, seconds, *counts, extra=extra)
         run.save_checkpoint({})  # The positions of its backfills are no longer needed.
         return applied
 
 
-def _waits_for(holder: JobRun) -> str:
+def _waiting_text(holder: JobRun) -> str:
     return (
-        f"waiting for another migrator: {holder.owner}, at work since "
-        f"{holder.started_at:%Y-%m-%d %H:%M:%S} UTC, whose lease ends at "
-        f"{holder.lease_expires_at:%H:%M:%S} unless renewed"
+        f"waiting for another migrator: {holder.owner}, running since "
+        f"{holder.started_at:%Y-%m-%d %H:%M:%S} UTC; its lease expires at "
+        f"{holder.lease_expires_at:%H:%M:%S} unless it is renewed"
     )
 
 
@@ -226,12 +233,12 @@ def _run(migration: Migration, step: Step) -> None:
         migration.up(step)
     except LeaseLost:
         raise
-    # One that exits has not done what it shall, whatever status it names.
+    # A migration that exits was not applied, not even with status 0.
     except (Exception, SystemExit) as error:
         raise MigrationFailed(
-            f"The migration {migration.name} failed and stays pending: {type(error).__name__}: "
-            f"{error}\nThose before it are applied. Mend the cause and run quill migrate up again; "
-            "a backfill goes on where it was.",
+            f"Migration {migration.name} failed and stays pending: {type(error).__name__}: "
+            f"{error}\nEarlier migrations are applied. Fix the cause and run quill migrate up "
+            "again; a backfill continues at its saved position.",
             migration=migration.name,
         ) from error
 
@@ -258,14 +265,14 @@ def _standings(files: list[Migration], applied: Mapping[int, Applied]) -> list[S
 
 
 def _mismatch(standing: Standing, applied: Applied) -> str:
-    was = f"was applied on {applied.applied_at:%Y-%m-%d %H:%M:%S} UTC"
+    was = f"was applied at {applied.applied_at:%Y-%m-%d %H:%M:%S} UTC"
     if standing.checksum is None:
         return (
-            f"The migration {applied.name} {was} and is not among the files: this package is older "
-            "than the table. Install the one that migrated it, or a later one."
+            f"Migration {applied.name} {was}, but is not in this package, which is older than the "
+            "table. Install the version that applied the migration, or a later one."
         )
     before, now = (each[:_CHECKSUM_SHOWN] for each in (applied.checksum, standing.checksum))
     return (
-        f"The migration {standing.name} {was} and its file was changed since: its checksum was "
-        f"{before}… and is {now}…. Bring the file back, and put the change into a new migration."
+        f"Migration {standing.name} {was}, but its file was changed since: its checksum was "
+        f"{before}… and is now {now}…. Restore the file, and move the change to a new migration."
     )

@@ -1,4 +1,4 @@
-"""What the ``up`` of a migration is given."""
+"""The argument of the ``up`` function of a migration."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Any
 from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.table import Table
 from quill_models.migrations.backfill import Backfill, ItemChange
-from quill_models.reads.parallel_scan import Progress, ScanPosition
+from quill_models.reads.parallel_scan import Counts, Progress, ScanPosition
 from quill_models.repositories import Run
 from quill_models.values.errors import InvalidValue
 
 __all__ = ["Listener", "Progress", "Step"]
 
-# Each is a thread with a connection of the client, which has 32 and is used by others too.
-_MOST_SEGMENTS = 16
+# Each segment needs one of the client's 32 connections, which other calls share.
+_MAX_SEGMENTS = 16
 
 
 def _silent(*_: object) -> None:
-    """Ignore it."""
+    """Ignore a report."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told what a migrator does.
+    """Callbacks for the progress of a migrator.
 
     Attributes:
-        report: is told in words what is done, or waited for.
-        progress: is told how far a backfill is, about twice a second.
+        report: Called with a line of text for each step, and while waiting.
+        progress: Called about twice a second with the progress of a backfill.
     """
 
     report: Callable[[str], None] = _silent
     progress: Callable[[Progress], None] = _silent
 
 
-class Step:
-    """The table of a migration, and what helps to change it.
+class Step(Counts):
+    """The table that a migration changes, with helpers to change it.
 
     Attributes:
-        table: the table's name.
+        table: Name of the table.
     """
 
     def __init__(
@@ -59,39 +59,35 @@ class Step:
         self._write_units = write_units
         self._positions: list[ScanPosition] = []
         saved = {} if run is None else run.checkpoint
-        # Where the file was mended since, what it did before does not count.
+        # A checkpoint of another source text is not valid for this one.
         is_own = all(saved.get(name) == value for name, value in identity.items())
         self._saved: list[dict[str, Any]] = saved.get("backfills", []) if is_own else []
 
+    def _parts(self) -> list[ScanPosition]:
+        return self._positions
+
     @property
     def client(self) -> Any:
-        """The botocore client, for what `request` cannot do. It sends each request once."""
+        """The botocore client, for calls that `request` does not support. It does not retry."""
         return self._table.client.botocore
 
-    @property
-    def seen(self) -> int:
-        """How many items its backfills read."""
-        return sum(each.seen for each in self._positions)
-
-    @property
-    def changed(self) -> int:
-        """How many items its backfills changed."""
-        return sum(each.changed for each in self._positions)
-
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """One request on the table, such as ``update_item``, in DynamoDB's wire format.
+        """Send a request to the table, in DynamoDB's wire format, and return the response.
 
-        Sent again until the settings' deadline while the table throttles it or fails, so that it
-        may be done twice: write what can be repeated.
+        It is retried until the deadline of the settings if the table throttles it or fails. So it
+        can take effect twice; send only requests that are safe to repeat.
 
         Args:
-            operation: by botocore's name.
-            parameters: as the API has them; the table's name is added.
+            operation: Name of the botocore method, such as "update_item".
+            parameters: Parameters of the API. The name of the table is added.
+
+        Cost:
+            The request, and its retries.
         """
         return self._table.request(operation, **parameters)
 
     def report(self, text: str) -> None:
-        """Say to whoever migrates what is done, as a ``text`` of one line. No request."""
+        """Report a ``text`` of one line to the listener of the migrator. No request."""
         self._listener.report(text)
 
     def backfill(
@@ -103,35 +99,37 @@ class Step:
         segments: int = 4,
         write_units: float | None = None,
     ) -> None:
-        """Go through the table or an index, and set attributes of its items.
+        """Scan the table or an index, and set attributes of its items.
 
-        An item is written on the condition that nobody wrote it since it was read; else
-        ``change`` is asked again with what it says by then. It keeps its write token. No item
-        comes into being. What has expired is left alone. The place is saved every other second:
-        after a crash the walk goes on there.
-
-        Each 4 KB that are walked past cost a read unit (half of one in an index), whatever their
-        kind, and each item that is changed a write, with all it does to indexes.
+        An item is written on the condition that it was not written since it was read. Otherwise
+        ``change`` is called again with the new content. The item keeps its write token. No item
+        is created, and expired items are skipped. The position is saved every two seconds; after
+        a crash the backfill continues there.
 
         Args:
-            change: is given an item in DynamoDB's wire format, and returns the attributes to set
-                in the same format; nothing, or nothing new, where the item needs none. Called in
-                several threads, and perhaps more than once for an item.
-            index: walk this index instead of the table. What it shows may be a moment old.
-            kind: only items whose attribute ``kind`` says this.
-            segments: how many parts are walked side by side, 1 to 16.
-            write_units: the most that it may write in a second. What whoever migrates says goes
-                before it.
+            change: Gets an item in DynamoDB's wire format, and returns the attributes to set in
+                the same format, or None or an empty mapping. Called in several threads, and
+                possibly more than once for an item.
+            index: Index to scan instead of the table. Its items may be slightly out of date.
+            kind: Value of the attribute ``kind``; other items are skipped.
+            segments: Number of parallel segments, 1 to 16.
+            write_units: Maximum write units per second. The limit given to `up` overrides it.
 
         Raises:
-            LeaseLost: another migrator took over.
-            InvalidValue: no such number of segments or units, or there is no table yet.
-            QuillError: an item could not be changed; names its key.
+            LeaseLost: Another migrator took over.
+            InvalidValue: ``segments`` or ``write_units`` is invalid, or there is no table yet.
+            QuillError: An item could not be changed. The message has its key.
+
+        Cost:
+            One read unit for each 4 KB scanned of any kind (half of one in an index), and one
+            write for each changed item, with its effects on indexes.
         """
         if self._run is None:
-            raise InvalidValue("a backfill needs a table; the migration that creates it has none")
-        if not 1 <= segments <= _MOST_SEGMENTS:
-            raise InvalidValue(f"segments are {segments}; allowed are 1 to {_MOST_SEGMENTS}")
+            raise InvalidValue(
+                "a backfill needs a table; put it into a later migration than create_table"
+            )
+        if not 1 <= segments <= _MAX_SEGMENTS:
+            raise InvalidValue(f"segments is {segments}; use 1 to {_MAX_SEGMENTS}")
         run, at = self._run, len(self._positions)
         if at < len(self._saved):
             position = ScanPosition.saved(self._saved[at], index, segments)
@@ -139,7 +137,7 @@ class Step:
             position = ScanPosition.beginning(index, segments)
         self._positions.append(position)
         if position.seen:
-            self.report(f"goes on after {position.seen:,} items")
+            self.report(f"continues after {position.seen:,} items")
         rate_limit = RateLimit(write_units if self._write_units is None else self._write_units)
         backfill = Backfill(self._table, change, position, kind, rate_limit, run.check)
 

@@ -156,8 +156,6 @@ class QuillModel(PynamoDBCalls):
         version = self.codec().version
         return None if version is None else getattr(self, version)
 
-    # Keys and stored form.
-
     def composed_keys(self, shards: int) -> dict[str, str]:
         """Return the key attributes by name, without indexes that the item is not in."""
         pk, sk = self.key()
@@ -277,8 +275,6 @@ class QuillModel(PynamoDBCalls):
         """Return the keys of the claims to the external ids of the item."""
         return []
 
-    # Values.
-
     def __eq__(self, other: object) -> bool:
         """Compare the content, without times and tokens of writes."""
         if type(self) is not type(other) or not isinstance(other, QuillModel):
@@ -309,8 +305,9 @@ def _other_kind(item: RawItem, stored: str | None, wanted: str) -> str:
     key = _key_text(item)
     return (
         f"The item {key} has {f'the kind {stored}' if stored else 'no kind'}, expected {wanted}. "
-        "Another program wrote it, or another repository. If the table belongs to another program, set QUILL_TABLE. "
-        "Otherwise store the content of the item through its repository, or delete it: "
+        "Another program wrote it, or another repository. If the table belongs to another "
+        "program, set QUILL_TABLE. Otherwise store the content of the item through its repository, "
+        "or delete it: "
         f"quill.store.delete(Key({key}))"
     )
 

@@ -27,7 +27,6 @@ from quill_models.values.keys import time_text
 
 __all__ = ["FieldCodec"]
 
-# Types that a plain function serializes.
 _PLAIN: dict[type[Attribute[Any]], Callable[[Any], Any] | None] = {
     Text: None,
     Choice: attrgetter("value"),

@@ -73,6 +73,10 @@ class PynamoDBCalls(Model):
     """The methods of a model that users of PynamoDB, and PynamoDB itself, call."""
 
     @abstractmethod
+    def key(self) -> Key:
+        """See `QuillModel.key`."""
+
+    @abstractmethod
     def to_item(self, shards: int) -> RawItem:
         """See `QuillModel.to_item`."""
 

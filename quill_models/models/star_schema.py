@@ -214,7 +214,6 @@ def _columns(name: str, attribute: StrictAttribute[Any, Any]) -> tuple[Column, .
         case Number():
             return (
                 Column(name, Type.DECIMAL, name, "N", fixed_decimal),
-                # The exact text.
                 Column(f"{name}_exact", Type.TEXT, name, "N"),
             )
         case Whole():
@@ -234,7 +233,6 @@ def _of_scope(scope: str, prefix: str) -> str | None:
     return scope.removeprefix(prefix) if scope.startswith(prefix) else None
 
 
-# Additional columns, by the field that they follow.
 _BESIDE: dict[tuple[str, str], tuple[Column, ...]] = {
     ("metric", "scope"): (
         Column("agent_id", Type.TEXT, "scope", take=lambda scope: _of_scope(scope, "agent:")),

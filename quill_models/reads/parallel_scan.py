@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, field
 from threading import Event
@@ -14,7 +14,7 @@ from quill_models.dynamodb.rate_limit import RateLimit
 from quill_models.dynamodb.table import Table
 from quill_models.telemetry.operations import Threads
 
-__all__ = ["ParallelScan", "Progress", "ScanPosition", "SegmentPosition"]
+__all__ = ["Counts", "ParallelScan", "Progress", "ScanPosition", "SegmentPosition"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,25 @@ class SegmentPosition:
     changed: int = 0
 
 
+class Counts:
+    """Counts of items, summed over the parts of a scan or of several scans."""
+
+    def _parts(self) -> Sequence[Any]:
+        raise NotImplementedError
+
+    @property
+    def seen(self) -> int:
+        """The number of items read."""
+        return sum(part.seen for part in self._parts())
+
+    @property
+    def changed(self) -> int:
+        """The number of items changed."""
+        return sum(part.changed for part in self._parts())
+
+
 @dataclass(frozen=True)
-class ScanPosition:
+class ScanPosition(Counts):
     """The positions in all segments of a scan of the table or an index.
 
     The thread of a segment replaces its position, so any thread can read it.
@@ -49,15 +66,8 @@ class ScanPosition:
         fits = saved.index == index and len(saved.segments) == segments
         return saved if fits else cls.beginning(index, segments)
 
-    @property
-    def seen(self) -> int:
-        """The number of items read."""
-        return sum(each.seen for each in self.segments)
-
-    @property
-    def changed(self) -> int:
-        """The number of items changed."""
-        return sum(each.changed for each in self.segments)
+    def _parts(self) -> list[SegmentPosition]:
+        return self.segments
 
 
 @dataclass(frozen=True)

@@ -197,8 +197,6 @@ class Query(Generic[M]):
         with Operation(self._operation, self._table) as operation:
             yield operation.run
 
-    # One partition.
-
     def _condition(self, partition: str) -> Condition:
         pk, sk = self._key_names
         if self._between is None:
@@ -246,8 +244,6 @@ class Query(Generic[M]):
 
         return request
 
-    # All of them, in order.
-
     def _merged(
         self, starts: _Starts, run: _Runner, limit: int | None
     ) -> Iterator[tuple[str, RawItem]]:
@@ -275,8 +271,6 @@ class Query(Generic[M]):
                     key=lambda entry: entry[1][sort_key]["S"],
                     reverse=self._newest_first,
                 )
-
-    # Cursors.
 
     def _checksum(self, content: bytes) -> bytes:
         identity = [

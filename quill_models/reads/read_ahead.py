@@ -133,7 +133,6 @@ class _Pages:
                 raise self._error
             if self._start is None:
                 return None
-        # No thread fetches it.
         page = self._request(self._start)
         self._start = page.start
         return page.items

@@ -40,11 +40,7 @@ class Agents(Puts[Agent]):
 
     @operation
     def get_by_external_id(self, source: str, external_id: str) -> Agent | None:
-        """Return the agent with this id in a source, or ``None`` (A2).
-
-        Cost:
-            One strongly consistent read, a read unit per 4 KB.
-        """
+        """Return the agent with this id in a source, or None (A2). Cost: one read."""
         claim = self._table.get(key_schema.agent_external_id(source, external_id))
         return None if claim is None else from_claim(Agent, claim)
 

@@ -250,9 +250,6 @@ def _due(table: Table, source: str, limit: int, logged: set[str]) -> list[Webhoo
     return found
 
 
-# The changes that a lease holder can make.
-
-
 def complete(event: WebhookEvent) -> None:
     """Mark an event as processed."""
     event.status = EventStatus.PROCESSED

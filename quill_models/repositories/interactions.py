@@ -45,11 +45,7 @@ class Interactions(Puts[Interaction], Records[Interaction]):
 
     @operation
     def get_by_external_id(self, source: str, external_id: str) -> Interaction | None:
-        """Return the interaction with this id in a source, or ``None`` (I2).
-
-        Cost:
-            One strongly consistent read, a read unit per 4 KB.
-        """
+        """Return the interaction with this id in a source, or None (I2). Cost: one read."""
         claim = self._table.get(key_schema.interaction_external_id(source, external_id))
         return None if claim is None else from_claim(Interaction, claim)
 

@@ -138,11 +138,7 @@ class JobRuns(Repository[JobRun]):
 
     @operation
     def last_success(self, job_name: str) -> JobRun | None:
-        """Return the latest success of a job, also while its window runs again (J3).
-
-        Cost:
-            One query of one item.
-        """
+        """Return the latest success of a job, also during a rerun (J3). Cost: one query."""
         partition = key_schema.job_runs_succeeded(job_name)
         return Query(self._table, Attempt, [partition], index="gsi2", newest_first=True).first()
 

@@ -12,7 +12,6 @@ from quill_models.values.errors import InvalidValue, LeaseLost
 
 __all__ = ["LeaseKeeper", "check_lease"]
 
-# A lease is renewed this many times before it would expire.
 _RENEWALS_PER_LEASE = 3
 
 

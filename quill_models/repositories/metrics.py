@@ -62,11 +62,7 @@ class Metrics(Puts[Metric]):
         return list_many(self._table, AddOnce, increments)
 
     def iter_add_many(self, increments: Iterable[Increment]) -> Iterator[WriteResult[Increment]]:
-        """Add ``increments``, as `add_many` does, and yield the results in constant memory.
-
-        Cost:
-            The requests of `add_many`.
-        """
+        """Add ``increments`` with the requests of `add_many`, and yield the results."""
         return self._followed("iter_add_many", iter_many(self._table, AddOnce, increments))
 
     def series(

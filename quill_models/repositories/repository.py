@@ -114,14 +114,11 @@ class Puts(Repository[M]):
     def iter_put_many(
         self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[M]]:
-        """Put each item, as `put_many` does, and yield the results in constant memory.
+        """Put each item with the requests of `put_many`, and yield results in constant memory.
 
         Args:
             items: The models, without a limit.
             prefer: See `put_many`.
-
-        Cost:
-            The requests of `put_many`.
         """
         results: Iterator[Any] = iter_many(self._table, PutLatest, items, prefer)
         return self._followed("iter_put_many", results)
@@ -173,14 +170,11 @@ class Records(Repository[M]):
     def iter_record_many(
         self, items: Iterable[M], *, prefer: Prefer | str = Prefer.SPEED
     ) -> Iterator[WriteResult[M]]:
-        """Record each item, as `record_many` does, and yield the results in constant memory.
+        """Record each item with the requests of `record_many`, and yield results as they come.
 
         Args:
-            items: The models, without a limit.
+            items: The models, without a limit. Memory is constant.
             prefer: See `record_many`.
-
-        Cost:
-            The requests of `record_many`.
         """
         results: Iterator[Any] = iter_many(self._table, RecordOnce, items, prefer)
         return self._followed("iter_record_many", results)

@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Self
 
 from quill_models.dynamodb.items import Condition, RawItem, token_of
@@ -184,12 +183,7 @@ class Run:
         self._keeper.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._process != os.getpid():
             # A forked child must not end the run of its parent.
             return

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from quill_models.dynamodb.items import RawItem, new_token
 from quill_models.dynamodb.table import Table
 from quill_models.models import Agent, Increment, Interaction, Metric, WebhookEvent
-from quill_models.models.base import name_of
+from quill_models.models.base import QuillModel, name_of
 from quill_models.repositories import event_queue
 from quill_models.repositories.add_once import AddOnce
 from quill_models.repositories.put_latest import PutLatest
@@ -32,6 +31,7 @@ from quill_models.writes.write import Write
 
 __all__ = ["Transaction"]
 
+M = TypeVar("M", bound=QuillModel)
 Written = Agent | Interaction | Metric | Increment | WebhookEvent
 Gather = Callable[[Write[Any]], None]
 
@@ -73,12 +73,7 @@ class Transaction:
         self._is_open = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._is_open = False
         if kind is None:
             self.results = self._commit()
@@ -193,37 +188,33 @@ class _RepositoryWrites:
         self._gather = gather
 
 
-class _AgentWrites(_RepositoryWrites):
-    def put(self, item: Agent) -> None:
+class _PutWrites(_RepositoryWrites, Generic[M]):
+    def put(self, item: M) -> None:
         """See `Agents.put`."""
         self._gather(PutLatest(self._table, item))
 
 
-class _InteractionWrites(_RepositoryWrites):
-    def record(self, item: Interaction) -> None:
-        """See `Interactions.record`."""
+class _RecordWrites(_RepositoryWrites, Generic[M]):
+    def record(self, item: M) -> None:
+        """See `WebhookEvents.record`."""
         self._gather(RecordOnce(self._table, item))
 
-    def put(self, item: Interaction) -> None:
-        """See `Interactions.put`."""
-        self._gather(PutLatest(self._table, item))
+
+class _AgentWrites(_PutWrites[Agent]):
+    pass
 
 
-class _MetricWrites(_RepositoryWrites):
-    def put(self, item: Metric) -> None:
-        """See `Metrics.put`."""
-        self._gather(PutLatest(self._table, item))
+class _InteractionWrites(_PutWrites[Interaction], _RecordWrites[Interaction]):
+    pass
 
+
+class _MetricWrites(_PutWrites[Metric]):
     def add(self, increment: Increment) -> None:
         """See `Metrics.add`."""
         self._gather(AddOnce(self._table, increment))
 
 
-class _WebhookEventWrites(_RepositoryWrites):
-    def record(self, item: WebhookEvent) -> None:
-        """See `WebhookEvents.record`."""
-        self._gather(RecordOnce(self._table, item))
-
+class _WebhookEventWrites(_RecordWrites[WebhookEvent]):
     def complete(self, event: WebhookEvent) -> None:
         """See `WebhookEvents.complete`. If it raises `LeaseLost`, nothing is written."""
         self._gather(event_queue.HolderUpdate(self._table, event, event_queue.complete))

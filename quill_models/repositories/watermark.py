@@ -45,7 +45,7 @@ class Watermark:
     @property
     @operation
     def value(self) -> datetime | Decimal | str | None:
-        """The position, ``None`` at first. Cost: one consistent request at each use."""
+        """The position, ``None`` at first. Each use costs one consistent request."""
         item = self._table.get(self._key)
         if item is None:
             return None

@@ -36,8 +36,6 @@ class WebhookEvents(Records[WebhookEvent]):
         # Sort keys of unreadable events that the log has named.
         self._logged: set[str] = set()
 
-    # The queue.
-
     @operation
     def claim(
         self, source: str, limit: int = 10, lease: timedelta = queue.LEASE
@@ -182,8 +180,6 @@ class WebhookEvents(Records[WebhookEvent]):
 
     def _change(self, event: WebhookEvent, change: Callable[[WebhookEvent], None]) -> WebhookEvent:
         return send(self._table, queue.HolderUpdate(self._table, event, change))
-
-    # Reads.
 
     @operation
     def get(self, source: str, event_key: str) -> WebhookEvent | None:

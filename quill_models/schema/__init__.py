@@ -1,4 +1,4 @@
-"""The life of the table's schema: declared, compared with the live table, applied."""
+"""The schema of the table: declared, compared with the live table, and applied."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Bringing the live table to what it shall be, one change at a time."""
+"""Changing the live table to the declared schema, one request at a time."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ from quill_models.values.errors import (
 
 _log = logging.getLogger("quill_models.schema")
 
-__all__ = ["Application", "StepReport", "until_gone"]
+__all__ = ["Application", "StepReport", "wait_until_deleted"]
 
 StepReport = Callable[[str], None]
 
-# A change that is refused may be in progress by another process: so often it is tried.
-_TRIES = 5
+# A rejected change may be in progress in another process, so it is retried.
+_ATTEMPTS = 5
 _RETRY_SECONDS = 1.0
-# In a log, so that one sees that it still waits.
-_TELL_AGAIN_SECONDS = 30.0
-# DynamoDB Local begins with an index within a second or two, or never: it has ten threads for such
-# work, of which each table with TTL keeps one.
+_REPORT_SECONDS = 30.0
+# DynamoDB Local starts on an index within two seconds or never: it has ten threads for this, and
+# each table with TTL occupies one.
 _STUCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Application:
-    """One run of ``quill schema apply``, which reports what it has done and what it waits for."""
+    """One run of `Schema.apply`, which reports each finished step and what it waits for."""
 
     table: Table
     declared: Declared
@@ -47,41 +46,38 @@ class Application:
     progress: StepReport
 
     def run(self, delete_indexes: Collection[str]) -> bool:
-        """Make the table, or change one thing after the other; whether this created the table.
+        """Create or change the table. Return whether this call created it.
 
         Raises:
-            SchemaMismatch: something cannot be mended, or not without deleting an index.
-            LocalServerError: DynamoDB Local has no thread left for an index.
+            SchemaMismatch: A difference cannot be fixed, or only by deleting an index.
+            LocalServerError: DynamoDB Local has no free thread to create an index.
         """
         live = described(self.table)
-        self._refuse_unknown(delete_indexes, live)
+        self._check_names(delete_indexes, live)
         created = live is None and self._create()
-        refused: Counter[str] = Counter()
+        rejections: Counter[str] = Counter()
         while (change := self._next(delete_indexes)) is not None:
             try:
                 self.table.client.request(change.operation, **change.parameters)
             except (RequestRejected, Throttled):
-                refused[change.step] += 1
-                if refused[change.step] == _TRIES:
+                rejections[change.step] += 1
+                if rejections[change.step] == _ATTEMPTS:
                     raise
                 time.sleep(_RETRY_SECONDS)
                 continue
-            self._settle(change.step)
+            self._finish(change.step)
         return created
 
-    def _refuse_unknown(
-        self, delete_indexes: Collection[str], live: Mapping[str, Any] | None
-    ) -> None:
-        """A name that is mistyped must not pass for done; one that is as it shall be is done."""
+    def _check_names(self, delete_indexes: Collection[str], live: Mapping[str, Any] | None) -> None:
         known = {
             each["IndexName"]
             for table in (self.declared.table, live or {})
             for each in table.get("GlobalSecondaryIndexes", [])
         }
-        if wrong := sorted(set(delete_indexes) - known):
+        if unknown := sorted(set(delete_indexes) - known):
             raise SchemaMismatch(
-                f"The table {self.table.name!r} has no index {', '.join(map(repr, wrong))}, and "
-                "the models declare none of that name. Nothing was changed."
+                f"Neither the table {self.table.name} nor the models have an index "
+                f"{', '.join(unknown)}. Nothing was changed. Check the name."
             )
 
     def _create(self) -> bool:
@@ -89,92 +85,93 @@ class Application:
         try:
             self.table.request("create_table", **parameters)
         except RequestRejected as rejected:
-            # Another process is creating it.
+            # Another process creates the table.
             if rejected.code != "ResourceInUseException":
                 raise
             return False
         indexes = len(parameters["GlobalSecondaryIndexes"])
         stream = "its" if self.declared.stream else "no"
-        self._settle(
-            f"created the table {self.table.name!r} with {indexes} indexes and {stream} stream"
+        self._finish(
+            f"created the table '{self.table.name}' with {indexes} indexes and {stream} stream"
         )
         return True
 
-    def _settle(self, step: str) -> None:
-        self._settled()
-        _log.info("Table %r: %s", self.table.name, step, extra={"quill_table": self.table.name})
+    def _finish(self, step: str) -> None:
+        self._wait_until_active()
+        _log.info("Table '%s': %s", self.table.name, step, extra={"quill_table": self.table.name})
         self.done(step)
 
     def _next(self, delete_indexes: Collection[str]) -> Change | None:
-        found = differences(self.declared, read_live(self.table, self._settled(), self.declared))
+        found = differences(
+            self.declared, read_live(self.table, self._wait_until_active(), self.declared)
+        )
         allowed = [
             each.change
             for each in found
             if each.change is not None
             and (each.change.deletes is None or each.change.deletes in delete_indexes)
         ]
-        # Before anything is changed: it may be another's table.
+        # Raise before any change, because the table may belong to another program.
         if harmful := [each for each in found if each.harmful and each.change not in allowed]:
             lines = (
-                f"\n  {each.what} is {each.live}; it shall be {each.declared}. {each.remedy}"
+                f"\n  {each.what}: expected {each.declared}, got {each.live}. {each.remedy}"
                 for each in harmful
             )
             raise SchemaMismatch(
-                f"The table {self.table.name!r} is not what the models declare:{''.join(lines)}"
+                f"The table '{self.table.name}' is not what the models declare:{''.join(lines)}"
             )
         return allowed[0] if allowed else None
 
-    def _settled(self) -> dict[str, Any]:
-        """The table, once nothing about it is being changed."""
+    def _wait_until_active(self) -> dict[str, Any]:
+        """Wait until no change of the table is in progress, and return its description."""
         last = ""
-        begun = told = time.monotonic()
-        pauses = _pauses()
+        started = reported = time.monotonic()
+        delays = _poll_delays()
         while True:
             live = described(self.table)
             if live is None:
                 raise TableNotFound(
-                    f"The table {self.table.name!r} was deleted while it was being changed. Run "
+                    f"The table '{self.table.name}' was deleted while it was being changed. Run "
                     "quill schema apply again."
                 )
-            waiting_for = _unsettled(live)
+            waiting_for = _change_in_progress(live)
             if waiting_for is None:
                 return live
             now = time.monotonic()
             if waiting_for != last:
                 self.progress(waiting_for)
-                last, told = waiting_for, now
-            elif now - begun > _STUCK_SECONDS and _is_stuck(live):
+                last, reported = waiting_for, now
+            elif now - started > _STUCK_SECONDS and _is_stuck(live):
                 raise LocalServerError(
-                    f"{waiting_for}, for {now - begun:.0f} s now. DynamoDB Local makes and deletes "
-                    "no index where seven or more of its tables have TTL. Delete some, or restart "
-                    "it where it is in memory, and run quill schema apply again."
+                    f"{waiting_for}, for {now - started:.0f} s now. DynamoDB Local cannot change "
+                    "an index if seven or more of its tables have TTL. Delete some, or restart a "
+                    "server in memory, and run quill schema apply again."
                 )
-            elif now - told >= _TELL_AGAIN_SECONDS:
-                self.progress(f"{waiting_for}, for {now - begun:.0f} s now")
-                told = now
-            time.sleep(next(pauses))
+            elif now - reported >= _REPORT_SECONDS:
+                self.progress(f"{waiting_for}, for {now - started:.0f} s now")
+                reported = now
+            time.sleep(next(delays))
 
 
-def until_gone(table: Table) -> None:
-    """Wait until a table that is being deleted no longer is there."""
-    pauses = _pauses()
+def wait_until_deleted(table: Table) -> None:
+    """Wait until a table that is being deleted no longer exists."""
+    delays = _poll_delays()
     while described(table) is not None:
-        time.sleep(next(pauses))
+        time.sleep(next(delays))
 
 
-def _pauses() -> Iterator[float]:
-    """The seconds between two looks: longer each time, as an index may take hours."""
-    pause = 0.2
+def _poll_delays() -> Iterator[float]:
+    """Yield growing delays in seconds, because an index can take hours."""
+    delay = 0.2
     while True:
-        yield pause
-        pause = min(5.0, pause * 1.5)
+        yield delay
+        delay = min(5.0, delay * 1.5)
 
 
-def _unsettled(live: Mapping[str, Any]) -> str | None:
-    """What of a table is being changed, in words."""
+def _change_in_progress(live: Mapping[str, Any]) -> str | None:
     for index in live.get("GlobalSecondaryIndexes", []):
         if (status := index["IndexStatus"]) != "ACTIVE":
-            words = f"index {index['IndexName']!r} is {status.lower()}"
+            words = f"index '{index['IndexName']}' is {status.lower()}"
             if not index.get("Backfilling"):
                 return words
             count, of = index.get("ItemCount", 0), live.get("ItemCount", 0)

@@ -1,4 +1,4 @@
-"""What the table shall be: what the models declare, and what the settings add on AWS."""
+"""The declared table: the schema of the models, and what the settings add on AWS."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Declared", "declared_table", "encryption", "hash_first", "tag_list"]
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """The table as it shall be.
+    """The declared table.
 
     Attributes:
-        table: as `declared_table`.
-        stream: whether a stream is wanted; without it none is made, and none is turned off.
-        ttl: the attribute of TTL; ``None`` leaves it as it is.
-        protected: whether point-in-time recovery and deletion protection shall be on; where they
-            need not be, they are left as they are.
-        kms_key: what encrypts it, as `Settings.kms_key`; ``None`` leaves it as it is.
-        tags: that it shall have, beside others.
+        table: Schema, as returned by `declared_table`.
+        stream: Whether to turn on the stream. ``False`` leaves it unchanged.
+        ttl: Attribute for TTL; ``None`` leaves TTL unchanged.
+        protected: Whether to turn on point-in-time recovery and deletion protection. ``False``
+            leaves both unchanged.
+        kms_key: Encryption key, as in `Settings.kms_key`; ``None`` leaves it unchanged.
+        tags: Tags to set. Other tags stay unchanged.
     """
 
     table: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Declared:
 
     @classmethod
     def of(cls, settings: Settings, *, stream: bool = True, ttl: bool = True) -> Declared:
-        """What the models declare and the settings add."""
+        """Combine the schema of the models with the settings."""
         return cls(
             table=declared_table(),
             stream=stream,
@@ -48,7 +48,7 @@ class Declared:
         )
 
     def create_parameters(self) -> dict[str, Any]:
-        """As ``CreateTable`` takes them, without the table's name."""
+        """Return the parameters of ``CreateTable`` without the name of the table."""
         parameters = dict(self.table)
         if not self.stream:
             del parameters["StreamSpecification"]
@@ -61,10 +61,8 @@ class Declared:
         return parameters
 
     def later_calls(self) -> dict[str, dict[str, Any]]:
-        """What ``CreateTable`` does not take: the further calls, by name, in order.
-
-        https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
-        """
+        """Return the calls for what ``CreateTable`` does not support, by name, in order."""
+        # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
         ttl = {"Enabled": True, "AttributeName": self.ttl}
         calls: dict[str, dict[str, Any]] = {"UpdateTimeToLive": {"TimeToLiveSpecification": ttl}}
         if self.protected:
@@ -74,7 +72,7 @@ class Declared:
 
 
 def declared_table() -> dict[str, Any]:
-    """What the models declare, as ``CreateTable`` takes it, without the table's name."""
+    """Return the schema of the models as parameters of ``CreateTable``, without a table name."""
     schema = QuillModel._get_schema()  # noqa: SLF001
     meta = QuillModel.Meta
     return {
@@ -96,12 +94,12 @@ def declared_table() -> dict[str, Any]:
 
 
 def hash_first(key_schema: Any) -> list[dict[str, str]]:
-    """A key schema in the order that AWS wants: the partition key first."""
+    """Order a key schema as AWS requires: the partition key first."""
     return sorted(map(dict, key_schema), key=itemgetter("KeyType"))
 
 
 def encryption(kms_key: str) -> dict[str, Any]:
-    """An ``SSESpecification`` for `Settings.kms_key`."""
+    """Return the ``SSESpecification`` for `Settings.kms_key`."""
     specification: dict[str, Any] = {"Enabled": True, "SSEType": "KMS"}
     if kms_key != Settings.AWS_MANAGED_KEY:
         specification["KMSMasterKeyId"] = kms_key
@@ -109,5 +107,5 @@ def encryption(kms_key: str) -> dict[str, Any]:
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as the API has them."""
+    """Convert tags to the format of the API."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

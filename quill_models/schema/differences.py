@@ -1,6 +1,6 @@
-"""In what the live table is not what it shall be, and the request that mends each.
+"""Differences between the live table and the declared one, each with the request that fixes it.
 
-No request is made here; `quill_models.schema.apply` decides who may make it, and when.
+This module sends no requests; `quill_models.schema.apply` does.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["NO_TABLE", "Change", "Difference", "differences"]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One request that brings the table nearer to what it shall be.
+    """One request that removes a difference, or a part of it.
 
     Attributes:
-        step: what has been done, in words.
-        operation: of the DynamoDB API, as botocore calls it.
-        parameters: with the table's name or ARN.
-        deletes: the index that is deleted by it; this is done only where it was asked for.
+        step: Report of the finished request, such as "turned on the stream".
+        operation: Name of the botocore method.
+        parameters: Parameters of the request, with the name or ARN of the table.
+        deletes: Name of the index that it deletes. Such a request needs the user's permission.
     """
 
     step: str
@@ -34,15 +34,15 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One thing in which the live table is not what it shall be.
+    """One difference between the live table and the declared one.
 
     Attributes:
-        what: such as ``index 'gsi3'`` or ``TTL``.
-        declared: how it shall be, in words.
-        live: how it is.
-        remedy: what mends it, in words.
-        change: the next request on the way there; ``None`` where nothing can mend it in place.
-        harmful: whether the package cannot work as long as it is so.
+        what: The part that differs, such as ``index 'gsi3'`` or ``TTL``.
+        declared: Declared state, in words.
+        live: Live state, in words.
+        remedy: Instruction for the user that fixes it.
+        change: Next request to fix it; ``None`` if it cannot be fixed in place.
+        harmful: Whether the package does not work until it is fixed.
     """
 
     what: str
@@ -55,17 +55,16 @@ class Difference:
 
 _APPLY = "Run quill schema apply"
 _NO_SUCH = "does not exist"
-# Of a table that does not exist; what makes it is more than one request.
 NO_TABLE = Difference(what="table", declared="exists", live=_NO_SUCH, remedy=_APPLY)
 
 
 def differences(declared: Declared, live: Live) -> list[Difference]:
-    """All of them, in the order in which they are to be mended; none where the two are equal."""
-    looks = (
+    """Return all differences in the order in which to fix them; empty if the two are equal."""
+    checks = (
         *(_key_schema, _billing, _deletion_protection, _indexes),
         *(_stream, _ttl, _recovery, _encryption, _tags),
     )
-    return [each for look in looks for each in look(declared, live)]
+    return [each for check in checks for each in check(declared, live)]
 
 
 def _harmless(
@@ -90,13 +89,13 @@ def _key_schema(declared: Declared, live: Live) -> Iterator[Difference]:
             declared=wanted,
             live=found,
             remedy="A key schema cannot be changed. Set QUILL_TABLE to another name, run quill "
-            "schema apply, and load the data anew; the old table stays as it is.",
+            "schema apply, and load the data again. The old table stays unchanged.",
         )
 
 
 def _billing(declared: Declared, live: Live) -> Iterator[Difference]:
     wanted = declared.table["BillingMode"]
-    # A table that was never on demand says nothing of it.
+    # The summary is absent for a table that was never on demand.
     found = live.table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
     if found != wanted:
         change = _change(live, f"changed the billing mode to {wanted}", BillingMode=wanted)
@@ -113,26 +112,26 @@ def _indexes(declared: Declared, live: Live) -> Iterator[Difference]:
     wanted = {index["IndexName"]: index for index in declared.table["GlobalSecondaryIndexes"]}
     found = {index["IndexName"]: index for index in live.table.get("GlobalSecondaryIndexes", [])}
     for name in [*wanted, *sorted(found.keys() - wanted.keys())]:
-        shall_be = _index_words(declared.table, wanted.get(name))
-        is_now = _index_words(live.table, found.get(name))
-        if is_now == shall_be:
+        declared_words = _index_words(declared.table, wanted.get(name))
+        live_words = _index_words(live.table, found.get(name))
+        if live_words == declared_words:
             continue
-        step, update = f"deleted the index {name!r}", {"Delete": {"IndexName": name}}
+        step, update = f"deleted the index '{name}'", {"Delete": {"IndexName": name}}
         change = _change(live, step, GlobalSecondaryIndexUpdates=[update])
         change = replace(change, deletes=name)
         if name not in found:
             change = _create_index(declared, live, wanted[name])
             remedy = f"{_APPLY}, which creates and fills it"
         elif name in wanted:
-            remedy = f"{_APPLY} --delete-index {name}, which deletes it and creates it anew. "
-            remedy += "Reads that use it fail until it is filled."
+            remedy = f"{_APPLY} --delete-index {name}, which deletes and recreates it. "
+            remedy += "Reads of the index fail until it is filled."
         else:
-            remedy = "Nothing of this package uses it. To delete it, run quill schema apply "
+            remedy = "This package does not use it. To delete it, run quill schema apply "
             remedy += f"--delete-index {name}"
         yield Difference(
-            what=f"index {name!r}",
-            declared=shall_be,
-            live=is_now,
+            what=f"index '{name}'",
+            declared=declared_words,
+            live=live_words,
             remedy=remedy,
             change=change,
             harmful=name in wanted,
@@ -145,7 +144,7 @@ def _create_index(declared: Declared, live: Live, index: Mapping[str, Any]) -> C
     attributes = declared.table["AttributeDefinitions"]
     return _change(
         live,
-        f"created the index {index['IndexName']!r}",
+        f"created the index '{index['IndexName']}'",
         AttributeDefinitions=[each for each in attributes if each["AttributeName"] in used],
         GlobalSecondaryIndexUpdates=[{"Create": index}],
     )
@@ -160,11 +159,11 @@ def _stream(declared: Declared, live: Live) -> Iterator[Difference]:
         return
     step = "turned on the stream"
     if found != "off":
-        # It cannot be changed; a consumer has to go over to the new stream's ARN.
-        step = f"turned off the stream of {found}, to make one of another view type"
+        # The view type of a stream cannot be changed.
+        step = f"turned off the stream of {found}, to create one of another view type"
         specification = {"StreamEnabled": False}
     change = _change(live, step, StreamSpecification=specification)
-    remedy = f"{_APPLY}, which makes a new stream; consumers have to follow its ARN"
+    remedy = f"{_APPLY}, which creates a new stream; consumers must switch to its ARN"
     yield _harmless("stream", wanted, found, change, remedy)
 
 
@@ -175,16 +174,16 @@ def _ttl(declared: Declared, live: Live) -> Iterator[Difference]:
     found = live.ttl.get("AttributeName")
     if on and found == declared.ttl:
         return
-    # Another attribute's has to be turned off first.
+    # TTL on another attribute must be turned off first.
     attribute = found if on else declared.ttl
-    step = f"turned {'off' if on else 'on'} TTL on the attribute {attribute!r}"
+    step = f"turned {'off' if on else 'on'} TTL on the attribute '{attribute}'"
     specification = {"Enabled": not on, "AttributeName": attribute}
     yield _harmless(
         "TTL",
-        f"on the attribute {declared.ttl!r}",
-        f"on the attribute {found!r}" if on else "off",
+        f"on the attribute '{declared.ttl}'",
+        f"on the attribute '{found}'" if on else "off",
         _change(live, step, "update_time_to_live", TimeToLiveSpecification=specification),
-        remedy=f"{_APPLY}. AWS takes one change of it an hour.",
+        remedy=f"{_APPLY}. AWS accepts one change of TTL an hour.",
     )
 
 
@@ -204,29 +203,29 @@ def _encryption(declared: Declared, live: Live) -> Iterator[Difference]:
     found = live.table.get("SSEDescription", {})
     on = found.get("Status") in {"ENABLED", "ENABLING", "UPDATING"}
     arn = str(found.get("KMSMasterKeyArn", ""))
-    # AWS's own managed key cannot be told from another one by its ARN.
+    # The ARN does not show whether a key is the one that AWS manages.
     if on and ("KMSMasterKeyId" not in wanted or arn.endswith(key)):
         return
     yield _harmless(
         "encryption",
-        f"by the KMS key {key!r}",
-        f"by the KMS key {arn!r}" if on else "by a key that DynamoDB owns",
-        _change(live, f"changed the encryption to the KMS key {key!r}", SSESpecification=wanted),
+        f"by the KMS key '{key}'",
+        f"by the KMS key '{arn}'" if on else "by a key that DynamoDB owns",
+        _change(live, f"changed the encryption to the KMS key '{key}'", SSESpecification=wanted),
     )
 
 
 def _tags(declared: Declared, live: Live) -> Iterator[Difference]:
     if live.tags is None:
         return
-    lacking = {key: value for key, value in declared.tags.items() if live.tags.get(key) != value}
-    if lacking:
-        found = {key: live.tags[key] for key in lacking if key in live.tags}
+    missing = {key: value for key, value in declared.tags.items() if live.tags.get(key) != value}
+    if missing:
+        found = {key: live.tags[key] for key in missing if key in live.tags}
         change = Change(
-            step=f"set the tags {_tag_words(lacking)}",
+            step=f"set the tags {_tag_words(missing)}",
             operation="tag_resource",
-            parameters={"ResourceArn": live.table["TableArn"], "Tags": tag_list(lacking)},
+            parameters={"ResourceArn": live.table["TableArn"], "Tags": tag_list(missing)},
         )
-        yield _harmless("tags", _tag_words(lacking), _tag_words(found) or "none", change)
+        yield _harmless("tags", _tag_words(missing), _tag_words(found) or "none", change)
 
 
 def _tag_words(tags: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What the table is: read from the server, with what the server does not know."""
+"""The live table, as the server describes it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ __all__ = ["Live", "described", "is_local", "read_live"]
 
 T = TypeVar("T")
 
-# What a server says to an operation that it does not have.
-_UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation"})
+# Error codes of a server that does not support an operation.
+_UNSUPPORTED = frozenset({"UnknownOperationException", "UnknownOperation"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """The table as it is.
+    """The live table.
 
     Attributes:
-        table: as ``DescribeTable`` has it.
-        ttl: as ``DescribeTimeToLive`` has it; empty where it does not matter.
-        point_in_time_recovery: whether it is on; ``None`` where it does not matter, or the server
-            has none.
-        tags: ``None`` where they do not matter, or the server has none.
-        missing: what is wanted and the server does not have, in words.
+        table: Response of ``DescribeTable``.
+        ttl: Response of ``DescribeTimeToLive``; empty if TTL is not declared.
+        point_in_time_recovery: Whether it is on; ``None`` if not declared or not supported.
+        tags: Tags of the table; ``None`` if not declared or not supported.
+        missing: Declared features that the server does not support, in words.
     """
 
     table: Mapping[str, Any]
@@ -39,7 +38,7 @@ class Live:
 
 
 def described(table: Table) -> dict[str, Any] | None:
-    """``DescribeTable``; ``None`` where there is no table. One request."""
+    """Return the response of ``DescribeTable``, or ``None`` without a table. One request."""
     try:
         return dict(table.request("describe_table")["Table"])
     except TableNotFound:
@@ -47,35 +46,32 @@ def described(table: Table) -> dict[str, Any] | None:
 
 
 def is_local(live: Mapping[str, Any]) -> bool:
-    """Whether a described table is one of DynamoDB Local, by the region in its ARN."""
+    """Return whether the ARN of a table is one of DynamoDB Local."""
     return ":ddblocal:" in live["TableArn"]
 
 
 def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live:
-    """The rest of what is to be known of a described table. One request, up to three on AWS.
-
-    None where TTL does not matter, and it is not to be protected or tagged.
-    """
+    """Read what ``DescribeTable`` does not return. Up to three requests, one per feature."""
     missing: list[str] = []
 
-    def if_known(what: str, read: Callable[[], T]) -> T | None:
+    def if_supported(what: str, read: Callable[[], T]) -> T | None:
         try:
             return read()
         except RequestRejected as rejected:
-            if rejected.code not in _UNKNOWN:
+            if rejected.code not in _UNSUPPORTED:
                 raise
             missing.append(what)
             return None
 
     recovery = tags = None
     if declared.protected:
-        recovery = if_known("point-in-time recovery", lambda: _recovery(table))
+        recovery = if_supported("point-in-time recovery", lambda: _recovery(table))
     if declared.tags:
-        tags = if_known("tags", lambda: _tags(table, live["TableArn"]))
+        tags = if_supported("tags", lambda: _tags(table, live["TableArn"]))
     ttl: Mapping[str, Any] = {}
     if declared.ttl is not None:
         ttl = table.request("describe_time_to_live")["TimeToLiveDescription"]
-    # DynamoDB Local takes an encryption, and forgets it.
+    # DynamoDB Local accepts an encryption key and ignores it.
     if declared.kms_key is not None and is_local(live):
         missing.append("encryption by a KMS key")
     return Live(
@@ -84,8 +80,8 @@ def read_live(table: Table, live: Mapping[str, Any], declared: Declared) -> Live
 
 
 def _recovery(table: Table) -> bool:
-    answer = table.request("describe_continuous_backups")["ContinuousBackupsDescription"]
-    recovery = answer.get("PointInTimeRecoveryDescription", {})
+    response = table.request("describe_continuous_backups")["ContinuousBackupsDescription"]
+    recovery = response.get("PointInTimeRecoveryDescription", {})
     return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
 
 
@@ -93,8 +89,8 @@ def _tags(table: Table, arn: str) -> dict[str, str]:
     found: dict[str, str] = {}
     parameters: dict[str, Any] = {"ResourceArn": arn}
     while True:
-        answer = table.client.request("list_tags_of_resource", **parameters)
-        found.update((tag["Key"], tag["Value"]) for tag in answer.get("Tags", []))
-        if not answer.get("NextToken"):
+        response = table.client.request("list_tags_of_resource", **parameters)
+        found.update((tag["Key"], tag["Value"]) for tag in response.get("Tags", []))
+        if not response.get("NextToken"):
             return found
-        parameters["NextToken"] = answer["NextToken"]
+        parameters["NextToken"] = response["NextToken"]

@@ -1,4 +1,4 @@
-"""The table of one connection: made, compared and brought to what the models declare."""
+"""The schema of the table of one connection: create, compare, change, delete."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import datetime
 from quill_models.dynamodb.client import Client
 from quill_models.dynamodb.shards import DEFAULT_SHARDS
 from quill_models.dynamodb.table import Table
-from quill_models.schema.apply import Application, StepReport, until_gone
+from quill_models.schema.apply import Application, StepReport, wait_until_deleted
 from quill_models.schema.declared import Declared
 from quill_models.schema.differences import NO_TABLE, Difference, differences
 from quill_models.schema.live import described, read_live
-from quill_models.schema.shard_count import grow_shards, settle_shards
+from quill_models.schema.shard_count import grow_shards, store_shard_count
 from quill_models.telemetry.operations import operation
 from quill_models.values.errors import TableNotFound
 
@@ -22,11 +22,11 @@ __all__ = ["Schema", "SchemaDiff"]
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaDiff:
-    """The live table beside what it shall be.
+    """The result of comparing the live table with the declared one.
 
     Attributes:
-        differences: in what it differs; empty where it is equal.
-        missing: what the settings ask for and this server does not have, in words.
+        differences: The differences; empty if the two are equal.
+        missing: Features of the settings that this server does not support, in words.
     """
 
     differences: tuple[Difference, ...]
@@ -34,16 +34,16 @@ class SchemaDiff:
 
     @property
     def is_equal(self) -> bool:
-        """Whether there is no difference."""
+        """Whether the live table is as declared."""
         return not self.differences
 
 
 class Schema:
-    """The table of one connection.
+    """The schema of the table of one connection.
 
     Args:
-        table: the table.
-        created: called by the one `apply` that created the table, when all else is done.
+        table: Table of the connection.
+        created: Called at the end of the `apply` that created the table.
     """
 
     OPERATIONS = "schema"
@@ -54,7 +54,7 @@ class Schema:
 
     @property
     def client(self) -> Client:
-        """The client of this connection, for what the package does not do itself."""
+        """The client of this connection, for requests that the package does not offer."""
         return self._table.client
 
     @operation
@@ -67,56 +67,56 @@ class Schema:
         delete_indexes: Collection[str] = (),
         progress: StepReport | None = None,
     ) -> list[str]:
-        """Create the table, or bring a live one to what the models declare.
+        """Create the table, or change the live one to the declared schema.
 
-        Missing indexes are created one after the other, as DynamoDB allows no more; this waits
-        until they are filled, which may take hours, and can be ended and run again. TTL, stream
-        and billing mode are mended, on AWS also point-in-time recovery, deletion protection,
-        encryption and tags. Safe to repeat, or to run twice at once. No item is changed or
-        deleted.
-
-        Four requests where all is well (up to six on AWS); some more for each change, and one each
-        time it looks whether it is done.
+        Missing indexes are created one by one, because DynamoDB allows no more. This waits until
+        each is filled, which can take hours, and can be interrupted and run again. It also sets
+        TTL, stream and billing mode, and on AWS point-in-time recovery, deletion protection,
+        encryption and tags. It is safe to repeat and to run concurrently, and changes no item.
 
         Args:
-            report: called with each step as it is done.
-            stream: without it no stream is made, and none is turned off. For tests that read none:
-                DynamoDB Local keeps the stream records of deleted tables for a day, and goes
-                through all of them with each write to the tables made after.
-            ttl: without it TTL is not turned on, and not off. For tests at times in the past: what
-                they store with a ``ttl`` has long expired by the server's clock, which deletes it.
-            delete_indexes: the names of indexes that may be deleted: one that the models declare
-                in another way is created anew afterwards. No other index is ever deleted.
-            progress: called with what is being waited for, whenever that changes.
+            report: Called with each finished step.
+            stream: Whether to turn on the stream; ``False`` leaves it unchanged. Use that in tests
+                that read no stream: DynamoDB Local keeps the stream records of deleted tables for
+                a day, and each write to a later table scans them.
+            ttl: Whether to turn on TTL; ``False`` leaves it unchanged. Use that in tests with times
+                in the past: by the server's clock, their items with a ``ttl`` have expired.
+            delete_indexes: Names of indexes that may be deleted; no other index is deleted. If the
+                models declare such an index differently, it is created again.
+            progress: Called with the change in progress, whenever that changes.
 
         Returns:
-            What was done, in words; nothing where all was there.
+            The steps, in words; empty if the table was as declared.
 
         Raises:
-            SchemaMismatch: the live table has another key schema, which nothing can mend, or an
-                index that has to be deleted first and was not named.
+            SchemaMismatch: The live table has another key schema, which cannot be changed, or an
+                index must be deleted first and is not in ``delete_indexes``.
+
+        Cost:
+            Four requests if nothing differs (up to six on AWS); more for changes and waiting.
         """
         done: list[str] = []
 
-        def did(step: str) -> None:
+        def finish(step: str) -> None:
             done.append(step)
             if report is not None:
                 report(step)
 
         declared = Declared.of(self._table.settings, stream=stream, ttl=ttl)
-        application = Application(self._table, declared, did, progress or (lambda _text: None))
+        application = Application(self._table, declared, finish, progress or (lambda _text: None))
         created = application.run(delete_indexes)
-        if settle_shards(self._table):
-            did(f"stored the number of shards, {DEFAULT_SHARDS}")
+        if store_shard_count(self._table):
+            finish(f"stored the number of shards, {DEFAULT_SHARDS}")
         if created:
             self._created()
         return done
 
     @operation
     def diff(self) -> SchemaDiff:
-        """Compare the live table with what the models declare and the settings add.
+        """Compare the live table with the models and the settings. Writes nothing.
 
-        Writes nothing. Two requests, up to four on AWS.
+        Cost:
+            Two requests, up to four on AWS.
         """
         live = described(self._table)
         if live is None:
@@ -127,30 +127,35 @@ class Schema:
 
     @operation
     def grow_shards(self, shards: int) -> datetime | None:
-        """Spread the sharded lists over more partitions, while readers and writers go on.
-
-        Readers ask the new shards at once; writers use them from the time that is returned, when
-        every process has learnt of them. Two requests.
+        """Spread the sharded lists over more partitions, while readers and writers continue.
 
         Args:
-            shards: how many, never fewer than there are.
+            shards: New number of shards, at least the present one.
+
+        Returns:
+            The time from which writers use the new shards, when every process has read their
+            number; ``None`` if the number is unchanged. Readers query them at once.
 
         Raises:
-            InvalidValue: fewer than there are, or they are growing already.
+            InvalidValue: The table has more shards, or is growing already.
+
+        Cost:
+            Two requests.
         """
         return grow_shards(self._table, shards).next_from
 
     @operation
     def delete_table(self) -> None:
-        """Delete the table and everything in it; none there is no error.
-
-        One request, and one each time it looks whether the table is gone.
+        """Delete the table and everything in it. A missing table is not an error.
 
         Raises:
-            RequestRejected: its deletion protection is on.
+            RequestRejected: The table has deletion protection.
+
+        Cost:
+            One request, and one each time it checks whether the table is deleted.
         """
         try:
             self._table.request("delete_table")
         except TableNotFound:
             return
-        until_gone(self._table)
+        wait_until_deleted(self._table)

@@ -1,4 +1,4 @@
-"""Storing the number of shards of a table, and growing it; see `quill_models.dynamodb.shards`."""
+"""Store and grow the number of shards of a table; see `quill_models.dynamodb.shards`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from quill_models.writes.driver import send
 from quill_models.writes.put_if_absent import PutIfAbsent
 from quill_models.writes.write import Write
 
-__all__ = ["grow_shards", "settle_shards"]
+__all__ = ["grow_shards", "store_shard_count"]
 
 
-def settle_shards(table: Table) -> bool:
-    """Store the number of shards if the table has none yet; whether this call did."""
+def store_shard_count(table: Table) -> bool:
+    """Store the number of shards if the table has none. Return whether this call stored it."""
     table.invalidate_shards()
     return send(table, PutIfAbsent(table, _settings_item(ShardCount())))
 
 
 def grow_shards(table: Table, shards: int) -> ShardCount:
-    """See `Schema.grow_shards`."""
+    """Grow the number of shards; see `Schema.grow_shards`."""
     count = send(table, _Grow(table, shards))
     table.invalidate_shards()
     return count

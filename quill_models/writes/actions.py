@@ -50,7 +50,6 @@ TRANSACTION_BYTES = 4 * 1024 * 1024
 _EXACT = Context(prec=300)
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
-# Transient reasons.
 TRANSIENT = {
     "DuplicateTransaction",
     "InternalServerError",

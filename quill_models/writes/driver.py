@@ -43,7 +43,7 @@ class Prefer(StrEnum):
     """The preference of a bulk write that cannot have both speed and low cost."""
 
     SPEED = "speed"
-    """Transactions of up to 100 items: the fewest requests, at twice the write units."""
+    """Transactions of up to 100 items, with the fewest requests, at twice the write units."""
     COST = "cost"
     """Independent items outside transactions, 25 in a request, at half of that."""
 
@@ -136,8 +136,6 @@ class Driver(Generic[R]):
         ]
         self._stored.update(self._table.get_many(keys))
 
-    # The requests of a round.
-
     def _plans(self, waiting: Sequence[int]) -> Iterator[TransactionPlan]:
         """Yield the transactions of this round; some writes wait for the next round."""
         touched: set[Key] = set()
@@ -186,8 +184,6 @@ class Driver(Generic[R]):
             return False
         self._settle(at, own, [Refusal(stored), *(None for _ in own[1:])])
         return at in self.results
-
-    # Requests and their results.
 
     def _send(self, plan: TransactionPlan) -> bool:
         """Send one plan, and return whether any write has made progress."""

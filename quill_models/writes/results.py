@@ -53,7 +53,7 @@ class PartialWriteError(QuillError):
     """The table stopped responding during a bulk write.
 
     Attributes:
-        results: The known `WriteResult`s, in input order.
+        results: The known results, each a `WriteResult`, in input order.
         pending: The inputs whose outcome is unknown. You can retry them safely.
     """
 

@@ -1,16 +1,16 @@
-"""A page as what it tells its reader to do, from top to bottom.
+"""The steps of a page: commands, scripts and files, from top to bottom.
 
 ========================================  =========================================================
-a block                                   what it is
+block                                     meaning
 ========================================  =========================================================
-``python``                                a script; a test where it has ``def test_``
-``console``                               ``$ `` and a command, then the lines that it prints
-``text``, ``mermaid``, ``{directive}``    pictures and parts of the site; nothing runs them
+``python``                                a script; a test if it has ``def test_``
+``console``                               ``$ `` and a command, then its output
+``text``, ``mermaid``, ``{directive}``    pictures and parts of the site, which are not run
 any with ``<!-- file: NAME -->``          the content of that file
-any with ``<!-- not run: REASON -->``     only for what no test can run
+any with ``<!-- not run: REASON -->``     only for blocks that no test can run
 ========================================  =========================================================
 
-A comment stands on the line before its block. ``<!-- exits: 1 -->`` is the exit status of a
+A comment is on the line before its block. ``<!-- exits: 1 -->`` is the exit status of a
 console block's last command; all others are 0.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["Command", "File", "PageError", "Script", "Step", "read_page"]
 
 PICTURES = frozenset({"text", "mermaid"})
 DIRECTIVES = frozenset({"{toctree}", "{include}", "{eval-rst}"})
-# A block that is not run proves nothing, so there are few reasons not to.
+# A block that is not run proves nothing, so only a few reasons are valid.
 REASONS = re.compile(r"\b(AWS|Docker|Power BI|another shell|installs|server|minutes?)\b")
 
 _COMMENT = re.compile(r"<!-- *(.*?) *-->")
@@ -37,12 +37,12 @@ _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 class PageError(Exception):
-    """A block of which nobody can say whether it is true."""
+    """A block that cannot be tested."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command and what it prints; ``None`` where the page does not say."""
+    """A command and its output, which is ``None`` if the page does not show it."""
 
     line: int
     text: str
@@ -52,7 +52,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Script:
-    """Python code."""
+    """A block of Python code."""
 
     line: int
     code: str
@@ -64,7 +64,7 @@ class Script:
 
 @dataclass(frozen=True)
 class File:
-    """A file that the reader shall write."""
+    """A file that the reader creates."""
 
     line: int
     name: str
@@ -75,10 +75,10 @@ Step = Command | Script | File
 
 
 def read_page(text: str, name: str) -> list[Step]:
-    """What a page does.
+    """Return the steps of a page.
 
     Raises:
-        PageError: a block that is neither run, nor a file, nor a picture; says where.
+        PageError: A block is not a command, script, file or picture. The message has its line.
     """
     return list(_Reader(name).steps(_MARKDOWN.parse(text)))
 
@@ -88,7 +88,7 @@ class _Reader:
         self._name = name
 
     def steps(self, tokens: list[Token]) -> Iterator[Step]:
-        # The lines that the comment above ends before, and what it says.
+        # The line after the last comment, and its text.
         above: tuple[int, str] | None = None
         for token in tokens:
             if token.map is None or token.type not in {"html_block", "fence", "code_block"}:
@@ -114,37 +114,37 @@ class _Reader:
         instruction, value = self._instruction(line, comment)
         if instruction == "not run":
             if REASONS.search(value) is None:
-                raise self._error(line - 1, f"not run because {value!r}, which is no reason")
+                raise self._error(line - 1, f"'{value}' is not a valid reason for 'not run'")
         elif instruction == "file":
             if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
-                raise self._error(line - 1, f"{value!r} is outside of the session's folder")
+                raise self._error(line - 1, f"'{value}' is outside of the session's folder")
             yield File(line, value, token.content)
         elif language == "console":
             if instruction == "exits" and not re.fullmatch("[0-9]+", value):
-                raise self._error(line - 1, f"{value!r} is no exit status")
+                raise self._error(line - 1, f"'{value}' is not a valid exit status")
             yield from self._commands(token, line, exits=int(value or 0))
         elif instruction == "exits":
             raise self._error(line - 1, "only a console block has an exit status")
         elif language == "python":
             yield Script(line + 1, token.content)
         elif language not in PICTURES and language.split(" ")[0] not in DIRECTIVES:
-            raise self._error(line, f"nothing runs a block of {language or 'no language'}")
+            raise self._error(line, f"a block of {language or 'no language'} cannot be run")
 
     def _instruction(self, line: int, comment: str | None) -> tuple[str, str]:
-        """The kind of an instruction and its value; empty where there is none."""
+        """Return the kind and the value of an instruction, or empty texts without a comment."""
         if comment is None:
             return "", ""
-        whole = _COMMENT.fullmatch(comment)
-        found = whole and _INSTRUCTION.fullmatch(whole[1])
+        comment_match = _COMMENT.fullmatch(comment)
+        found = comment_match and _INSTRUCTION.fullmatch(comment_match[1])
         if not found:
-            raise self._error(line - 1, f"{comment} says nothing of the block below")
+            raise self._error(line - 1, f"{comment} is not a valid instruction")
         return found[1], found[2]
 
     def _commands(self, token: Token, line: int, *, exits: int) -> Iterator[Command]:
         lines = token.content.splitlines()
         starts = [number for number, each in enumerate(lines) if each.startswith("$ ")]
         if not starts or starts[0]:
-            raise self._error(line + 1, "a console block begins with '$ ' and a command")
+            raise self._error(line + 1, "a console block must start with '$ ' and a command")
         for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
             last = start
             while lines[last].endswith("\\") and last + 1 < end:
@@ -163,9 +163,9 @@ class _Reader:
         if above is None:
             return
         end, comment = above
-        whole = _COMMENT.fullmatch(comment)
-        if whole and _INSTRUCTION.fullmatch(whole[1]):
-            raise self._error(end, f"{comment} does not stand on the line before a block")
+        comment_match = _COMMENT.fullmatch(comment)
+        if comment_match and _INSTRUCTION.fullmatch(comment_match[1]):
+            raise self._error(end, f"{comment} is not on the line before a block")
 
     def _error(self, line: int, problem: str) -> PageError:
         return PageError(f"{self._name}:{line}: {problem}")

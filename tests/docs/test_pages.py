@@ -1,4 +1,4 @@
-"""Every page of the documentation does what it says, and its commands print what it shows."""
+"""The commands and scripts of every page succeed and print the output of the page."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ PAGES = [
 ]
 
 
-# The `::` ends the scope by which xdist deals out tests, so that pages run beside each other.
+# xdist distributes tests by the text before `::`, so pages run in parallel.
 @pytest.mark.parametrize("name", PAGES, ids=lambda name: f"{name}::session")
-def test_page(name: str, quill_settings: Settings, tmp_path: Path) -> None:
+def test_page_steps_give_the_shown_output(
+    name: str, quill_settings: Settings, tmp_path: Path
+) -> None:
     try:
         steps = _steps(name)
     except PageError as error:
         pytest.fail(str(error), pytrace=False)
     assert quill_settings.endpoint is not None
     environ = {"DYNAMODB_ENDPOINT": quill_settings.endpoint, "QUILL_TABLE": quill_settings.table}
-    wrong = Session(tmp_path, environ).run(steps, name)
-    if wrong:
-        pytest.fail("\n\n".join(wrong), pytrace=False)
+    differences = Session(tmp_path, environ).run(steps, name)
+    if differences:
+        pytest.fail("\n\n".join(differences), pytrace=False)
 
 
-def test_the_pages_are_found_and_what_they_show_is_run() -> None:
+def test_pages_found_have_scripts_and_outputs() -> None:
     steps = [
         step
         for name in PAGES

@@ -30,7 +30,7 @@ def index_server() -> Iterator[str]:
 
     DynamoDB Local 3.3.0 has ten threads for such work, and each table with TTL keeps one of them:
     if there are seven such tables, an index stays ``CREATING`` or ``DELETING`` permanently. So
-    each test deletes its table. Of a module, xdist would start a server for each of its classes.
+    each test deletes its table. A module fixture would be created for each class by xdist.
     """
     found = Settings.load(env_file=None)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its server, by chance and yet repeatably."""
+"""Random but repeatable faults between a client and its server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Faults:
 
         Args:
             seed: of the chances.
-            lost: the part of all requests whose answers get lost after the server has acted.
+            lost: the share of requests whose responses are lost after the server has acted.
             disturbed: the part of all requests with which anything else goes wrong.
         """
         self.seen = 0
@@ -69,7 +69,7 @@ class Faults:
         self._lock = Lock()
 
     def next(self) -> Fault | None:
-        """What goes wrong with this request."""
+        """Return the fault of a request."""
         with self._lock:
             self.seen += 1
             drawn = self._chance.random()
@@ -83,7 +83,7 @@ class Faults:
             return fault
 
     def answer(self, fault: Fault) -> Answer | None:
-        """What is answered instead of the server's own, where anything is."""
+        """Return the response that replaces that of the server, if any."""
         if fault is Fault.UNAVAILABLE:
             page = b"<html><body><h1>503 Service Unavailable</h1></body></html>"
             return Answer(503, {"Content-Type": "text/html"}, page)

@@ -13,7 +13,7 @@ from quill_models.schema import declared_table
 from tests.local_dynamo.support import botocore_of
 from tests.unit.migrations.files import package_of
 
-# What a metric did not have before it was listed by day.
+# Attributes that a metric did not have before it was listed by day.
 ADDED = ("gsi3pk", "gsi3sk")
 _BATCH = 25
 

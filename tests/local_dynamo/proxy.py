@@ -1,4 +1,4 @@
-"""A proxy between the client and the server that loses answers, disturbs them, or goes away."""
+"""A proxy between client and server that loses or changes responses, or stops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Proxy"]
 
 
 class Proxy:
-    """Passes requests on. The server has acted on a request before its answer is lost.
+    """Forwards requests. The server has acted on a request before its response is lost.
 
     Attributes:
         endpoint: the URL to connect to.
@@ -43,7 +43,7 @@ class Proxy:
         self._thread.start()
 
     def lose(self, operation: str, times: int = 1) -> None:
-        """Lose the answers of the next requests of an operation, such as ``PutItem``."""
+        """Lose the responses to the next requests of an operation, such as ``PutItem``."""
         self._losses[operation] += times
 
     def disturb(self, operation: str, fault: Fault, times: int = 1) -> None:
@@ -51,11 +51,11 @@ class Proxy:
         self._due[operation] += [fault] * times
 
     def go_away_after(self, operation: str, number: int) -> None:
-        """Refuse every connection once so many more requests of an operation were answered."""
+        """Refuse every connection after a number of further responses of an operation."""
         self._last = (operation, self.passed[operation] + number)
 
     def fault(self, operation: str) -> Fault | None:
-        """What goes wrong with this request."""
+        """Return the fault of a request."""
         with self._lock:
             if self._due[operation]:
                 return self._due[operation].pop()
@@ -74,7 +74,7 @@ class Proxy:
             return not self._gone
 
     def loses(self, operation: str) -> bool:
-        """Whether the answer to this request gets lost."""
+        """Return whether the response to a request is lost."""
         with self._lock:
             lost = self._losses[operation] > 0
             self._losses[operation] -= lost
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection of a client, and one behind it to the server."""
 
     protocol_version = "HTTP/1.1"
-    # An answer leaves in one piece: as two, the second would wait for the first's receipt.
+    # One write: in two, the second would wait for the receipt of the first.
     wbufsize = -1
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
 

@@ -1,4 +1,4 @@
-"""What these tests share: times, the requests on the wire, races between processes."""
+"""Helpers of these tests: times, the requests on the wire, races between processes."""
 
 import multiprocessing
 import os
@@ -26,7 +26,7 @@ SECOND, MINUTE, HOUR, DAY = (
     timedelta(days=1),
 )
 
-# Where the processes of a race wait for each other.
+# The barrier of the processes of a race.
 _start_line: list[Barrier] = []
 
 
@@ -45,7 +45,7 @@ def on_the_wire(quill: Quill) -> Iterator[list[str]]:
 
 
 def stored(quill: Quill, key: Key) -> dict[str, Any] | None:
-    """What the server has under a key, expired or not, in its wire format."""
+    """Return the item under a key, expired or not, in the wire format."""
     answer = botocore_of(quill).get_item(
         TableName=quill.settings.table,
         Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
@@ -83,7 +83,7 @@ def is_as_stored(quill: Quill, model: QuillModel) -> bool:
 def on_a_terminal(
     command: Sequence[object], folder: Path, environ: Mapping[str, str]
 ) -> tuple[bytes, bytes]:
-    """What a command prints, and what it shows where standard error is a terminal."""
+    """Return the output of a command, and its output on a terminal."""
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
         [*map(str, command)],
@@ -116,7 +116,7 @@ def wait_until(holds: Callable[[], bool], within: float) -> None:
 def race(
     work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], *, within: float = 60
 ) -> list[Any]:
-    """What a module's function returns in as many processes, all begun at the same moment.
+    """Return the results of a module's function in processes that start at the same moment.
 
     Args:
         work: the function; it and all that it is given and returns travel between processes.

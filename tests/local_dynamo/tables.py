@@ -34,7 +34,7 @@ def emptied(shared: Quill, request: pytest.FixtureRequest) -> Iterator[Quill]:
 
 
 def empty(quill: Quill) -> None:
-    """Make the table what a new one is: by deleting its items, else by making it anew."""
+    """Empty the table: delete its items, or the table if there are too many."""
     request, table = quill.schema.client.request, quill.settings.table
     answer: dict[str, Any] = {"Items": [], "LastEvaluatedKey": None}
     with suppress(TableNotFound):

@@ -1,8 +1,7 @@
-"""Every question of ``docs/explanation/data-model.md``: its answer, its order and its price.
+"""Every access pattern of ``docs/explanation/data-model.md``: its result, order and cost.
 
-On a table that holds items of every kind, hundreds of them of no concern to the question, and
-identities that are easily taken for one another. What is expected is worked out in plain Python
-from all that was stored.
+The table holds items of every kind, with similar identities and many unrelated items. The expected
+results are computed in plain Python from all stored items.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -215,7 +214,7 @@ def metrics_where(**fields: Any) -> list[Metric]:
 
 
 def answer(value: Any) -> list[Any]:
-    """Any call's answer as a list."""
+    """Return the result of any call as a list."""
     if isinstance(value, tuple):
         one, many = value
         return [one, *many]
@@ -345,7 +344,9 @@ PATTERNS = {
 
 @pytest.mark.parametrize("name", CONFUSABLE, ids=[name[:10] for name in CONFUSABLE])
 @pytest.mark.parametrize("row", PATTERNS)
-def test_pattern(crowded: Quill, row: str, name: str) -> None:
+def test_access_pattern_returns_items_in_order_at_its_cost(
+    crowded: Quill, row: str, name: str
+) -> None:
     pattern = PATTERNS[row]
     shards = len(crowded._table.shards_to_read)
     assert shards > 1
@@ -366,14 +367,14 @@ def test_pattern(crowded: Quill, row: str, name: str) -> None:
     assert found == expected
     operation, _, each = pattern.price.partition(" ")
     assert sent == [operation] * (shards if each else 1)
-    # Nothing but the answer was read, and nothing of it left out.
+    # Exactly the items of the result were read.
     assert [scanned for scanned, _ in read] == [count for _, count in read]
     if read:
         assert sum(count for _, count in read) == len(expected)
 
 
-def test_interactions_of_a_day(crowded: Quill) -> None:
-    """I5, where a day of the filler comes after the one that is asked for."""
+def test_list_by_day_interactions_of_every_day(crowded: Quill) -> None:
+    """I5, with unrelated items on the next day."""
     expected = [each for each in ALL_INTERACTIONS if each.started_at.date() == NOON.date()]
     with on_the_wire(crowded) as sent:
         found = list(crowded.interactions.list_by_day(NOON.date()))
@@ -382,7 +383,7 @@ def test_interactions_of_a_day(crowded: Quill) -> None:
     assert {each.interaction_id for each in found} == {each.interaction_id for each in expected}
 
 
-def test_metrics_of_a_day(crowded: Quill) -> None:
+def test_list_by_day_metrics_of_every_day(crowded: Quill) -> None:
     """M3, with every scope, name and grain; days of the filler come after it."""
     expected = sorted(
         (each for each in ALL_METRICS if each.bucket_start.date() == NOON.date()),
@@ -396,7 +397,7 @@ def test_metrics_of_a_day(crowded: Quill) -> None:
     assert list(crowded.metrics.list_by_day(NOON.date(), newest_first=True)) == expected[::-1]
 
 
-def test_every_row_of_the_docs_is_here() -> None:
+def test_access_patterns_cover_every_row_of_the_docs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "explanation" / "data-model.md").read_text()
     rows = {line.split("|")[1].strip() for line in page.splitlines() if line.count("|") == 5}
     documented = {row for row in rows if len(row) == 2 and row[1].isdigit()}

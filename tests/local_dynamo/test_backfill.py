@@ -1,4 +1,4 @@
-"""Backfills: whatever writers do meanwhile, and wherever it stops."""
+"""Backfills with concurrent writers, errors, interruptions and rate limits."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def backfill(
     lease: timedelta = LEASE,
     **options: Any,
 ) -> Step:
-    """One backfill under the migrator's lock, as that of a migration that is then done."""
+    """Run one backfill under the migrator's lock, as a migration does."""
     with quill.job_runs.start(JOB, WINDOW, lease, force=True) as run:
         step = Step(quill._table, identity, run, listener or Listener(), limit)
         options.setdefault("kind", "plain")
@@ -74,21 +74,23 @@ def marks(quill: Quill) -> int:
     return sum("mark" in item for item in scanned(quill, "plain"))
 
 
-class TestWalk:
+class TestScan:
     @pytest.mark.parametrize("segments", [1, 4, 16])
-    def test_every_item_once(self, quill: Quill, segments: int) -> None:
+    def test_backfill_any_segments_changes_each_item_once(
+        self, quill: Quill, segments: int
+    ) -> None:
         store_all(quill, (plain(n) for n in range(450)))
-        asked: list[str] = []
+        received: list[str] = []
         lock = Lock()
 
         def change(item: Item) -> Item:
             with lock:
-                asked.append(item["pk"]["S"])
+                received.append(item["pk"]["S"])
             return MARK
 
         with on_the_wire(quill) as sent:
             step = backfill(quill, change, segments=segments)
-        assert sorted(asked) == sorted(f"P{n}" for n in range(450))
+        assert sorted(received) == sorted(f"P{n}" for n in range(450))
         assert (step.changed, marks(quill)) == (450, 450)
         assert step.seen >= 450
         assert sent.count("UpdateItem") == 450
@@ -96,51 +98,53 @@ class TestWalk:
             assert backfill(quill, segments=segments).changed == 0
         assert "UpdateItem" not in sent
 
-    def test_only_of_its_kind(self, quill: Quill) -> None:
+    def test_backfill_kind_skips_other_kinds(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(5)))
         quill.interactions.record(interaction())
-        asked: list[str] = []
-        backfill(quill, lambda item: asked.append(item["kind"]["S"]) or {})  # type: ignore[func-returns-value]
-        assert set(asked) == {"plain"}
-        asked.clear()
-        backfill(quill, lambda item: asked.append(item["kind"]["S"]) or {}, kind=None)  # type: ignore[func-returns-value]
-        assert {"plain", "interaction", "job_run"} <= set(asked)
+        received: list[str] = []
+        backfill(quill, lambda item: received.append(item["kind"]["S"]) or {})  # type: ignore[func-returns-value]
+        assert set(received) == {"plain"}
+        received.clear()
+        backfill(quill, lambda item: received.append(item["kind"]["S"]) or {}, kind=None)  # type: ignore[func-returns-value]
+        assert {"plain", "interaction", "job_run"} <= set(received)
 
-    def test_of_an_index(self, quill: Quill) -> None:
+    def test_backfill_index_changes_its_items(self, quill: Quill) -> None:
         days = [NOON + n * DAY for n in range(250)]
         quill.interactions.record_many(
             interaction(f"i{n}", started_at=day, agent_id="a" if n % 2 else None)
             for n, day in enumerate(days)
         )
-        told: list[Progress] = []
+        reported: list[Progress] = []
         step = backfill(
-            quill, index="gsi1", kind="interaction", listener=Listener(progress=told.append)
+            quill, index="gsi1", kind="interaction", listener=Listener(progress=reported.append)
         )
         assert step.changed == 125
         marked = [item for item in scanned(quill, "interaction") if "mark" in item]
         assert {item["agent_id"]["S"] for item in marked} == {"a"}
-        assert told[-1].seen == told[-1].total == step.seen
+        assert reported[-1].seen == reported[-1].total == step.seen
 
-    def test_an_index_that_is_not_there(self, quill: Quill) -> None:
+    def test_backfill_missing_index_raises_quill_error(self, quill: Quill) -> None:
         with pytest.raises(QuillError, match="gsi9"):
             backfill(quill, index="gsi9")
 
     @pytest.mark.parametrize("segments", [0, 17])
-    def test_too_many_segments(self, quill: Quill, segments: int) -> None:
+    def test_backfill_invalid_segments_raises_invalid_value(
+        self, quill: Quill, segments: int
+    ) -> None:
         with pytest.raises(InvalidValue, match="1 to 16"):
             backfill(quill, segments=segments)
 
-    def test_what_is_there_already_is_not_written_again(self, quill: Quill) -> None:
+    def test_backfill_equal_attributes_writes_nothing(self, quill: Quill) -> None:
         store_all(quill, [plain(1, **MARK), plain(2, other={"S": "y"})])
         assert backfill(quill, lambda _: {**MARK, "other": {"S": "y"}}).changed == 2
         assert backfill(quill, lambda _: {**MARK, "other": {"S": "y"}}).changed == 0
 
 
 class TestWriters:
-    """A writer comes between the reading of an item and its being changed."""
+    """Writes between the read and the update of an item."""
 
     @pytest.mark.parametrize("with_token", [True, False])
-    def test_a_newer_write_stays_and_is_looked_at_again(
+    def test_backfill_concurrent_write_is_kept_and_changed(
         self, quill: Quill, with_token: bool
     ) -> None:
         old = plain(1, value={"S": "old"})
@@ -161,7 +165,7 @@ class TestWriters:
         expected = plain(1, value=new, copy=new, write_token={"S": "theirs"})
         assert stored(quill, key(1)) == expected
 
-    def test_a_newer_write_that_needs_nothing_is_left_alone(self, quill: Quill) -> None:
+    def test_backfill_concurrent_complete_write_is_unchanged(self, quill: Quill) -> None:
         store(quill, plain(1))
 
         def change(item: Item) -> Item:
@@ -174,7 +178,9 @@ class TestWriters:
         assert stored(quill, key(1)) == plain(1, mark={"S": "theirs"}, write_token={"S": "theirs"})
 
     @pytest.mark.parametrize("with_token", [True, False])
-    def test_an_item_that_is_gone_does_not_come_back(self, quill: Quill, with_token: bool) -> None:
+    def test_backfill_concurrent_delete_does_not_restore_item(
+        self, quill: Quill, with_token: bool
+    ) -> None:
         item = plain(1)
         if not with_token:
             del item["write_token"]
@@ -187,8 +193,7 @@ class TestWriters:
         assert backfill(quill, change).changed == 0
         assert stored(quill, key(1)) is None
 
-    def test_a_writer_that_read_before_it_still_writes(self, quill: Quill) -> None:
-        """The token is that of the last write of the content, which a backfill is not."""
+    def test_put_item_read_before_backfill_returns_updated(self, quill: Quill) -> None:
         metric = Metric(
             scope="global", name="calls", grain="day", bucket_start=NOON.replace(hour=0), value=1
         )
@@ -203,13 +208,15 @@ class TestWriters:
             assert quill.metrics.put(metric).outcome == "updated"
         assert sent == ["PutItem", "PutItem"]
 
-    def test_what_has_expired_is_left_alone(self, quill: Quill) -> None:
-        # More than five years past, so that the server does not delete it meanwhile.
+    def test_backfill_expired_item_is_skipped(self, quill: Quill) -> None:
+        # The server does not delete items that expired more than five years ago.
         store_all(quill, [plain(1, ttl={"N": "1000"}), plain(2, ttl={"N": "99999999999"})])
         assert backfill(quill).changed == 1
         assert stored(quill, key(1)) == plain(1, ttl={"N": "1000"})
 
-    def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_backfill_lost_response_changes_each_item_once(
+        self, quill: Quill, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         store_all(quill, (plain(n) for n in range(20)))
         proxy.lose("UpdateItem", times=5)
         assert backfill(behind_proxy).changed == 20
@@ -218,13 +225,15 @@ class TestWriters:
 
 class TestErrors:
     @pytest.mark.parametrize("name", ["pk", "sk", "write_token", "created_token"])
-    def test_what_says_which_item_it_is_stays(self, quill: Quill, name: str) -> None:
+    def test_backfill_key_or_token_attribute_raises_quill_error(
+        self, quill: Quill, name: str
+    ) -> None:
         store(quill, plain(1))
-        with pytest.raises(QuillError, match=f"P1 / - .*may not set {name}"):
+        with pytest.raises(QuillError, match=f"P1 / - .*must not return {name}"):
             backfill(quill, lambda _: {name: {"S": "y"}})
         assert stored(quill, key(1)) == plain(1)
 
-    def test_an_item_that_cannot_be_changed_is_named(self, quill: Quill) -> None:
+    def test_backfill_failed_change_error_has_the_key(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(300)))
 
         def change(item: Item) -> Item:
@@ -236,12 +245,12 @@ class TestErrors:
             backfill(quill, change)
         assert "mark" not in (stored(quill, key(77)) or {})
 
-    def test_what_the_server_refuses(self, quill: Quill) -> None:
+    def test_backfill_rejected_update_error_has_the_key(self, quill: Quill) -> None:
         store(quill, plain(1))
         with pytest.raises(QuillError, match=r"P1 / - .*ValidationException"):
             backfill(quill, lambda _: {"gsi1pk": {"N": "1"}})
 
-    def test_a_lost_lease_stops_it(self, quill: Quill) -> None:
+    def test_backfill_lost_lease_raises_lease_lost(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(300)))
 
         def change(_: Item) -> Item:
@@ -255,11 +264,11 @@ class TestErrors:
 
 
 class Broken(Exception):
-    """What stops a backfill, wherever it is."""
+    """The error that stops a backfill."""
 
 
 def broken_after(number: int) -> Change:
-    """Marks so many items, and fails."""
+    """Return a change that marks a number of items and then fails."""
     left = [number]
     lock = Lock()
 
@@ -273,40 +282,40 @@ def broken_after(number: int) -> Change:
     return change
 
 
-class TestGoingOn:
+class TestResume:
     @pytest.mark.parametrize("after", [0, 390])
-    def test_it_goes_on_where_it_was(self, quill: Quill, after: int) -> None:
+    def test_backfill_after_error_continues_at_position(self, quill: Quill, after: int) -> None:
         store_all(quill, (plain(n) for n in range(600)))
         with pytest.raises(QuillError, match="Broken"):
             backfill(quill, broken_after(after), segments=2)
         done = marks(quill)
         assert after - 1 <= done <= after
-        asked: list[Item] = []
-        told: list[str] = []
+        received: list[Item] = []
+        reported: list[str] = []
         step = backfill(
             quill,
-            lambda item: asked.append(item) or MARK,  # type: ignore[func-returns-value]
+            lambda item: received.append(item) or MARK,  # type: ignore[func-returns-value]
             segments=2,
-            listener=Listener(told.append),
+            listener=Listener(reported.append),
         )
         assert marks(quill) == 600
-        # A page of each segment comes again at most, and none of its items is written again.
-        assert 600 - done <= len(asked) <= 600 - done + 2 * 100
-        assert sum("mark" not in item for item in asked) == 600 - done
+        # At most one page of each segment is read again, and no item is written again.
+        assert 600 - done <= len(received) <= 600 - done + 2 * 100
+        assert sum("mark" not in item for item in received) == 600 - done
         assert step.seen >= 600
         assert step.changed >= 600 - 2 * 100
-        assert bool(told) == (len(asked) < 600)
+        assert bool(reported) == (len(received) < 600)
 
-    def test_a_file_that_was_mended_begins_again(self, quill: Quill) -> None:
+    def test_backfill_changed_source_starts_again(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(600)))
         with pytest.raises(QuillError):
             backfill(quill, broken_after(500), segments=2)
-        mended = {**IDENTITY, "checksum": "d"}
+        changed_source = {**IDENTITY, "checksum": "d"}
         other = {"mark": {"S": "right"}}
-        assert backfill(quill, lambda _: other, segments=2, identity=mended).changed == 600
+        assert backfill(quill, lambda _: other, segments=2, identity=changed_source).changed == 600
         assert {item["mark"]["S"] for item in scanned(quill, "plain")} == {"right"}
 
-    def test_of_several_those_that_ended_are_not_walked_again(self, quill: Quill) -> None:
+    def test_backfill_finished_one_is_not_scanned_again(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(300)))
 
         def both(first: Change, second: Change) -> Step:
@@ -316,20 +325,20 @@ class TestGoingOn:
                     step.backfill(change, kind="plain")
             return step
 
-        asked: list[Item] = []
+        received: list[Item] = []
         with pytest.raises(QuillError, match="Broken"):
             both(lambda _: {}, broken_after(200))
-        step = both(lambda item: asked.append(item) or {}, lambda _: MARK)  # type: ignore[func-returns-value]
-        assert asked == []
+        step = both(lambda item: received.append(item) or {}, lambda _: MARK)  # type: ignore[func-returns-value]
+        assert received == []
         assert marks(quill) == 300
         assert step.seen >= 600
 
-    def test_ctrl_c_keeps_the_place(self, quill: Quill) -> None:
+    def test_backfill_keyboard_interrupt_saves_position(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(600)))
-        told: list[Progress] = []
+        reported: list[Progress] = []
 
         def interrupt(progress: Progress) -> None:
-            told.append(progress)
+            reported.append(progress)
             if progress.seen > 200:
                 raise KeyboardInterrupt
 
@@ -338,39 +347,39 @@ class TestGoingOn:
         assert marks(quill) < 600
         run = quill.job_runs.get(JOB, WINDOW)
         assert run is not None
-        (place,) = run.checkpoint["backfills"]
-        assert sum(segment["seen"] for segment in place["segments"]) >= 200
+        (position,) = run.checkpoint["backfills"]
+        assert sum(segment["seen"] for segment in position["segments"]) >= 200
         backfill(quill)
         assert marks(quill) == 600
 
 
-class TestPace:
-    def test_so_many_units_a_second(self, quill: Quill) -> None:
+class TestRateLimit:
+    def test_backfill_migrator_limit_overrides_its_own(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(60)))
-        told: list[Progress] = []
-        began = time.monotonic()
-        # What whoever migrates says goes before what the migration says.
-        backfill(quill, limit=30, write_units=1, listener=Listener(progress=told.append))
-        elapsed = time.monotonic() - began
-        # 60 units, of which one of each thread may be taken ahead.
+        reported: list[Progress] = []
+        started = time.monotonic()
+        # The limit of the migrator overrides the one of the backfill.
+        backfill(quill, limit=30, write_units=1, listener=Listener(progress=reported.append))
+        elapsed = time.monotonic() - started
+        # 60 units, and each of the four threads can be one unit ahead.
         assert (60 - 4) / 30 <= elapsed < 30
-        assert [each.seen for each in told] == sorted(each.seen for each in told)
-        assert told[-1].left == 0
+        assert [each.seen for each in reported] == sorted(each.seen for each in reported)
+        assert reported[-1].left == 0
 
-    def test_its_own_limit_else(self, quill: Quill) -> None:
+    def test_backfill_own_limit_slows_writes(self, quill: Quill) -> None:
         store_all(quill, (plain(n) for n in range(30)))
-        began = time.monotonic()
+        started = time.monotonic()
         backfill(quill, write_units=20, segments=1)
-        assert time.monotonic() - began >= 29 / 20
+        assert time.monotonic() - started >= 29 / 20
 
-    def test_what_indexes_take_counts(self, quill: Quill) -> None:
+    def test_backfill_limit_counts_index_units(self, quill: Quill) -> None:
         metrics = [
             Metric(scope=f"agent:{n}", name="c", grain="hour", bucket_start=NOON, value=1)
             for n in range(20)
         ]
         store_all(quill, (old_item(quill, metric) for metric in metrics))
-        began = time.monotonic()
+        started = time.monotonic()
         listed = {ADDED[0]: {"S": "D"}, ADDED[1]: {"S": "1"}}
         backfill(quill, lambda _: listed, kind="metric", limit=40, segments=1)
-        # The table, the list it is in already, and the new one.
-        assert time.monotonic() - began >= 3 * 19 / 40
+        # Each write consumes units of the table, the existing index and the new one.
+        assert time.monotonic() - started >= 3 * 19 / 40

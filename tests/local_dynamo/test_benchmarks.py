@@ -1,4 +1,4 @@
-"""The comparison of writers, at a size that takes seconds: that it runs, and sees what is wrong."""
+"""The benchmarks of writes and reads, at a size that takes seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.writes.server import given_server
 ONLY = ["quill-many", "pynamodb-save-8", "pynamodb-batch"]
 
 
-def test_it_runs(
+def test_writes_three_contenders_counts_their_requests(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quill_endpoint: str
 ) -> None:
     monkeypatch.setenv("DYNAMODB_ENDPOINT", quill_endpoint)
@@ -34,10 +34,10 @@ def test_it_runs(
     assert runs["quill-many"]["requests"] < 30
 
 
-def test_a_contender_that_tells_something_wrong_is_found(quill_endpoint: str) -> None:
-    liar = replace(CONTENDERS["quill-many"], tells=False)
-    with pytest.raises(WrongResultError, match="quill record_many told"):
-        run_all(given_server(quill_endpoint), [liar], ["new"], events=3, rounds=1, report=print)
+def test_writes_wrong_report_raises_wrong_result_error(quill_endpoint: str) -> None:
+    wrong = replace(CONTENDERS["quill-many"], reports=False)
+    with pytest.raises(WrongResultError, match="quill record_many reported"):
+        run_all(given_server(quill_endpoint), [wrong], ["new"], events=3, rounds=1, report=print)
 
 
 class TestReads:
@@ -46,7 +46,7 @@ class TestReads:
         monkeypatch.setenv("DYNAMODB_ENDPOINT", quill_endpoint)
         monkeypatch.chdir(Path(__file__).parents[2])
 
-    def test_it_runs(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_reads_three_contenders_prints_ratios(self, capsys: pytest.CaptureFixture[str]) -> None:
         only = ["quill", "pynamodb", "bare-http"]
         assert reads(["--items", "60", "--rounds", "1", "--only", *only]) == 0
         printed = capsys.readouterr().out
@@ -55,14 +55,14 @@ class TestReads:
             assert label in printed
         assert printed.count("list_by_agent is") == 2
 
-    def test_it_writes_files(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_reads_to_parquet_prints_second_table(self, capsys: pytest.CaptureFixture[str]) -> None:
         only = ["quill", "pynamodb"]
         assert reads(["--items", "60", "--rounds", "1", "--to-parquet", "--only", *only]) == 0
         printed = capsys.readouterr().out
         assert "60 items to Parquet" in printed
         assert "quill export_files" in printed
 
-    def test_it_shows_where_time_goes(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_reads_profile_prints_ten_functions(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert reads(["--items", "60", "--profile", "quill"]) == 0
         printed = capsys.readouterr().out
         assert "typed models: own time" in printed

@@ -34,7 +34,7 @@ def told(results: list[WriteResult[Agent]]) -> list[tuple[Outcome, Agent]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int) -> None:
+def test_put_many_equals_single_puts_in_order(quill: Quill, quill_endpoint: str, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     other = Settings(endpoint=quill_endpoint, table=f"{quill.settings.table}-singly")
     keys_twice: list[Any] = []
@@ -64,7 +64,7 @@ def test_put_many_is_put_one_by_one(quill: Quill, quill_endpoint: str, seed: int
     assert keys_twice == []
 
 
-def test_an_external_id_that_is_taken_stops_no_other(quill: Quill) -> None:
+def test_put_many_external_id_conflict_stops_no_other(quill: Quill) -> None:
     def named(key: str, **fields: Any) -> Interaction:
         return interaction(key, **fields)
 
@@ -75,7 +75,7 @@ def test_an_external_id_that_is_taken_stops_no_other(quill: Quill) -> None:
     assert [result.outcome for result in results] == ["created", "conflict", "created"]
 
 
-def test_what_came_before_an_error_of_the_input_is_written(quill: Quill) -> None:
+def test_bulk_input_error_items_before_it_are_written(quill: Quill) -> None:
     def endless() -> Any:
         yield from (interaction(str(number)) for number in range(150))
         raise OSError("the disk is gone")
@@ -85,14 +85,14 @@ def test_what_came_before_an_error_of_the_input_is_written(quill: Quill) -> None
     assert quill.interactions.list_by_day(NOON.date()).count() == 150
 
 
-def test_what_came_before_an_input_that_is_no_model_is_written(quill: Quill) -> None:
+def test_bulk_input_not_a_model_items_before_it_are_written(quill: Quill) -> None:
     given: list[Any] = [*(interaction(str(number)) for number in range(150)), "nonsense"]
     with pytest.raises(AttributeError):
         quill.interactions.record_many(given)
     assert quill.interactions.list_by_day(NOON.date()).count() == 150
 
 
-def test_another_bulk_write_that_the_input_comes_from(quill: Quill) -> None:
+def test_bulk_input_from_another_bulk_write_keeps_its_results(quill: Quill) -> None:
     """Its results and its pending ones are models of another kind."""
     error = PartialWriteError("the other one", results=[A_RESULT], pending=["pending"])
 

@@ -34,7 +34,7 @@ def _knows_its_shards(quill: Quill) -> None:
 
 
 class TestForSpeed:
-    def test_a_hundred(self, quill: Quill) -> None:
+    def test_speed_hundred_items_cost_one_transaction(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(100))) == {CREATED: 100}
             assert sent == [TRANSACTION]
@@ -43,58 +43,57 @@ class TestForSpeed:
             assert outcomes(quill, numbered(range(50, 150))) == {CREATED: 50, DUPLICATE: 50}
             assert sent == [TRANSACTION] * 4
 
-    def test_what_was_mostly_known_is_read_first(self, quill: Quill) -> None:
+    def test_speed_after_mostly_stored_reads_first(self, quill: Quill) -> None:
         outcomes(quill, numbered(range(400)))
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(400))) == {DUPLICATE: 400}
         assert sent == [TRANSACTION, READ, READ, READ]
 
-    def test_until_it_no_longer_is(self, quill: Quill) -> None:
+    def test_speed_after_mostly_new_writes_first_again(self, quill: Quill) -> None:
         outcomes(quill, numbered(range(250)))
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(600))) == {DUPLICATE: 250, CREATED: 350}
-        # Two chunks of known ones, a half, and reads in vain by those that are on their way; then
-        # nothing but writes.
+        # Two chunks of stored items, a half, and reads by the chunks in flight; then only writes.
         assert sent[:2] == [TRANSACTION, READ]
         assert 3 <= sent.count(READ) <= 5
         assert len(sent) <= 11
 
-    def test_two_actions_each_fill_a_transaction_with_fifty(self, quill: Quill) -> None:
+    def test_speed_two_actions_each_fill_a_transaction_with_50(self, quill: Quill) -> None:
         calls = [interaction(str(n), source="crm", external_id=str(n)) for n in range(100)]
         with on_the_wire(quill) as sent:
             results = quill.interactions.record_many(calls)
         assert {result.outcome for result in results} == {CREATED}
         assert sent == [TRANSACTION] * 2
 
-    def test_chunks_that_share_a_key_are_sent_one_after_the_other(self, quill: Quill) -> None:
-        # Were they on their way at once, it would be up to chance which is created.
+    def test_speed_chunks_sharing_a_key_are_sequential(self, quill: Quill) -> None:
+        # If both were in flight, it would be random which one is created.
         for start in range(0, 4000, 1000):
             numbers = [start + n % 130 for n in range(1000)]
             results = quill.webhook_events.record_many(numbered(numbers))
             assert [result.created for result in results] == [True] * 130 + [False] * 870
 
-    def test_nothing(self, quill: Quill) -> None:
+    def test_speed_empty_input_sends_nothing(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent:
             assert quill.webhook_events.record_many([]) == []
         assert sent == []
 
 
 class TestForCost:
-    def test_a_hundred(self, quill: Quill) -> None:
+    def test_cost_hundred_items_cost_batches_of_25(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(100)), "cost") == {CREATED: 100}
             assert sent == [INSERTS] * 4
             assert outcomes(quill, numbered(range(100)), "cost") == {DUPLICATE: 100}
             assert sent == [INSERTS] * 8 + [READ]
 
-    def test_what_was_mostly_known_is_read_first(self, quill: Quill) -> None:
+    def test_cost_after_mostly_stored_reads_first(self, quill: Quill) -> None:
         outcomes(quill, numbered(range(300)))
         with on_the_wire(quill) as sent:
             assert outcomes(quill, numbered(range(300)), "cost") == {DUPLICATE: 300}
         assert sent == [INSERTS] * 4 + [READ] * 3
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_the_items_are_the_same(self, quill: Quill) -> None:
+    def test_cost_stores_the_same_items_as_speed(self, quill: Quill) -> None:
         fast, cheap = (
             quill.webhook_events.record_many([event(prefer)], prefer=prefer)[0].item
             for prefer in Prefer
@@ -107,7 +106,7 @@ class TestForCost:
         assert one.keys() == other.keys()
         assert {name for name in one if one[name] != other[name]} <= different
 
-    def test_what_has_expired_is_replaced(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_cost_expired_item_is_replaced(self, quill: Quill, quill_clock: FrozenClock) -> None:
         outcomes(quill, numbered(range(10)))
         quill_clock.tick(31 * DAY)
         with on_the_wire(quill) as sent:
@@ -115,7 +114,7 @@ class TestForCost:
         assert sent.count(PUT) == 10
         assert outcomes(quill, numbered(range(20)), "cost") == {DUPLICATE: 20}
 
-    def test_what_has_claims_needs_transactions_all_the_same(self, quill: Quill) -> None:
+    def test_cost_items_with_claims_use_transactions(self, quill: Quill) -> None:
         calls = [interaction(str(n), source="crm", external_id=str(n)) for n in range(20)]
         calls += [interaction(f"plain {n}") for n in range(20)]
         with on_the_wire(quill) as sent:
@@ -123,7 +122,7 @@ class TestForCost:
         assert {result.outcome for result in results} == {CREATED}
         assert sorted(sent) == [INSERTS, TRANSACTION]
 
-    def test_what_changes_is_put_by_itself(self, quill: Quill) -> None:
+    def test_cost_changed_item_is_put_alone(self, quill: Quill) -> None:
         quill.interactions.put_many(interaction(str(n)) for n in range(30))
         changed = [interaction(str(n), subject="new") for n in range(30)]
         with on_the_wire(quill) as sent:
@@ -131,13 +130,13 @@ class TestForCost:
         assert {result.outcome for result in results} == {Outcome.UPDATED}
         assert Counter(sent) == {INSERTS: 2, READ: 1, PUT: 30}
 
-    def test_a_preference_that_is_none(self, quill: Quill) -> None:
+    def test_prefer_unknown_value_raises(self, quill: Quill) -> None:
         with pytest.raises(ValueError, match="must be one of speed, cost"):
             quill.webhook_events.record_many([event()], prefer="beauty")
 
 
 class TestIncrements:
-    def test_of_one_bucket_cost_one_addition(self, quill: Quill) -> None:
+    def test_add_many_one_bucket_costs_one_addition(self, quill: Quill) -> None:
         increments = [Increment("global", "calls", "hour", NOON, n, str(n)) for n in range(1, 100)]
         with on_the_wire(quill) as sent:
             results = quill.metrics.add_many(increments)
@@ -148,7 +147,7 @@ class TestIncrements:
         (metric,) = quill.metrics.series("global", "calls", "hour")
         assert metric.value == sum(range(1, 100))
 
-    def test_of_several_buckets(self, quill: Quill) -> None:
+    def test_add_many_several_buckets_cost_one_addition_each(self, quill: Quill) -> None:
         increments = [
             Increment("global", "calls", grain, NOON + n * HOUR, 1, f"{n}")
             for n in range(24)

@@ -14,7 +14,12 @@ from quill_models import Quill, Settings, connect
 from tests.local_dynamo import test_command
 from tests.local_dynamo.support import botocore_of
 from tests.local_dynamo.test_command import PROGRAM, UNREACHABLE, Run, document, failed, succeeded
-from tests.local_dynamo.test_schema_mend import add_index, change_index, delete_index, turn_off_ttl
+from tests.local_dynamo.test_schema_repair import (
+    add_index,
+    change_index,
+    delete_index,
+    turn_off_ttl,
+)
 
 on_the_table = test_command.on_the_table
 program = test_command.program

@@ -32,7 +32,7 @@ BODY = b"""[
 ]"""
 
 
-def test_agents_again_and_edited(quill: Quill) -> None:
+def test_consumer_agents_repeated_and_edited(quill: Quill) -> None:
     assert etl.load_agents(quill, AGENTS) == {Outcome.CREATED: 3}
     assert etl.load_agents(quill, AGENTS) == {Outcome.UNCHANGED: 3}
     edited: etl.AgentRow = {**AGENTS[0], "name": "Ada O.", "changed": NINE + timedelta(days=1)}
@@ -40,7 +40,7 @@ def test_agents_again_and_edited(quill: Quill) -> None:
     assert list(etl.pages_of_team(quill, "north", 2)) == [["Ada O.", "Bo"], ["Cy"]]
 
 
-def test_calls_once_for_each_window(quill: Quill) -> None:
+def test_consumer_calls_are_loaded_once_per_window(quill: Quill) -> None:
     assert etl.load_calls(quill, "2026-11-20", CALLS) == etl.Loaded(120, 0, [])
     assert etl.load_calls(quill, "2026-11-20", CALLS) is None
     longer: etl.CallRow = {**CALLS[0], "seconds": 31}
@@ -53,7 +53,7 @@ def test_calls_once_for_each_window(quill: Quill) -> None:
     assert isinstance(found["last success"], datetime)
 
 
-def test_events_count_once(quill: Quill) -> None:
+def test_consumer_events_count_once(quill: Quill) -> None:
     assert [result.created for result in etl.take_in(quill, BODY)] == [True, True]
     assert etl.work(quill) == 2
     assert [result.outcome for result in etl.take_in(quill, BODY)] == [Outcome.DUPLICATE] * 2
@@ -66,5 +66,5 @@ def test_events_count_once(quill: Quill) -> None:
     assert note.subject == "contact.creation"
 
 
-def test_one_report_a_day(quill: Quill) -> None:
+def test_consumer_one_report_a_day(quill: Quill) -> None:
     assert [etl.announce(quill, NINE) for _ in range(3)] == [True, False, False]

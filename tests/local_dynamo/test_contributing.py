@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says is done, to a copy of the package, and gives a working entity."""
+"""The steps of CONTRIBUTING.md, done in a copy of the package, add a working entity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "CONTRIBUTING.md"
 PAGE = (ROOT / NAME).read_text(encoding="utf-8")
 FILES = [step for step in read_page(PAGE, NAME) if isinstance(step, File)]
 EDIT = ".diff"
-# What checks the copy as it checks the original.
+# The checks of the original, applied to the copy.
 CHECKS = ("tests/unit/test_layers.py",)
 
 
@@ -37,7 +37,6 @@ def edited(text: str, diff: str) -> str:
         lines = [line if line.strip() else " " for line in hunk.splitlines()]
         before = "".join(f"{line[1:]}\n" for line in lines if line[0] in " -")
         after = "".join(f"{line[1:]}\n" for line in lines if line[0] in " +")
-        # Of whole lines.
         places = [at.start() for at in re.finditer(f"^{re.escape(before)}", text, re.MULTILINE)]
         if len(places) != 1:
             raise StepError(f"found {len(places)} times, must be once:\n{before}")
@@ -91,9 +90,7 @@ def checked(house: Path, endpoint: str, *tests: str) -> subprocess.CompletedProc
     )
 
 
-def test_its_entity_works_and_keeps_the_rules_of_the_house(
-    house: Path, quill_endpoint: str
-) -> None:
+def test_add_an_entity_its_tests_pass(house: Path, quill_endpoint: str) -> None:
     follow(FILES, house)
     tests = [step.name for step in FILES if step.name.startswith("tests/")]
     done = checked(house, quill_endpoint, *tests, *CHECKS)
@@ -101,7 +98,7 @@ def test_its_entity_works_and_keeps_the_rules_of_the_house(
     assert tests
 
 
-def test_its_entity_is_written_as_the_house_is(house: Path) -> None:
+def test_add_an_entity_its_code_passes_the_linters(house: Path) -> None:
     follow(FILES, house)
     shutil.copy(ROOT / "pyproject.toml", house)
     changed = [step.name.removesuffix(EDIT) for step in FILES]
@@ -117,7 +114,7 @@ def test_its_entity_is_written_as_the_house_is(house: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_its_entity_takes_four_steps_and_ninety_lines() -> None:
+def test_add_an_entity_takes_four_steps_and_ninety_lines() -> None:
     section = PAGE[PAGE.index("## Add an entity") : PAGE.index("## Add an access pattern")]
     added = [
         line
@@ -130,7 +127,7 @@ def test_its_entity_takes_four_steps_and_ninety_lines() -> None:
     assert 50 < len(added) <= 90
 
 
-def test_every_file_it_names_is_there() -> None:
+def test_contributing_every_named_file_exists() -> None:
     named = set(re.findall(r"`((?:quill_models|tests|docs)/[^`\s]*)`", PAGE))
     named |= {"CHANGELOG.md", ".ci/run"}
     made = {step.name for step in FILES if not step.name.endswith(EDIT)}
@@ -139,18 +136,18 @@ def test_every_file_it_names_is_there() -> None:
     assert [step.name for step in FILES if step.name.removesuffix(EDIT) not in named | made] == []
 
 
-def test_its_links_lead_somewhere() -> None:
+def test_contributing_links_exist() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", PAGE)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize("shown", ["b\n", "c\n", "x\n", "a\nc\n"])
-def test_an_edit_of_what_is_not_there_once_is_refused(shown: str) -> None:
+def test_edit_text_not_found_once_raises(shown: str) -> None:
     text = "a\nb\nab\nb\n"
     with pytest.raises(StepError, match="must be once"):
         edited(text, "@@\n" + "".join(f" {line}\n" for line in shown.splitlines()) + "+new\n")
 
 
-def test_an_edit_changes_only_what_it_says() -> None:
+def test_edit_changes_only_the_given_text() -> None:
     assert edited("a\n\nb\nab\n", "@@\n a\n\n-b\n+c\n@@\n+d\n ab\n") == "a\n\nc\nd\nab\n"

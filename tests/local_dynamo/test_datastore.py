@@ -42,7 +42,7 @@ def sort_keys(quill: Quill, pk: str, sk_prefix: str | None = None) -> list[str]:
 
 
 class TestRoundTrip:
-    def test_put_get_query_delete(self, quill: Quill) -> None:
+    def test_put_get_query_delete_round_trip(self, quill: Quill) -> None:
         assert isinstance(quill.store, DataStore)
         assert quill.store.get(KEY) is None
         assert quill.store.put(KEY, {"n": 1}) is True
@@ -54,7 +54,7 @@ class TestRoundTrip:
         assert list(quill.store.query(KEY.pk)) == []
         quill.store.delete(KEY)
 
-    def test_every_type_comes_back_as_it_was_put(self, quill: Quill) -> None:
+    def test_put_every_type_round_trips(self, quill: Quill) -> None:
         quill.store.put(KEY, EVERY_TYPE)
         got = quill.store.get(KEY)
         assert got == EVERY_TYPE
@@ -62,24 +62,24 @@ class TestRoundTrip:
         assert (got.key, got.expires_at) == (KEY, None)
         assert isinstance(got["exact"], Decimal)
 
-    def test_an_item_without_attributes(self, quill: Quill) -> None:
+    def test_put_without_attributes_round_trips(self, quill: Quill) -> None:
         assert quill.store.put(KEY, {})
         assert quill.store.get(KEY) == {}
 
-    def test_floats_and_times_are_kept_as_their_text(self, quill: Quill) -> None:
+    def test_put_floats_and_times_are_stored_as_text(self, quill: Quill) -> None:
         quill.store.put(KEY, {"f": 0.1, "t": NOON.astimezone(UTC)})
         assert quill.store.get(KEY) == {
             "f": Decimal("0.1"),
             "t": "2031-05-17T12:00:00.000000Z",
         }
 
-    def test_what_the_caller_changes_afterwards_is_not_stored(self, quill: Quill) -> None:
+    def test_put_later_change_of_input_is_not_stored(self, quill: Quill) -> None:
         item = {"list": [1]}
         quill.store.put(KEY, item)
         item["list"].append(2)
         assert quill.store.get(KEY) == {"list": [1]}
 
-    def test_each_call_is_one_request(self, quill: Quill) -> None:
+    def test_every_call_costs_one_request(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent:
             quill.store.put(KEY, {})
             quill.store.put(KEY, {}, if_not_exists=True)
@@ -91,35 +91,35 @@ class TestRoundTrip:
 
 
 class TestConditionalPut:
-    def test_only_the_first_is_written(self, quill: Quill) -> None:
+    def test_put_if_not_exists_only_first_is_written(self, quill: Quill) -> None:
         assert quill.store.put(KEY, {"n": 1}, if_not_exists=True) is True
         assert quill.store.put(KEY, {"n": 2}, if_not_exists=True) is False
         assert quill.store.put(KEY, {"n": 1}, if_not_exists=True) is False
         assert quill.store.get(KEY) == {"n": 1}
 
-    def test_again_after_delete(self, quill: Quill) -> None:
+    def test_put_if_not_exists_after_delete_is_written(self, quill: Quill) -> None:
         quill.store.put(KEY, {"n": 1}, if_not_exists=True)
         quill.store.delete(KEY)
         assert quill.store.put(KEY, {"n": 2}, if_not_exists=True) is True
 
-    def test_the_sort_key_is_part_of_the_identity(self, quill: Quill) -> None:
+    def test_put_if_not_exists_sort_key_is_part_of_the_identity(self, quill: Quill) -> None:
         assert quill.store.put(Key("a", "1"), {}, if_not_exists=True)
         assert quill.store.put(Key("a", "2"), {}, if_not_exists=True)
         assert quill.store.put(Key("b", "1"), {}, if_not_exists=True)
 
-    def test_it_is_kept_out_by_what_others_put(self, quill: Quill) -> None:
+    def test_put_if_not_exists_item_of_others_returns_false(self, quill: Quill) -> None:
         store(quill, {"pk": {"S": KEY.pk}, "sk": {"S": KEY.sk}, "n": {"N": "1"}})
         assert quill.store.put(KEY, {"n": 2}, if_not_exists=True) is False
         assert quill.store.get(KEY) == {"n": 1}
 
-    def test_a_ttl_that_is_no_number_never_expires(self, quill: Quill) -> None:
+    def test_put_if_not_exists_ttl_not_a_number_never_expires(self, quill: Quill) -> None:
         store(quill, {"pk": {"S": KEY.pk}, "sk": {"S": KEY.sk}, "ttl": {"S": "1"}})
         assert quill.store.put(KEY, {"n": 2}, if_not_exists=True) is False
         assert len(list(quill.store.query(KEY.pk))) == 1
 
 
 class TestQuery:
-    def test_a_prefix_with_its_delimiter_never_matches_a_longer_number(self, quill: Quill) -> None:
+    def test_query_prefix_with_delimiter_excludes_longer_numbers(self, quill: Quill) -> None:
         for sk in ("METRIC#1#a", "METRIC#1#b", "METRIC#10#a", "METRIC#1", "METRIC#2#a"):
             quill.store.put(Key("P", sk), {})
         assert sort_keys(quill, "P", "METRIC#1#") == ["METRIC#1#a", "METRIC#1#b"]
@@ -127,12 +127,12 @@ class TestQuery:
         assert sort_keys(quill, "P", "METRIC#3#") == []
         assert len(sort_keys(quill, "P", "")) == 5
 
-    def test_other_partitions_are_not_read(self, quill: Quill) -> None:
+    def test_query_excludes_other_partitions(self, quill: Quill) -> None:
         quill.store.put(Key("1", "a"), {})
         quill.store.put(Key("10", "a"), {})
         assert [item.key for item in quill.store.query("1")] == [Key("1", "a")]
 
-    def test_it_reads_what_was_written_just_before(self, quill: Quill) -> None:
+    def test_query_reads_the_last_write(self, quill: Quill) -> None:
         for number in range(20):
             quill.store.put(Key("P", f"{number:02d}"), {})
             assert len(sort_keys(quill, "P")) == number + 1
@@ -148,7 +148,9 @@ class TestQuery:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
-    def test_any_keys_and_prefix(self, quill: Quill, names: set[str], sk_prefix: str) -> None:
+    def test_query_any_keys_and_prefix_returns_the_matching(
+        self, quill: Quill, names: set[str], sk_prefix: str
+    ) -> None:
         for sk in names:
             quill.store.put(Key("any", sk), {})
         expected = sorted((sk for sk in names if sk.startswith(sk_prefix)), key=str.encode)
@@ -158,20 +160,20 @@ class TestQuery:
 
 
 class TestLimits:
-    def test_keys_of_the_greatest_length(self, quill: Quill) -> None:
+    def test_put_longest_keys_are_accepted(self, quill: Quill) -> None:
         key = Key("é" * 1024, "é" * 512)
         assert quill.store.put(key, {"n": 1})
         assert quill.store.get(key) == {"n": 1}
         quill.store.delete(key)
 
-    def test_more_than_400_kilobytes(self, quill: Quill) -> None:
+    def test_put_over_400_kb_raises(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent, pytest.raises(InvalidPayload, match="409"):
             quill.store.put(KEY, {"text": "x" * 400 * 1024})
         assert sent == []
         assert quill.store.put(KEY, {"text": "x" * (400 * 1024 - 150)})
         quill.store.delete(KEY)
 
-    def test_no_table(self, quill_settings: Settings) -> None:
+    def test_get_missing_table_raises_table_not_found(self, quill_settings: Settings) -> None:
         with connect(replace(quill_settings, table="not-there")) as quill:
             for call in (
                 lambda: quill.store.put(KEY, {}),
@@ -184,18 +186,24 @@ class TestLimits:
 
 
 class TestLostAnswers:
-    def test_a_conditional_put_knows_its_own(self, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_put_if_not_exists_lost_response_returns_true(
+        self, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         proxy.lose("PutItem", times=2)
         assert behind_proxy.store.put(KEY, {"n": 1}, if_not_exists=True) is True
         assert proxy.passed["PutItem"] == 3
         assert behind_proxy.store.put(KEY, {"n": 1}, if_not_exists=True) is False
 
-    def test_a_loser_stays_one(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_put_if_not_exists_loser_with_lost_response_returns_false(
+        self, quill: Quill, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         quill.store.put(KEY, {"n": 1}, if_not_exists=True)
         proxy.lose("PutItem")
         assert behind_proxy.store.put(KEY, {"n": 1}, if_not_exists=True) is False
 
-    def test_reads_and_deletes_are_sent_again(self, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_reads_and_deletes_lost_response_are_retried(
+        self, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         behind_proxy.store.put(KEY, {"n": 1})
         for operation in ("GetItem", "Query", "DeleteItem"):
             proxy.lose(operation)

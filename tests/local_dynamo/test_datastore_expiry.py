@@ -65,9 +65,9 @@ def sort_keys(quill: Quill, pk: str, sk_prefix: str | None = None) -> list[str]:
 
 
 class TestExpiry:
-    """What has expired is absent, whether or not the server has deleted it."""
+    """Expired items are absent, whether or not the server has deleted them."""
 
-    def test_absent_to_every_call_while_the_server_still_has_it(
+    def test_expired_item_is_absent_for_every_call(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         other = Key(KEY.pk, "kept")
@@ -85,7 +85,9 @@ class TestExpiry:
         assert sort_keys(quill, KEY.pk, "STA") == []
         quill.store.delete(KEY)
 
-    def test_a_conditional_put_replaces_it(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_expired_item_is_replaced_by_put_if_not_exists(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         quill.store.put(KEY, {"n": 1, "old": True}, ttl=HOUR)
         quill_clock.tick(HOUR)
         assert stored(quill, KEY) is not None
@@ -94,7 +96,7 @@ class TestExpiry:
         quill_clock.tick(365 * DAY)
         assert quill.store.get(KEY) == {"n": 2}
 
-    def test_a_mark_can_be_set_again(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_expired_mark_can_be_set_again(self, quill: Quill, quill_clock: FrozenClock) -> None:
         assert quill.store.check_and_mark(KEY, MINUTE) is True
         assert quill.store.check_and_mark(KEY, MINUTE) is False
         quill_clock.tick(MINUTE)
@@ -103,7 +105,7 @@ class TestExpiry:
         assert quill.store.check_and_mark(KEY, MINUTE) is False
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_as_timedelta_and_as_datetime(self, quill: Quill) -> None:
+    def test_ttl_timedelta_equals_datetime(self, quill: Quill) -> None:
         expected = int((NOON + HOUR).timestamp())
         quill.store.put(Key("P", "1"), {}, ttl=HOUR)
         quill.store.put(Key("P", "2"), {}, ttl=NOON + HOUR)
@@ -114,7 +116,7 @@ class TestExpiry:
         assert raw is not None
         assert raw["ttl"] == {"N": str(expected)}
 
-    def test_a_part_of_a_second_is_rounded_up(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_ttl_is_rounded_up_to_seconds(self, quill: Quill, quill_clock: FrozenClock) -> None:
         quill.store.put(KEY, {}, ttl=timedelta(milliseconds=1500))
         quill_clock.tick(timedelta(milliseconds=1999))
         assert quill.store.get(KEY) is not None
@@ -122,11 +124,11 @@ class TestExpiry:
         assert quill.store.get(KEY) is None
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_a_time_that_has_passed(self, quill: Quill) -> None:
+    def test_ttl_in_the_past_is_absent_at_once(self, quill: Quill) -> None:
         assert quill.store.put(KEY, {}, ttl=NOON - HOUR) is True
         assert quill.store.get(KEY) is None
 
-    def test_an_unconditional_put_without_ttl_takes_the_expiry_away(
+    def test_put_without_ttl_removes_the_expiry(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         quill.store.put(KEY, {}, ttl=HOUR)
@@ -134,7 +136,7 @@ class TestExpiry:
         quill_clock.tick(DAY)
         assert quill.store.get(KEY) == {"n": 1}
 
-    def test_a_page_of_expired_items_does_not_end_a_query(
+    def test_query_page_of_expired_items_continues(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         for number in range(8):
@@ -143,7 +145,7 @@ class TestExpiry:
         quill_clock.tick(HOUR)
         assert sort_keys(quill, "P") == ["9"]
 
-    def test_time_frozen_by_freezegun(self, quill: Quill) -> None:
+    def test_expired_item_by_freezegun_is_absent(self, quill: Quill) -> None:
         with freeze_time(NOON) as frozen:
             assert quill.store.check_and_mark(KEY, HOUR)
             frozen.tick(HOUR - SECOND)
@@ -152,7 +154,7 @@ class TestExpiry:
             assert quill.store.get(KEY) is None
             assert quill.store.check_and_mark(KEY, HOUR)
 
-    def test_the_server_deletes_it_and_nothing_else(self, unindexed: Quill) -> None:
+    def test_expired_item_is_deleted_by_the_server(self, unindexed: Quill) -> None:
         kept, for_ever = Key(KEY.pk, "kept"), Key(KEY.pk, "for ever")
         unindexed.store.put(KEY, {}, ttl=2 * SECOND)
         unindexed.store.put(kept, {}, ttl=DAY)
@@ -185,11 +187,11 @@ def mark(settings: Settings, keys: int, threads: int) -> list[int]:
 
 
 class TestCheckAndMark:
-    def test_exactly_one_of_many_processes_and_threads(self, quill: Quill) -> None:
+    def test_check_and_mark_many_processes_and_threads_one_is_true(self, quill: Quill) -> None:
         won = race(mark, [(quill.settings, 25, 4)] * 3)
         assert sorted(number for each in won for number in each) == list(range(25))
 
-    def test_exactly_one_takes_over_an_expired_mark(
+    def test_check_and_mark_expired_mark_one_is_true(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         assert quill.store.check_and_mark(KEY, MINUTE)

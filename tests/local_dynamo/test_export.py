@@ -1,4 +1,4 @@
-"""Exports of a real table: all of it by a scan, and its days by their lists."""
+"""Exports of a real table, by a scan and by the lists of days."""
 
 import threading
 import time
@@ -11,8 +11,7 @@ import pytest
 
 from quill_models import Agent, JobRun, Metric, Quill, connect
 from quill_models.errors import ExportFailed, InvalidValue, TableNotFound
-from quill_models.export import TABLES, Progress, export_files
-from quill_models.export import inputs as sources
+from quill_models.export import TABLES, Progress, export_files, inputs
 from quill_models.models import QuillModel
 from quill_models.testing import FrozenClock
 from tests.local_dynamo import tables
@@ -58,7 +57,7 @@ def run_of(window: str, status: str = "succeeded", **fields: Any) -> JobRun:
 
 
 def put(quill: Quill, *models: QuillModel) -> list[QuillModel]:
-    """Store models past the repositories, stamped as those do."""
+    """Store models without the repositories, with their timestamps."""
     for model in models:
         model.stamp(quill.table)
         store(quill, model.to_item(quill.table.shards))
@@ -66,7 +65,7 @@ def put(quill: Quill, *models: QuillModel) -> list[QuillModel]:
 
 
 def two_days(quill: Quill) -> list[QuillModel]:
-    """Agents, and all kinds of facts today and tomorrow, in every status."""
+    """Store agents, and facts of all kinds and statuses for today and tomorrow."""
     return put(
         quill,
         Agent(agent_id="ada", name="Ada", external_ids={"hubspot": "1"}),
@@ -113,33 +112,33 @@ def rows_of(models: list[QuillModel], days: set[date] | None = None) -> dict[str
     return {name: sorted(each, key=str) for name, each in found.items()}
 
 
-# All of it.
+# Scans.
 
 
 @pytest.mark.usefixtures("quill_clock")
-def test_a_scan_exports_all_kinds_and_nothing_else(quill: Quill, tmp_path: Path) -> None:
+def test_export_scan_writes_all_unexpired_facts(quill: Quill, tmp_path: Path) -> None:
     models = two_days(quill)
-    # Claims, attempts, increments, the settings of the table, and what has expired.
+    # The table also has a claim, settings, and an expired item.
     quill.interactions.record(interaction("claimed", source="s", external_id="1"))
     claimed = quill.interactions.get("claimed")
     assert claimed is not None
     models += [claimed]
-    (gone,) = put(quill, event("gone"))
-    store(quill, {**gone.to_item(4), "ttl": {"N": f"{NOON.timestamp() - 1:.0f}"}})
-    told: list[Progress] = []
+    (expired,) = put(quill, event("expired"))
+    store(quill, {**expired.to_item(4), "ttl": {"N": f"{NOON.timestamp() - 1:.0f}"}})
+    reports: list[Progress] = []
     with on_the_wire(quill) as sent:
-        done = export_files(quill, tmp_path, report=told.append)
+        done = export_files(quill, tmp_path, report=reports.append)
     assert rows(tmp_path) == rows_of(models)
     assert sorted(sent) == ["DescribeTable"] + ["Scan"] * 4
-    # Besides them the claim, what has expired, the settings, and a history of migrations.
-    assert told[-1].items == len(models) + 6
+    # The others are the claim, the expired item, the settings, and the history of migrations.
+    assert reports[-1].items == len(models) + 6
     assert done.manifest["from"] == {"kind": "scan", "table": quill.settings.table}
 
 
-def test_a_scan_goes_on_from_page_to_page(
+def test_export_scan_reads_every_page(
     quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_PAGE", 3)
+    monkeypatch.setattr(inputs, "_PAGE", 3)
     put(quill, *(event(f"{number}") for number in range(60)))
     with on_the_wire(quill) as sent:
         done = export_files(quill, tmp_path, kinds=["webhook_event"])
@@ -147,36 +146,36 @@ def test_a_scan_goes_on_from_page_to_page(
     assert sent.count("Scan") > 20
 
 
-def test_whoever_stops_reading_stops_the_scan(
+def test_scan_input_closed_early_stops_scan(
     quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_PAGE", 1)
+    monkeypatch.setattr(inputs, "_PAGE", 1)
     put(quill, *(event(f"{number}") for number in range(60)))
     with on_the_wire(quill) as sent:
-        source = sources.scan_of(quill.table, ["webhook_event"], lambda _: None)
+        source = inputs.scan_input(quill.table, ["webhook_event"], lambda _: None)
         assert next(source.items)
         source.items.close()
-    # The pages that were ready, those that waited for room, and those on their way.
+    # Queued pages, pages that wait for the queue, and pages in flight.
     assert sent.count("Scan") <= 4 * 3 + 4
     assert not [each for each in threading.enumerate() if "quill-scan" in each.name]
 
 
 @pytest.mark.parametrize("segments", [1, 3])
-def test_a_scan_keeps_to_its_read_units(
+def test_export_scan_limits_read_units(
     quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int
 ) -> None:
-    monkeypatch.setattr(sources, "_PAGE", 1)
+    monkeypatch.setattr(inputs, "_PAGE", 1)
     put(quill, *(event(f"{number}", payload={"text": "x" * 8000}) for number in range(10)))
-    begun = time.monotonic()
+    started = time.monotonic()
     done = export_files(quill, tmp_path, segments=segments, read_units=20)
-    elapsed = time.monotonic() - begun
+    elapsed = time.monotonic() - started
     assert done.rows["fact_webhook_event"] == 10
-    # Of the 15 read units and more that this takes, each segment's last request is not waited for.
+    # The requests take at least 15 read units. No segment waits after its last request.
     assert elapsed >= (10 - segments) * 1.5 / 20
 
 
 @pytest.mark.parametrize("options", [{"segments": 0}, {"segments": 33}, {"read_units": 0}])
-def test_a_scan_that_cannot_be_is_refused(
+def test_export_invalid_scan_options_raise(
     quill: Quill, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidValue):
@@ -186,7 +185,7 @@ def test_a_scan_that_cannot_be_is_refused(
     assert contents(tmp_path) == {}
 
 
-def test_without_a_table_nothing_is_touched(quill: Quill, tmp_path: Path) -> None:
+def test_export_missing_table_writes_nothing(quill: Quill, tmp_path: Path) -> None:
     with connect(replace(quill.settings, table="no-such-table")) as other:
         with pytest.raises(TableNotFound):
             export_files(other, tmp_path)
@@ -199,21 +198,21 @@ def test_without_a_table_nothing_is_touched(quill: Quill, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("days", [{TODAY}, {TODAY + ONE_DAY}, {TODAY, TODAY + ONE_DAY}])
-def test_days_are_what_a_scan_shows_of_them(quill: Quill, tmp_path: Path, days: set[date]) -> None:
+def test_export_days_equal_rows_of_a_scan(quill: Quill, tmp_path: Path, days: set[date]) -> None:
     models = two_days(quill)
     since, until = min(days), max(days) + ONE_DAY
     with on_the_wire(quill) as sent:
         done = export_files(quill, tmp_path, since=since, until=until)
     assert rows(tmp_path) == rows_of(models, days)
     assert done.manifest["range"] == {"since": f"{since}", "until": f"{until}"}
-    # One for each reading of an agents' list, and for each shard of the others; no scan.
+    # One query for each read of an agents' list, and one per shard for each other list.
     shards = 4
     lists = 2 * len(days) + (4 + 1) + (5 + 2)
     assert set(sent) == {"Query"}
     assert sent.count("Query") == 3 + shards * lists
 
 
-def test_other_days_stay_as_they_are(quill: Quill, tmp_path: Path) -> None:
+def test_export_days_keep_other_days(quill: Quill, tmp_path: Path) -> None:
     two_days(quill)
     export_files(quill, tmp_path)
     before = contents(tmp_path)
@@ -227,7 +226,7 @@ def test_other_days_stay_as_they_are(quill: Quill, tmp_path: Path) -> None:
     assert values == {TODAY: 1, tomorrow: 9}
 
 
-def test_a_day_that_lost_its_rows_loses_its_file(quill: Quill, tmp_path: Path) -> None:
+def test_export_day_without_rows_removes_file(quill: Quill, tmp_path: Path) -> None:
     two_days(quill)
     export_files(quill, tmp_path)
     quill.interactions.delete("i1")
@@ -245,14 +244,14 @@ def test_a_day_that_lost_its_rows_loses_its_file(quill: Quill, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("quill_clock")
-def test_until_today_by_default(quill: Quill, tmp_path: Path) -> None:
+def test_export_until_defaults_to_tomorrow(quill: Quill, tmp_path: Path) -> None:
     models = two_days(quill)
     done = export_files(quill, tmp_path, since=TODAY - ONE_DAY)
     assert done.manifest["range"]["until"] == f"{TODAY + ONE_DAY}"
     assert rows(tmp_path) == rows_of(models, {TODAY})
 
 
-def test_sources_are_those_of_the_folder_and_those_given(quill: Quill, tmp_path: Path) -> None:
+def test_export_sources_combine_folder_and_argument(quill: Quill, tmp_path: Path) -> None:
     put(quill, *(event("e", source=source, status="dead") for source in ("hubspot", "phone")))
     day = {"since": (NOON - HOUR).date(), "until": TODAY + ONE_DAY}
 
@@ -270,7 +269,7 @@ def test_sources_are_those_of_the_folder_and_those_given(quill: Quill, tmp_path:
 
 
 @pytest.mark.usefixtures("quill_clock")
-def test_a_guessed_source_is_told(quill: Quill, tmp_path: Path) -> None:
+def test_export_assumed_sources_are_returned(quill: Quill, tmp_path: Path) -> None:
     since = TODAY - ONE_DAY
 
     def assumed(folder: str, **given: Any) -> list[str]:
@@ -285,7 +284,7 @@ def test_a_guessed_source_is_told(quill: Quill, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quill_clock")
-def test_events_that_move_while_they_are_read_are_there_once(
+def test_export_events_moving_meanwhile_are_written_once(
     quill: Quill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(quill, *(event(f"{number}", received_at=NOON - DAY) for number in range(3)))
@@ -294,7 +293,7 @@ def test_events_that_move_while_they_are_read_are_there_once(
     with connect(quill.settings, clock=FrozenClock(NOON + SECOND)) as other:
 
         def moving(self: Any, source: str, status: Any, *between: Any) -> Any:
-            # One goes on behind the reader's back, one comes back before its eyes.
+            # One event leaves the lists that are still to be read, another returns to one.
             if status == "failed":
                 first, second, *_ = other.webhook_events.claim("hubspot", limit=4)
                 other.webhook_events.complete(first)
@@ -310,18 +309,18 @@ def test_events_that_move_while_they_are_read_are_there_once(
     assert len(rows(tmp_path)["fact_webhook_event"]) == 4
 
 
-def test_a_run_that_begins_again_meanwhile_is_there_once(
+def test_export_run_restarted_meanwhile_is_written_once(
     quill: Quill, quill_clock: FrozenClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ZeroDivisionError), quill.job_runs.start("sync", "again"):
         raise ZeroDivisionError
     read = type(quill.job_runs).list_by_status
-    begun: list[Any] = []
+    started: list[Any] = []
 
     def moving(self: Any, status: Any, *between: Any) -> Any:
         if status == "cancelled":
             quill_clock.tick(DAY)
-            begun.append(quill.job_runs.start("sync", "again"))
+            started.append(quill.job_runs.start("sync", "again"))
         return read(self, status, *between)
 
     monkeypatch.setattr(type(quill.job_runs), "list_by_status", moving)
@@ -331,16 +330,14 @@ def test_a_run_that_begins_again_meanwhile_is_there_once(
     assert (row["status"], row["attempt"], row["date"]) == ("running", 2, TODAY + ONE_DAY)
 
 
-def test_days_of_another_format_are_refused_before_any_request(
-    quill: Quill, tmp_path: Path
-) -> None:
+def test_export_days_other_format_raises_before_requests(quill: Quill, tmp_path: Path) -> None:
     export_files(quill, tmp_path, format="csv")
     with on_the_wire(quill) as sent, pytest.raises(ExportFailed, match="csv files"):
         export_files(quill, tmp_path, since=TODAY, until=TODAY + ONE_DAY)
     assert sent == []
 
 
-# What the lists give for it.
+# The lists.
 
 
 @pytest.fixture
@@ -354,14 +351,16 @@ def statuses(quill: Quill) -> Quill:
 
 
 @pytest.mark.parametrize(("since", "until"), [(1, 3), (None, 2), (3, None), (2, 2), (4, 1)])
-def test_a_status_between_two_times(statuses: Quill, since: int | None, until: int | None) -> None:
+def test_list_by_status_between_times_filters(
+    statuses: Quill, since: int | None, until: int | None
+) -> None:
     between = [None if each is None else NOON + each * SECOND for each in (since, until)]
-    wanted = (
+    expected_keys = (
         [f"{n}" for n in range(5)[slice(since or 0, until)]] if (since, until) != (4, 1) else []
     )
     runs = statuses.job_runs.list_by_status("succeeded", *between)
-    assert [run.window for run in runs] == wanted
+    assert [run.window for run in runs] == expected_keys
     events = statuses.webhook_events.list_by_status("hubspot", "dead", *between)
-    assert [each.event_key for each in events] == wanted
-    assert [item["event_key"]["S"] for item in events.raw_items()] == wanted
-    assert runs.count() == len(wanted)
+    assert [each.event_key for each in events] == expected_keys
+    assert [item["event_key"]["S"] for item in events.raw_items()] == expected_keys
+    assert runs.count() == len(expected_keys)

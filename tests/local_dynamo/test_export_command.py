@@ -29,9 +29,9 @@ def filled(quill: Quill) -> Quill:
 
 def test_export_complete_table_writes_files(filled: Quill, program: Run, tmp_path: Path) -> None:
     finished = program("export", "--out", "powerbi", "--format", "parquet")
-    shown = succeeded(finished)
-    assert "fact_webhook_event" in shown
-    assert "powerbi: 5 files written, 0 outdated files removed." in shown
+    output = succeeded(finished)
+    assert "fact_webhook_event" in output
+    assert "powerbi: 5 files written, 0 outdated files removed." in output
     assert finished.stderr == ""
     assert len(files_in(tmp_path / "powerbi")) == 6
 
@@ -40,29 +40,29 @@ def test_export_complete_table_writes_files(filled: Quill, program: Run, tmp_pat
 def test_export_json_prints_one_document(
     filled: Quill, run: Run, tmp_path: Path, file_format: str
 ) -> None:
-    shown = document(run("export", "--out", "x", "--format", file_format, "--json"))
-    assert shown["out"] == "x"
-    assert shown["rows"] == {
+    output = document(run("export", "--out", "x", "--format", file_format, "--json"))
+    assert output["out"] == "x"
+    assert output["rows"] == {
         "dim_agent": 0,
         "fact_interaction": 1,
         "fact_metric": 0,
         "fact_job_run": 0,
         "fact_webhook_event": 3,
     }
-    assert (shown["files"], shown["removed"]) == (5, 0)
-    assert shown["manifest"] == manifest(tmp_path / "x")
+    assert (output["files"], output["removed"]) == (5, 0)
+    assert output["manifest"] == manifest(tmp_path / "x")
 
 
 def test_export_days_and_kinds_limit_rows(filled: Quill, run: Run, tmp_path: Path) -> None:
     days = ["--since", TODAY, "--until", "2031-05-18"]
     kinds = ["--kind", "webhook-event", "--kind", "job_run"]
-    shown = document(run("export", "--out", "x", *days, *kinds, "--source", "phone", "--json"))
-    assert shown["rows"] == {"fact_job_run": 0, "fact_webhook_event": 0}
-    assert shown["manifest"]["sources"] == ["phone"]
-    shown = document(run("export", "--out", "x", *days, "--source", "hubspot", "--json"))
-    assert shown["rows"]["fact_webhook_event"] == 3
-    assert shown["manifest"]["sources"] == ["hubspot", "phone"]
-    assert shown["manifest"]["range"] == {"since": TODAY, "until": "2031-05-18"}
+    output = document(run("export", "--out", "x", *days, *kinds, "--source", "phone", "--json"))
+    assert output["rows"] == {"fact_job_run": 0, "fact_webhook_event": 0}
+    assert output["manifest"]["sources"] == ["phone"]
+    output = document(run("export", "--out", "x", *days, "--source", "hubspot", "--json"))
+    assert output["rows"]["fact_webhook_event"] == 3
+    assert output["manifest"]["sources"] == ["hubspot", "phone"]
+    assert output["manifest"]["range"] == {"since": TODAY, "until": "2031-05-18"}
     assert TODAY in succeeded(run("export", "--out", "x", *days))
 
 
@@ -79,13 +79,13 @@ def test_export_assumed_source_prints_note(filled: Quill, program: Run) -> None:
 def test_export_from_s3_needs_no_server(run: Run, tmp_path: Path) -> None:
     no_server = {"DYNAMODB_ENDPOINT": "http://127.0.0.1:1"}
     s3_export(tmp_path / "s3", [agent(), metric()])
-    shown = document(run("export", "--out", "x", "--from-s3-export", "s3", "--json", **no_server))
-    assert shown["rows"]["dim_agent"] == shown["rows"]["fact_metric"] == 1
-    assert shown["manifest"]["from"]["kind"] == "s3-export"
+    output = document(run("export", "--out", "x", "--from-s3-export", "s3", "--json", **no_server))
+    assert output["rows"]["dim_agent"] == output["rows"]["fact_metric"] == 1
+    assert output["manifest"]["from"]["kind"] == "s3-export"
     next((tmp_path / "s3").rglob("*.json.gz")).unlink()
     message = failed(run("export", "--out", "x", "--from-s3-export", "s3"))
-    assert "1 are missing" in message
-    assert manifest(tmp_path / "x") == shown["manifest"]
+    assert "lacks 1 of" in message
+    assert manifest(tmp_path / "x") == output["manifest"]
 
 
 def test_export_failure_prints_message(filled: Quill, run: Run, tmp_path: Path) -> None:
@@ -101,6 +101,8 @@ def test_export_failure_prints_message(filled: Quill, run: Run, tmp_path: Path) 
 def test_export_on_terminal_shows_bar(
     filled: Quill, on_the_table: dict[str, str], tmp_path: Path
 ) -> None:
-    out, shown = on_a_terminal([*PROGRAM, "export", "--out", "x", "--json"], tmp_path, on_the_table)
+    out, output = on_a_terminal(
+        [*PROGRAM, "export", "--out", "x", "--json"], tmp_path, on_the_table
+    )
     assert json.loads(out)["rows"]["fact_webhook_event"] == 3
-    assert b"items" in shown
+    assert b"items" in output

@@ -69,29 +69,37 @@ def assert_bulk(write_many: Callable[[Any], list[Any]], items: Sequence[Any]) ->
 
 @pytest.mark.soak
 class TestOneWriter:
-    def test_events(self, quill: Quill, faulty: Quill, size: int) -> None:
+    def test_record_disturbed_writer_stores_each_event_once(
+        self, quill: Quill, faulty: Quill, size: int
+    ) -> None:
         for expected in (CREATED, DUPLICATE):
             results = [faulty.webhook_events.record(each) for each in given(size)]
             assert outcomes(results) == [expected] * size
         assert_stored(quill, "webhook_event", "event_key", size)
-        # Half an answer to a question is no answer either.
+        # A truncated response to a read is retried, too.
         for each in given(size)[::4]:
             assert faulty.webhook_events.get("hubspot", each.event_key) == each
         assert faulty.webhook_events.list_by_status("hubspot", "pending").count() == size
 
     @pytest.mark.parametrize("prefer", Prefer)
-    def test_events_in_bulk(self, quill: Quill, faulty: Quill, size: int, prefer: Prefer) -> None:
+    def test_record_many_disturbed_writer_stores_each_event_once(
+        self, quill: Quill, faulty: Quill, size: int, prefer: Prefer
+    ) -> None:
         events = faulty.webhook_events
         assert_bulk(lambda some: events.record_many(some, prefer=prefer), given(size))
         assert_stored(quill, "webhook_event", "event_key", size)
 
-    def test_interactions_with_external_ids(self, quill: Quill, faulty: Quill, few: int) -> None:
+    def test_record_external_ids_disturbed_writer_stores_each_once(
+        self, quill: Quill, faulty: Quill, few: int
+    ) -> None:
         calls = [interaction(str(n), source="hubspot", external_id=f"h{n}") for n in range(few)]
         assert_bulk(faulty.interactions.record_many, calls)
         for kind in ("interaction", "interaction_external_id"):
             assert_stored(quill, kind, "interaction_id", few)
 
-    def test_agents(self, quill: Quill, faulty: Quill, few: int) -> None:
+    def test_put_disturbed_writer_stores_each_agent(
+        self, quill: Quill, faulty: Quill, few: int
+    ) -> None:
         def agents(name: str) -> list[Agent]:
             return [
                 Agent(
@@ -113,7 +121,9 @@ class TestOneWriter:
         assert_stored(quill, "agent", "agent_id", few)
         assert len(scanned(quill, "agent_external_id")) == few // 2
 
-    def test_marks(self, quill: Quill, faulty: Quill, few: int) -> None:
+    def test_check_and_mark_disturbed_caller_gets_the_right_result(
+        self, quill: Quill, faulty: Quill, few: int
+    ) -> None:
         for expected in (True, False):
             told = [faulty.store.check_and_mark(Key("mark", str(n)), HOUR) for n in range(few)]
             assert told == [expected] * few
@@ -136,13 +146,17 @@ def assert_counted_once(quill: Quill, given: Iterable[Increment]) -> None:
 
 @pytest.mark.soak
 class TestMetrics:
-    def test_one_by_one(self, quill: Quill, faulty: Quill, few: int) -> None:
+    def test_add_disturbed_writer_counts_each_event_once(
+        self, quill: Quill, faulty: Quill, few: int
+    ) -> None:
         for expected in (CREATED, DUPLICATE):
             results = [faulty.metrics.add(each) for each in increments(few)]
             assert outcomes(results) == [expected] * few
             assert_counted_once(quill, increments(few))
 
-    def test_in_bulk(self, quill: Quill, faulty: Quill, size: int) -> None:
+    def test_add_many_disturbed_writer_counts_each_event_once(
+        self, quill: Quill, faulty: Quill, size: int
+    ) -> None:
         assert_bulk(faulty.metrics.add_many, increments(size))
         assert_counted_once(quill, increments(size))
 
@@ -171,7 +185,9 @@ def singly(write: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
 
 @pytest.mark.soak
 class TestSeveralWriters:
-    def test_events(self, quill: Quill, faulty: Quill, size: int) -> None:
+    def test_record_several_disturbed_writers_one_creator_each(
+        self, quill: Quill, faulty: Quill, size: int
+    ) -> None:
         events = faulty.webhook_events
         told = in_threads(
             [
@@ -186,7 +202,9 @@ class TestSeveralWriters:
             assert sorted(outcomes(results)) == [CREATED, *[DUPLICATE] * (THREADS - 1)]
         assert_stored(quill, "webhook_event", "event_key", size)
 
-    def test_increments(self, quill: Quill, faulty: Quill, size: int) -> None:
+    def test_add_several_disturbed_writers_count_once(
+        self, quill: Quill, faulty: Quill, size: int
+    ) -> None:
         metrics = faulty.metrics
         told = in_threads([singly(metrics.add), *[metrics.add_many] * 3], increments(size))
         for results in zip(*told, strict=True):
@@ -204,15 +222,21 @@ class TestHalfAnAnswer:
         quill.store.put(self.KEY, {"text": "whole"})
         return {"text": "whole"}
 
-    def test_to_a_get(self, item: Any, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_get_truncated_response_is_retried(
+        self, item: Any, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         proxy.disturb("GetItem", Fault.CUT_MIDWAY, times=2)
         assert behind_proxy.store.get(self.KEY) == item
 
-    def test_to_a_query(self, item: Any, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_query_truncated_response_is_retried(
+        self, item: Any, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         proxy.disturb("Query", Fault.CUT_MIDWAY, times=2)
         assert list(behind_proxy.store.query(self.KEY.pk)) == [item]
 
-    def test_to_a_refused_put(self, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_put_truncated_error_response_is_retried(
+        self, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         proxy.disturb("PutItem", Fault.CUT_MIDWAY, times=2)
         assert behind_proxy.store.check_and_mark(self.KEY, HOUR) is False
 
@@ -224,7 +248,7 @@ class TestHalfAnAnswer:
             ("BatchGetItem", Prefer.COST),
         ],
     )
-    def test_in_bulk(
+    def test_record_many_truncated_response_is_retried(
         self, quill: Quill, behind_proxy: Quill, proxy: Proxy, operation: str, prefer: Prefer
     ) -> None:
         quill.webhook_events.record_many(given(5))

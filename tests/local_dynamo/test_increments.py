@@ -1,4 +1,4 @@
-"""Adding to metrics: once for each event, whoever asks for it, and however often."""
+"""Adding to metrics once for each event."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -38,7 +38,7 @@ def value(quill: Quill, **fields: Any) -> Decimal | None:
 
 
 class TestOnce:
-    def test_an_event_counts_once(self, quill: Quill) -> None:
+    def test_add_repeated_event_counts_once(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent:
             first = quill.metrics.add(call())
         assert (first.outcome, first.created, first.item) == (CREATED, True, call())
@@ -47,13 +47,13 @@ class TestOnce:
         assert (again.outcome, again.created, again.item) == (DUPLICATE, False, call())
         assert value(quill) == 1
 
-    def test_another_amount_is_no_other_increment(self, quill: Quill) -> None:
+    def test_add_other_amount_is_a_duplicate(self, quill: Quill) -> None:
         quill.metrics.add(call(amount=Decimal("2.5")))
         again = quill.metrics.add(call(amount=7))
         assert (again.outcome, again.item.amount) == (DUPLICATE, Decimal("2.5"))
         assert value(quill) == Decimal("2.5")
 
-    def test_nor_is_another_time_in_the_bucket(self, quill: Quill) -> None:
+    def test_add_other_time_in_bucket_is_a_duplicate(self, quill: Quill) -> None:
         quill.metrics.add(call())
         assert quill.metrics.add(call(at=NOON + 59 * MINUTE)).outcome is DUPLICATE
         assert quill.metrics.add(call(at=NOON + HOUR)).created
@@ -71,12 +71,14 @@ class TestOnce:
         ],
         ids=str,
     )
-    def test_each_event_and_bucket_counts(self, quill: Quill, other: dict[str, Any]) -> None:
+    def test_add_each_event_and_bucket_counts(self, quill: Quill, other: dict[str, Any]) -> None:
         assert quill.metrics.add(call()).created
         assert quill.metrics.add(call(**other)).created
         assert quill.metrics.add(call(**other)).outcome is DUPLICATE
 
-    def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Any) -> None:
+    def test_add_lost_response_counts_once(
+        self, quill: Quill, behind_proxy: Quill, proxy: Any
+    ) -> None:
         proxy.lose("TransactWriteItems", times=3)
         assert behind_proxy.metrics.add(call()).created
         proxy.lose("TransactWriteItems", times=2)
@@ -84,7 +86,9 @@ class TestOnce:
         assert [result.outcome for result in results] == [CREATED] * 50
         assert value(quill) == 51
 
-    def test_for_as_long_as_is_asked_for(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_add_with_retention_expires_after_it(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         kept = replace(quill.settings, increment_retention=timedelta(days=10))
         with connect(kept, clock=quill_clock) as clocked:
             clocked.metrics.add(call())
@@ -94,7 +98,9 @@ class TestOnce:
             assert clocked.metrics.add(call()).created
         assert value(quill) == 2
 
-    def test_for_ever_else(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_add_without_retention_never_expires(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         quill.metrics.add(call())
         quill_clock.tick(3650 * DAY)
         assert quill.metrics.add(call()).outcome is DUPLICATE
@@ -102,7 +108,7 @@ class TestOnce:
 
 class TestTheMetric:
     @pytest.mark.usefixtures("quill_clock")
-    def test_is_as_if_it_had_been_put(self, quill: Quill) -> None:
+    def test_add_new_metric_equals_a_put_one(self, quill: Quill) -> None:
         quill.metrics.add_many([call("a", amount=Decimal("2.5")), call("b", amount=-1)])
         (metric,) = quill.metrics.series("agent:ada", "calls", "hour")
         assert metric == Metric(
@@ -113,7 +119,7 @@ class TestTheMetric:
         assert list(quill.metrics.list_by_day(NOON.date())) == [metric]
         assert quill.metrics.put(metric).outcome is Outcome.UNCHANGED
 
-    def test_adds_to_what_was_put_and_leaves_the_rest(
+    def test_add_to_put_metric_keeps_other_attributes(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         put = Metric(
@@ -135,10 +141,10 @@ class TestTheMetric:
         assert (metric.computed_at, metric.created_at) == (NOON, NOON)
         assert metric.updated_at == NOON + HOUR
 
-    def test_who_put_it_first_still_knows(
+    def test_put_lost_response_after_add_returns_created(
         self, quill: Quill, behind_proxy: Quill, proxy: Any
     ) -> None:
-        # The put is done, its answer lost; before it is sent again, another adds to the bucket.
+        # The put succeeds, but its response is lost. Before its retry, another adds to the bucket.
         class Meanwhile:
             done = False
 
@@ -167,7 +173,7 @@ class TestTheMetric:
             max_size=130,
         )
     )
-    def test_is_the_exact_sum(self, shared: Quill, amounts: list[Decimal]) -> None:
+    def test_add_sum_is_exact(self, shared: Quill, amounts: list[Decimal]) -> None:
         name = f"sum {hash(tuple(amounts))}"
         increments = [call(str(n), name=name, amount=each) for n, each in enumerate(amounts)]
         shared.metrics.add_many(increments)
@@ -191,6 +197,8 @@ class TestRefused:
         ],
         ids=str,
     )
-    def test_before_any_request(self, fields: dict[str, Any], message: str) -> None:
+    def test_add_invalid_increment_raises_before_any_request(
+        self, fields: dict[str, Any], message: str
+    ) -> None:
         with pytest.raises(InvalidValue, match=message):
             call(**fields)

@@ -1,4 +1,4 @@
-"""What is exported is what is needed: the table it makes, and the permissions that are used."""
+"""Exported infrastructure code, compared with the table and the permissions that are used."""
 
 import json
 import re
@@ -15,13 +15,13 @@ from quill_models.export import export_files
 from quill_models.schema.infrastructure import export_schema
 from quill_models.testing import FrozenClock
 from tests.local_dynamo.support import NOON, botocore_of, event, interaction
-from tests.local_dynamo.test_schema_mend import delete_index
+from tests.local_dynamo.test_schema_repair import delete_index
 from tests.unit.wire import api_name, noticing
 
 DAY = NOON.replace(hour=0)
 
 
-def test_the_calls_of_the_json_export_give_a_table_with_an_empty_diff(
+def test_export_schema_json_calls_create_the_declared_table(
     quill_settings: Settings,
 ) -> None:
     calls = json.loads(export_schema("json", settings=quill_settings))
@@ -38,7 +38,7 @@ def test_the_calls_of_the_json_export_give_a_table_with_an_empty_diff(
 
 @contextmanager
 def permissions_used(quill: Quill) -> Iterator[set[str]]:
-    """What a policy has to allow for what is sent while the block runs."""
+    """Collect the permissions that the requests of the block need."""
     used: set[str] = set()
     in_transaction = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
 
@@ -90,20 +90,20 @@ def write_all(quill: Quill) -> None:
     quill.metrics.put(Metric(scope="global", name="n", grain="day", bucket_start=DAY, value=1))
     quill.metrics.add(Increment("global", "calls", "day", NOON, 1, "e"))
     quill.webhook_events.record_many((event(str(n)) for n in range(3)), prefer="cost")
-    # Most of these are stored already: from the second chunk on they are read first.
+    # Most of these are stored already, so later chunks are read first.
     quill.webhook_events.record_many(event(str(n % 3)) for n in range(250))
     with quill.job_runs.start("sync", "w", lease=timedelta(minutes=1)) as run:
         quill.job_runs.watermark("sync", "crm").advance(1, run=run)
-    (held,) = quill.webhook_events.claim("hubspot", limit=1)
+    (claimed,) = quill.webhook_events.claim("hubspot", limit=1)
     with quill.transaction() as tx:
-        tx.webhook_events.complete(held)
+        tx.webhook_events.complete(claimed)
         tx.metrics.add(Increment("global", "calls", "day", NOON, 1, "f"))
     quill.interactions.delete("1")
 
 
 @pytest.mark.parametrize(("role", "does"), [("reader", read_all), ("writer", write_all)])
 @pytest.mark.usefixtures("quill_clock")
-def test_a_role_may_do_what_it_does_and_no_more(
+def test_policy_reader_and_writer_allow_exactly_their_requests(
     quill: Quill, role: str, does: Callable[[Quill], None], tmp_path: Path
 ) -> None:
     with permissions_used(quill) as used:
@@ -111,12 +111,12 @@ def test_a_role_may_do_what_it_does_and_no_more(
         export_files(quill, tmp_path, format="jsonl")
         quill._table.get_many([Agent(agent_id="ada").key()])
         quill.schema.diff()
-    # This server has neither backups nor tags; on AWS they are looked at as well.
+    # The diff reads backups and tags on AWS only.
     on_aws = {"DescribeContinuousBackups", "ListTagsOfResource"}
     assert used == allowed(role) - on_aws
 
 
-def test_a_migrator_may_do_what_it_does_and_no_more(index_settings: Settings) -> None:
+def test_policy_migrator_allows_exactly_its_requests(index_settings: Settings) -> None:
     with (
         connect(index_settings, clock=FrozenClock(NOON)) as quill,
         permissions_used(quill) as used,

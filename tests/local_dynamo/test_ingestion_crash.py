@@ -27,7 +27,7 @@ COMMAND = "from quill_models.command import main; main()"
 
 
 class Shell:
-    """Where commands are run, all of which end with it."""
+    """Runs commands, and kills them when it ends."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
@@ -74,7 +74,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.server = LocalServer(free_port(), state_dir=folder / "server")
-        # Nobody brings back the server that is killed while a command runs.
+        # A killed server stays away while a command runs.
         self.settings = Settings(endpoint=self.server.endpoint, deadline=SECOND)
         self.shell = Shell(self.settings, folder)
 
@@ -145,13 +145,13 @@ def deliveries_of(events: int, folder: Path) -> Path:
 
 
 def stored(quill: Quill) -> list[int]:
-    """The ids of the events that are stored, each as often as it is."""
+    """Return the ids of the stored events, sorted."""
     pending = quill.webhook_events.list_by_status(hubspot.SOURCE, "pending")
     return sorted(event.payload["eventId"] for event in pending)
 
 
 def wait_until_stored(quill: Quill, number: int, running: Running) -> None:
-    # Of the first, a seventh is about this object; to count all would keep the server busy.
+    # A seventh of the events is about this object. To count all would keep the server busy.
     about = quill.webhook_events.list_by_object(hubspot.SOURCE, "contact", "100")
     deadline = time.monotonic() + 60
     while about.count() * 7 < number:
@@ -161,7 +161,7 @@ def wait_until_stored(quill: Quill, number: int, running: Running) -> None:
 
 
 class Rerun(NamedTuple):
-    """What was stored before it, and how many seconds it took."""
+    """The number of events stored before it, and its duration in seconds."""
 
     already: int
     took: float
@@ -190,7 +190,9 @@ def is_whole_after_another_run(shell: Shell, quill: Quill, deliveries: Path, eve
     return Rerun(len(before), took)
 
 
-def test_the_server_is_killed(machine: Machine, on_disk: Quill, tmp_path: Path) -> None:
+def test_ingest_server_killed_rerun_completes(
+    machine: Machine, on_disk: Quill, tmp_path: Path
+) -> None:
     events = 1000
     deliveries = deliveries_of(events, tmp_path)
     running = machine.shell.run("ingest", "hubspot", deliveries)
@@ -233,7 +235,9 @@ class Pace:
 
 
 @pytest.mark.soak
-def test_the_command_is_killed(quill_endpoint: str, tmp_path: Path, soak: bool) -> None:
+def test_ingest_command_killed_rerun_completes(
+    quill_endpoint: str, tmp_path: Path, soak: bool
+) -> None:
     tables, events = (50, 1000) if soak else (1, 500)
     deliveries = deliveries_of(events, tmp_path)
     with fresh_table(quill_endpoint) as quill, a_shell(quill, tmp_path) as shell:
@@ -254,14 +258,14 @@ def test_the_command_is_killed(quill_endpoint: str, tmp_path: Path, soak: bool) 
                 running.communicate()
                 left_running += before < len(stored(quill)) < events
             pace.whole = is_whole_after_another_run(shell, quill, deliveries, events).took
-            # What was killed says that it is running, until its lease ends.
+            # A killed run has the status running until it is taken over.
             assert quill.job_runs.list_by_status("running").count() >= left_running
             midway += left_running
     # Some go by before the first write, and the second of a table may find all there.
     assert midway >= kills // 5
 
 
-def test_stop_and_start_lose_nothing(machine: Machine, on_disk: Quill) -> None:
+def test_server_stop_and_start_keeps_everything(machine: Machine, on_disk: Quill) -> None:
     on_disk.agents.put_many(
         Agent(agent_id=str(n), team="t", external_ids={"a": str(n)}) for n in range(50)
     )

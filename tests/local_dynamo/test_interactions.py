@@ -51,7 +51,7 @@ def ids(interactions: Any) -> list[str]:
 
 class TestRecord:
     @pytest.mark.usefixtures("quill_clock")
-    def test_created(self, quill: Quill) -> None:
+    def test_record_new_interaction_returns_created(self, quill: Quill) -> None:
         result = quill.interactions.record(call())
         assert (result.outcome, result.created) == (CREATED, True)
         assert result.item == call()
@@ -59,7 +59,9 @@ class TestRecord:
         assert is_as_stored(quill, result.item)
         assert quill.interactions.get("i1") == call()
 
-    def test_duplicate(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_record_same_content_returns_duplicate(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         quill.interactions.record(call())
         quill_clock.tick(SECOND)
         result = quill.interactions.record(call())
@@ -67,21 +69,21 @@ class TestRecord:
         assert result.item.created_at == NOON
         assert is_as_stored(quill, result.item)
 
-    def test_conflict_of_content(self, quill: Quill) -> None:
+    def test_record_other_content_returns_conflict(self, quill: Quill) -> None:
         quill.interactions.record(call())
         result = quill.interactions.record(call(subject="other"))
         assert result.outcome is CONFLICT
         assert result.item == call()
         assert is_as_stored(quill, result.item)
 
-    def test_conflict_of_external_id(self, quill: Quill) -> None:
+    def test_record_external_id_of_other_item_returns_conflict(self, quill: Quill) -> None:
         quill.interactions.record(call())
         result = quill.interactions.record(call("i2", external_id="x-i1"))
         assert (result.outcome, result.item) == (CONFLICT, call())
         assert is_as_stored(quill, result.item)
         assert quill.interactions.get("i2") is None
 
-    def test_the_same_external_id_of_another_source(self, quill: Quill) -> None:
+    def test_record_external_id_of_other_source_returns_created(self, quill: Quill) -> None:
         quill.interactions.record(call())
         other = call("i2", external_id="x-i1", source="phone")
         assert quill.interactions.record(other).outcome is CREATED
@@ -90,7 +92,7 @@ class TestRecord:
 
 
 class TestPut:
-    def test_every_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_put_returns_every_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
         put = quill.interactions.put
         assert put(call()).outcome is CREATED
         quill_clock.tick(HOUR)
@@ -110,14 +112,14 @@ class TestPut:
 
 
 class TestExternalId:
-    def test_found_in_one_request(self, quill: Quill) -> None:
+    def test_get_by_external_id_costs_one_request(self, quill: Quill) -> None:
         quill.interactions.put(call())
         with on_the_wire(quill) as sent:
             assert quill.interactions.get_by_external_id("hubspot", "x-i1") == call()
             assert quill.interactions.get("i1") == call()
         assert sent == ["GetItem", "GetItem"]
 
-    def test_any_text(self, quill: Quill) -> None:
+    def test_get_by_external_id_accepts_any_text(self, quill: Quill) -> None:
         quill.interactions.put(call("1", source="a", external_id="b#c"))
         quill.interactions.put(call("2", source="a#b", external_id="c"))
         found = quill.interactions.get_by_external_id
@@ -125,7 +127,7 @@ class TestExternalId:
 
 
 class TestDelete:
-    def test_gone_from_everywhere(self, quill: Quill) -> None:
+    def test_delete_removes_item_and_claim(self, quill: Quill) -> None:
         quill.interactions.put(call())
         quill.interactions.delete("i1")
         assert quill.interactions.get("i1") is None
@@ -136,7 +138,7 @@ class TestDelete:
         assert quill.interactions.put(call("i2", external_id="x-i1")).outcome is CREATED
         assert quill.interactions.record(call(external_id=None)).outcome is CREATED
 
-    def test_an_answer_that_was_lost(self, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_delete_lost_response_is_safe(self, behind_proxy: Quill, proxy: Proxy) -> None:
         for key, each in (("i1", call()), ("plain", interaction("plain"))):
             behind_proxy.interactions.put(each)
             proxy.lose("TransactWriteItems")
@@ -144,7 +146,7 @@ class TestDelete:
             behind_proxy.interactions.delete(key)
             assert behind_proxy.interactions.get(key) is None
 
-    def test_one_saved_by_pynamodb_whose_external_id_is_anothers(self, quill: Quill) -> None:
+    def test_delete_item_saved_by_pynamodb_keeps_other_claim(self, quill: Quill) -> None:
         quill.interactions.put(call())
         other = call("i2", external_id="x-i1")
         with pytest.raises(InvalidValue, match="of the repository"):
@@ -156,7 +158,7 @@ class TestDelete:
 
 
 class TestLists:
-    def test_order_and_ranges(self, quill: Quill) -> None:
+    def test_list_order_and_ranges_are_by_start(self, quill: Quill) -> None:
         times = [NOON, NOON + MICROSECOND, NOON + SECOND, NOON + HOUR]
         quill.interactions.put_many(
             call(str(number), started_at=at) for number, at in enumerate(times)
@@ -182,7 +184,7 @@ class TestLists:
             assert listed(since=NOON + HOUR, until=NOON) == []
             assert listed(since=elsewhere, until=elsewhere + SECOND) == ["0", "1"]
 
-    def test_naive_times_are_refused(self, quill: Quill) -> None:
+    def test_list_naive_time_raises(self, quill: Quill) -> None:
         naive = datetime(2031, 5, 17)  # noqa: DTZ001
         for end in ("since", "until"):
             options: dict[str, Any] = {end: naive}
@@ -191,14 +193,14 @@ class TestLists:
             with pytest.raises(InvalidValue, match="time zone"):
                 quill.interactions.list_by_contact("77", **options)
 
-    def test_equal_times_are_ordered_by_id(self, quill: Quill) -> None:
+    def test_list_equal_times_are_ordered_by_id(self, quill: Quill) -> None:
         keys = ["b", "a#1", "a", "ü", "a 1"]
         quill.interactions.put_many(call(key, external_id=None) for key in keys)
         expected = ["a", "a 1", "a#1", "b", "ü"]
         assert ids(quill.interactions.list_by_agent("ada")) == expected
         assert ids(quill.interactions.list_by_day(NOON.date())) == expected
 
-    def test_a_day_is_of_utc_and_of_all_agents(self, quill: Quill) -> None:
+    def test_list_by_day_is_of_utc_and_all_agents(self, quill: Quill) -> None:
         midnight = datetime(2031, 5, 17, tzinfo=UTC)
         east = timezone(timedelta(hours=14))
         starts = {
@@ -219,7 +221,7 @@ class TestLists:
             with pytest.raises(InvalidValue):
                 by_day(wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-    def test_an_agents_profile_is_not_among_its_interactions(self, quill: Quill) -> None:
+    def test_list_by_agent_excludes_the_agent_itself(self, quill: Quill) -> None:
         quill.agents.put(Agent(agent_id="ada"))
         quill.interactions.put_many([call("1"), call("2", started_at=NOON + HOUR)])
         assert ids(quill.interactions.list_by_agent("ada")) == ["1", "2"]

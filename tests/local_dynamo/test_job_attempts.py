@@ -1,7 +1,7 @@
-"""What is kept of the attempts at a window, and how one is ended from outside."""
+"""Attempts of a window, fencing tokens, the last success, cancelling and lease checks."""
 
 import time
-from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +9,14 @@ import pytest
 from quill_models import AlreadyRunning, JobStatus, LeaseLost, Quill, Run
 from quill_models.errors import InvalidValue
 from quill_models.testing import FrozenClock
+from tests.local_dynamo import tables
 from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, on_the_wire
 
 pytestmark = pytest.mark.usefixtures("quill_clock")
 
 WINDOW = "2031-05-17"
+
+quill = tables.emptied
 
 
 class BrokenError(Exception):
@@ -26,7 +29,9 @@ def failing(quill: Quill, **options: Any) -> None:
 
 
 class TestAttempts:
-    def test_each_with_its_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_attempts_retried_window_returns_each_outcome(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         failing(quill)
         quill_clock.tick(HOUR)
         quill.job_runs.start("job", WINDOW, lease=MINUTE)
@@ -53,8 +58,10 @@ class TestAttempts:
         assert len({each.run_id for each in (first, second, third)}) == 3
         assert third == quill.job_runs.get("job", WINDOW)
 
-    def test_none_outlives_the_run(self, quill: Quill, quill_clock: FrozenClock) -> None:
-        # The first attempt's lease, and so its retention, would have gone on for a year.
+    def test_attempts_expired_run_are_not_returned(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
+        # The lease of the first attempt, and so its retention, would end in a year.
         failing(quill, lease=365 * DAY)
         failing(quill)
         quill_clock.tick(90 * DAY - MINUTE)
@@ -65,10 +72,10 @@ class TestAttempts:
         failing(quill)
         assert [each.attempt for each in quill.job_runs.attempts("job", WINDOW)] == [1, 2]
 
-    def test_there_are_none(self, quill: Quill) -> None:
+    def test_attempts_unknown_window_is_empty(self, quill: Quill) -> None:
         assert quill.job_runs.attempts("job", WINDOW) == []
 
-    def test_of_one_window_only(self, quill: Quill) -> None:
+    def test_attempts_similar_window_names_are_separate(self, quill: Quill) -> None:
         for window in ("1", "1#", "10", "1#0000000001", "!", "1%23"):
             with pytest.raises(BrokenError), quill.job_runs.start("job", window):
                 raise BrokenError
@@ -78,26 +85,28 @@ class TestAttempts:
             found = quill.job_runs.attempts("job", window)
             assert [(each.window, each.attempt) for each in found] == [(window, 1), (window, 2)]
 
-    def test_one_request(self, quill: Quill) -> None:
+    def test_attempts_sends_one_query(self, quill: Quill) -> None:
         failing(quill)
         failing(quill)
         with on_the_wire(quill) as sent:
             quill.job_runs.attempts("job", WINDOW)
         assert sent == ["Query"]
 
-    def test_are_in_no_list_of_runs(self, quill: Quill) -> None:
+    def test_list_retried_window_returns_one_run(self, quill: Quill) -> None:
         failing(quill)
         failing(quill)
         assert quill.job_runs.list_by_job("job").count() == 1
         assert quill.job_runs.list_by_status("failed").count() == 1
 
-    def test_a_window_too_long_for_them(self, quill: Quill) -> None:
+    def test_start_window_too_long_raises_invalid_value(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="Use a shorter identifier"):
             quill.job_runs.start("job", "w" * 1015)
 
 
-class TestFencing:
-    def test_grows_past_what_is_forgotten(self, quill: Quill, quill_clock: FrozenClock) -> None:
+class TestFencingToken:
+    def test_fencing_token_grows_after_run_expired(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         with quill.job_runs.start("job", WINDOW) as first:
             pass
         quill_clock.tick(91 * DAY)
@@ -105,7 +114,9 @@ class TestFencing:
             assert second.attempt == 1
         assert second.fencing_token > first.fencing_token
 
-    def test_grows_where_the_clock_goes_back(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_fencing_token_grows_if_clock_goes_back(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         with quill.job_runs.start("job", WINDOW) as first:
             pass
         quill_clock.tick(-HOUR)
@@ -115,7 +126,7 @@ class TestFencing:
 
 
 class TestLastSuccess:
-    def test_is_not_forgotten_while_it_runs_again(
+    def test_last_success_is_kept_while_window_runs_again(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         with quill.job_runs.start("job", WINDOW):
@@ -129,7 +140,9 @@ class TestLastSuccess:
         assert done is not None
         assert (done.attempt, done.finished_at) == (2, NOON + HOUR)
 
-    def test_nor_where_it_then_fails(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_last_success_is_kept_after_rerun_fails(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         with quill.job_runs.start("job", WINDOW):
             pass
         quill_clock.tick(HOUR)
@@ -140,7 +153,7 @@ class TestLastSuccess:
 
 
 class TestCancel:
-    def test_what_its_holder_writes_is_refused(self, quill: Quill) -> None:
+    def test_cancel_makes_writes_raise_lease_lost(self, quill: Quill) -> None:
         run = quill.job_runs.start("job", WINDOW)
         cancelled = quill.job_runs.cancel("job", WINDOW)
         assert cancelled is not None
@@ -155,11 +168,11 @@ class TestCancel:
         assert quill.job_runs.get("job", WINDOW) == cancelled
         assert quill.job_runs.list_by_status("cancelled").count() == 1
 
-    def test_leaving_the_block_says_so(self, quill: Quill) -> None:
+    def test_cancel_inside_block_raises_lease_lost_at_exit(self, quill: Quill) -> None:
         with pytest.raises(LeaseLost), quill.job_runs.start("job", WINDOW):
             quill.job_runs.cancel("job", WINDOW)
 
-    def test_it_can_be_started_again(self, quill: Quill) -> None:
+    def test_start_cancelled_window_begins_next_attempt(self, quill: Quill) -> None:
         quill.job_runs.start("job", WINDOW)
         with pytest.raises(AlreadyRunning):
             quill.job_runs.start("job", WINDOW)
@@ -169,35 +182,43 @@ class TestCancel:
         statuses = [each.status.value for each in quill.job_runs.attempts("job", WINDOW)]
         assert statuses == ["cancelled", "succeeded"]
 
-    def test_what_is_over_stays_as_it_is(self, quill: Quill) -> None:
+    def test_cancel_succeeded_run_is_unchanged(self, quill: Quill) -> None:
         with quill.job_runs.start("job", WINDOW):
             pass
         found = quill.job_runs.cancel("job", WINDOW)
         assert found is not None
         assert found.status is JobStatus.SUCCEEDED
 
-    def test_there_is_none(self, quill: Quill) -> None:
+    def test_cancel_unknown_window_returns_none(self, quill: Quill) -> None:
         assert quill.job_runs.cancel("job", WINDOW) is None
 
 
-class TestSure:
-    def test_no_longer_before_the_lease_ends(self, quill: Quill) -> None:
-        run = quill.job_runs.start("job", WINDOW, lease=timedelta(seconds=2))
-        assert sure(run)
-        time.sleep(1.8)
-        assert not sure(run)
+class TestCheck:
+    def test_check_last_fifth_of_lease_raises_lease_lost(
+        self, quill: Quill, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elapsed = 0.0
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + elapsed)
+        for module in ("lease", "run"):
+            monkeypatch.setattr(f"quill_models.repositories.{module}.time", later)
+        run = quill.job_runs.start("job", WINDOW, lease=HOUR)
+        elapsed = 0.7 * HOUR.total_seconds()
+        assert is_sure(run)
+        elapsed = 0.8 * HOUR.total_seconds()
+        assert not is_sure(run)
         with pytest.raises(LeaseLost, match="expires soon"):
             run.check()
         run.renew()
         run.check()
 
-    def test_no_longer_when_it_is_over(self, quill: Quill) -> None:
+    def test_check_ended_run_raises_lease_lost(self, quill: Quill) -> None:
         with quill.job_runs.start("job", WINDOW) as run:
-            assert sure(run)
-        assert not sure(run)
+            assert is_sure(run)
+        assert not is_sure(run)
         with pytest.raises(LeaseLost, match="has ended"):
             run.check()
 
 
-def sure(run: Run) -> bool:
+def is_sure(run: Run) -> bool:
+    """Return `run.is_sure`, which type checkers would take for a constant."""
     return run.is_sure

@@ -114,7 +114,7 @@ def found_in(quill: Quill, lists: Keys) -> Keys:
         for number, (make, change) in enumerate(CHANGES)
     ],
 )
-def test_after_a_change(
+def test_put_changed_item_moves_in_every_list(
     shared: Quill, make: Callable[[], QuillModel], change: dict[str, Any]
 ) -> None:
     before, after = make(), make()
@@ -133,7 +133,7 @@ def test_after_a_change(
     )
 
 
-def test_every_list_of_every_kind_is_changed_above() -> None:
+def test_changes_cover_every_list_of_every_kind() -> None:
     changed: dict[str, set[str]] = {}
     for make, change in CHANGES:
         before, after = make(), make()
@@ -143,7 +143,7 @@ def test_every_list_of_every_kind_is_changed_above() -> None:
             index for index in INDEXES if before.lists(4).get(index) != after.lists(4).get(index)
         }
         changed.setdefault(before.KIND, set()).update(moved)
-    # What a metric is listed by is its identity, which never changes.
+    # A metric is listed by its identity, which never changes.
     assert changed == {
         "agent": {"gsi2", "gsi3"},
         "interaction": set(INDEXES),

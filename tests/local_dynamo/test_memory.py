@@ -19,7 +19,7 @@ def used() -> int:
 
 
 @pytest.mark.soak
-def test_memory_stays_flat(quill: Quill, *, soak: bool) -> None:
+def test_long_lists_and_bulk_writes_memory_is_constant(quill: Quill, *, soak: bool) -> None:
     # A tenth is new, the rest comes again: what is stored is not what is measured here.
     total = 1_000_000 if soak else 5_000
     fresh = min(total // 10, 20_000)

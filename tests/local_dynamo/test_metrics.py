@@ -41,7 +41,7 @@ def starts(metrics: Any) -> list[int]:
 
 
 class TestPut:
-    def test_every_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_put_returns_every_outcome(self, quill: Quill, quill_clock: FrozenClock) -> None:
         put = quill.metrics.put
         created = put(calls())
         assert (created.outcome, created.item) == (CREATED, calls())
@@ -71,23 +71,23 @@ class TestPut:
             0.1,
         ],
     )
-    def test_numbers_are_exact(self, quill: Quill, value: Any) -> None:
+    def test_put_numbers_are_exact(self, quill: Quill, value: Any) -> None:
         quill.metrics.put(calls(value=value))
         (stored_metric,) = quill.metrics.series("agent:ada", "calls", "day")
         assert stored_metric.value == Decimal(str(value))
         assert quill.metrics.put(calls(value=value)).outcome is UNCHANGED
 
-    def test_equal_numbers_are_equal_however_they_are_written(self, quill: Quill) -> None:
+    def test_put_equal_number_in_other_notation_is_unchanged(self, quill: Quill) -> None:
         quill.metrics.put(calls(value=Decimal("1.10")))
         assert quill.metrics.put(calls(value=1.1)).outcome is UNCHANGED
 
-    def test_a_number_too_small_to_store(self) -> None:
+    def test_put_number_too_small_raises(self) -> None:
         with pytest.raises(InvalidValue):
             calls(value=Decimal("1E-131"))
 
 
 class TestSeries:
-    def test_order_and_range(self, quill: Quill) -> None:
+    def test_series_order_and_range_are_by_time(self, quill: Quill) -> None:
         quill.metrics.put_many(calls(bucket_start=DAY_1 + n * DAY) for n in (2, 0, 10, 1, -1))
 
         def series(**options: Any) -> list[int]:
@@ -106,7 +106,7 @@ class TestSeries:
         with pytest.raises(InvalidValue, match="time zone"):
             series(since=datetime(2031, 5, 17))  # noqa: DTZ001
 
-    def test_it_holds_nothing_of_another_series(self, quill: Quill) -> None:
+    def test_series_excludes_other_series(self, quill: Quill) -> None:
         quill.metrics.put_many(
             [
                 calls(scope=scope, name=name, grain=grain)
@@ -121,7 +121,7 @@ class TestSeries:
         with pytest.raises(ValueError, match="year"):
             quill.metrics.series("agent:1", "calls", "year")
 
-    def test_series_reads_what_was_just_written(self, quill: Quill) -> None:
+    def test_series_reads_the_last_write(self, quill: Quill) -> None:
         for number in range(10):
             quill.metrics.put(calls(value=number))
             (only,) = quill.metrics.series("agent:ada", "calls", "day")
@@ -129,7 +129,7 @@ class TestSeries:
 
 
 class TestAcross:
-    def test_every_scope_by_scope(self, quill: Quill) -> None:
+    def test_across_returns_every_scope_in_order(self, quill: Quill) -> None:
         scopes = ["team:b", "agent:10", "global", "agent:1", "agent:1#0", "agent:é"]
         quill.metrics.put_many(calls(scope=scope) for scope in scopes)
         quill.metrics.put(calls(scope="agent:x", bucket_start=DAY_1 + DAY))
@@ -141,7 +141,7 @@ class TestAcross:
 
 
 class TestDay:
-    def test_every_bucket_that_starts_on_it_by_time(self, quill: Quill) -> None:
+    def test_list_by_day_returns_every_bucket_of_the_day(self, quill: Quill) -> None:
         on_it = [
             calls(scope=scope, name=name, grain=grain, bucket_start=start)
             for start, grain in ((DAY_1, "day"), (DAY_1, "hour"), (DAY_1 + 23 * HOUR, "hour"))
@@ -165,6 +165,6 @@ class TestDay:
         assert quill.metrics.list_by_day(DAY_1.date(), newest_first=True).first() == ordered[-1]
         assert list(quill.metrics.list_by_day((DAY_1 + 2 * DAY).date())) == []
 
-    def test_a_time_is_no_day(self, quill: Quill) -> None:
+    def test_list_by_day_datetime_raises(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="must be a date, got datetime"):
             quill.metrics.list_by_day(DAY_1)

@@ -107,7 +107,7 @@ def test_migrate_changed_or_unknown_migration_exits_with_1(quill: Quill, run: Ru
         assert "0123456789ab" in message
         assert "0004_later" in message
     message = failed(run("migrate", "up", "--to", "9"))
-    assert "no migration 9" in message
+    assert "migration 9 does not exist" in message
 
 
 def test_migrate_up_no_wait_names_other_migrator(quill: Quill, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""A migrator is killed in the middle of a backfill while writers go on; run again, all is whole."""
+"""A backfill is killed and run again while other processes write."""
 
 import json
 import multiprocessing
@@ -19,10 +19,10 @@ from tests.local_dynamo.support import HOUR, NOON, SECOND, scanned
 from tests.local_dynamo.test_ingestion_crash import COMMAND, Running, a_shell
 
 HOURS = 48
-# What a metric's number modulo ten says of it; the others are in nobody's hands.
+# The writer that uses a metric, by the metric's number modulo ten. No writer uses the others.
 ADDED_TO, PUT, DELETED = 0, 1, 2
-# Between two writes of a writer, so that the migrator gets its share of a small machine.
-PAUSE = 0.03
+# Delay between two writes, so that the migrator gets enough CPU on a small machine.
+DELAY = 0.03
 
 
 def metric(number: int, value: int | None = None) -> Metric:
@@ -35,13 +35,13 @@ def metric(number: int, value: int | None = None) -> Metric:
     )
 
 
-# Writers of the new version, each in a process of its own, until the file is there.
+# Writers of the new version. Each runs in its own process until the file ``stop`` exists.
 
 
-def add(settings: Settings, stop: Path, who: int, metrics: int) -> dict[int, int]:
-    """Adds to what is there and to what is new, some of it twice; what it added to each."""
+def add(settings: Settings, stop: Path, worker: int, metrics: int) -> dict[int, int]:
+    """Add to stored and new metrics, sometimes twice. Return the sum added to each."""
     added = Counter[int]()
-    chance = random.Random(who)  # noqa: S311
+    chance = random.Random(worker)  # noqa: S311
     with connect(settings) as quill:
         while not stop.exists():
             number = ADDED_TO + 10 * chance.randrange(metrics // 10)
@@ -52,20 +52,20 @@ def add(settings: Settings, stop: Path, who: int, metrics: int) -> dict[int, int
                 "hour",
                 metric(number).bucket_start,
                 1 + number % 3,
-                f"{who}/{added.total()}",
+                f"{worker}/{added.total()}",
             )
             assert quill.metrics.add(increment).created
             if chance.random() < 0.2:
                 assert not quill.metrics.add(increment).created
             added[number] += 1 + number % 3
-            time.sleep(PAUSE)
+            time.sleep(DELAY)
     return dict(added)
 
 
-def put(settings: Settings, stop: Path, who: int, metrics: int) -> dict[int, int]:
-    """Puts newer values; the last of each."""
+def put(settings: Settings, stop: Path, worker: int, metrics: int) -> dict[int, int]:
+    """Put newer values. Return the last value of each metric."""
     values: dict[int, int] = {}
-    chance = random.Random(who)  # noqa: S311
+    chance = random.Random(worker)  # noqa: S311
     with connect(settings) as quill:
         while not stop.exists():
             number = PUT + 10 * chance.randrange(metrics // 10)
@@ -73,20 +73,20 @@ def put(settings: Settings, stop: Path, who: int, metrics: int) -> dict[int, int
             newer.computed_at = NOON + len(values) * SECOND
             quill.metrics.put(newer)
             values[number] = int(newer.value)
-            time.sleep(PAUSE)
+            time.sleep(DELAY)
     return values
 
 
-def delete(settings: Settings, stop: Path, who: int, metrics: int) -> dict[int, int]:
-    """Deletes; which ones."""
+def delete(settings: Settings, stop: Path, worker: int, metrics: int) -> dict[int, int]:
+    """Delete metrics. Return their numbers as keys."""
     deleted: dict[int, int] = {}
-    chance = random.Random(who)  # noqa: S311
+    chance = random.Random(worker)  # noqa: S311
     with connect(settings) as quill:
         while not stop.exists():
             number = DELETED + 10 * chance.randrange(metrics // 10)
             quill.store.delete(metric(number).key())
             deleted[number] = 0
-            time.sleep(PAUSE)
+            time.sleep(DELAY)
     return deleted
 
 
@@ -100,8 +100,8 @@ def migrator_of(quill: Quill) -> JobRun | None:
     return quill.job_runs.get(JOB, WINDOW)
 
 
-def place(quill: Quill) -> tuple[int, int]:
-    """How many items the saved place says were seen and changed."""
+def saved_counts(quill: Quill) -> tuple[int, int]:
+    """Return the numbers of seen and changed items at the saved position."""
     run = migrator_of(quill)
     segments = [
         segment
@@ -111,10 +111,10 @@ def place(quill: Quill) -> tuple[int, int]:
     return sum(each["seen"] for each in segments), sum(each["changed"] for each in segments)
 
 
-def killed_at(quill: Quill, running: Running, seen: int) -> None:
-    """Kill it as soon as its place says that so many items were seen."""
+def kill_after(quill: Quill, running: Running, seen: int) -> None:
+    """Kill the migrator when its saved position has passed a number of items."""
     deadline = time.monotonic() + 1800
-    while place(quill)[0] < seen:
+    while saved_counts(quill)[0] < seen:
         assert running.poll() is None, running.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -130,13 +130,11 @@ def unlisted(quill: Quill) -> set[str]:
 
 
 @pytest.mark.soak
-def test_a_killed_backfill_is_made_whole_while_writers_go_on(
-    old: Quill, tmp_path: Path, soak: bool
-) -> None:
+def test_up_killed_backfill_with_writers_continues(old: Quill, tmp_path: Path, soak: bool) -> None:
     metrics, kills, limit = (50_000, (0.25, 0.6), 100_000) if soak else (600, (0.25,), 360)
     before = [old_item(old, metric(number)) for number in range(metrics)]
     store_all(old, before)
-    # The lock of the dead passes on sooner, so that the small test does not wait for long.
+    # A shorter lease, so that the small test does not wait long for the lock of the dead migrator.
     lease = "" if soak else "migrator.LEASE = timedelta(seconds=6)\n"
     code = (
         "from datetime import timedelta\n"
@@ -146,16 +144,16 @@ def test_a_killed_backfill_is_made_whole_while_writers_go_on(
     context = multiprocessing.get_context("spawn")
     with a_shell(old, tmp_path) as shell, ProcessPoolExecutor(4, mp_context=context) as pool:
         writers = [
-            pool.submit(work, old.settings, stop, who, metrics)
-            for who, work in enumerate((add, add, put, delete))
+            pool.submit(work, old.settings, stop, worker, metrics)
+            for worker, work in enumerate((add, add, put, delete))
         ]
         try:
             left: set[str] = set()
             changed_before = 0
             for part in kills:
                 running = shell.run("migrate", "up", "--write-units", limit, code=code)
-                killed_at(old, running, int(part * metrics))
-                _, changed_before = place(old)
+                kill_after(old, running, int(part * metrics))
+                _, changed_before = saved_counts(old)
                 left = unlisted(old)
                 assert left, "the backfill was over before it was killed"
                 assert len(left) < metrics
@@ -164,34 +162,34 @@ def test_a_killed_backfill_is_made_whole_while_writers_go_on(
         finally:
             stop.touch()
         assert last.returncode == 0, err
-        wrote = [writer.result(timeout=60) for writer in writers]
+        written = [writer.result(timeout=60) for writer in writers]
     (applied,) = json.loads(out)["applied"]
     assert applied["name"] == "0003_list_metrics_by_day"
-    # No item was migrated twice: the last attempt wrote none but those that were left, of which
-    # writers may have written some.
+    # No item was migrated twice: the last attempt changed only items that were left, and writers
+    # may have migrated some of these.
     assert applied["changed"] - changed_before <= len(left)
     attempts = old.job_runs.attempts(JOB, WINDOW)
     assert [run.status for run in attempts] == [*["failed"] * len(kills), "succeeded"]
-    assert_whole(old, before, wrote)
+    assert_consistent(old, before, written)
 
 
-def assert_whole(
-    quill: Quill, before: Sequence[dict[str, Any]], wrote: Sequence[dict[int, int]]
+def assert_consistent(
+    quill: Quill, before: Sequence[dict[str, Any]], written: Sequence[dict[int, int]]
 ) -> None:
-    added = Counter[int](wrote[0])
-    added.update(wrote[1])
-    values, deleted = wrote[2], wrote[3]
+    added = Counter[int](written[0])
+    added.update(written[1])
+    values, deleted = written[2], written[3]
     assert all((added, values, deleted))
     found = {item["pk"]["S"]: item for item in scanned(quill, "metric")}
     expected = {number: number for number in range(len(before)) if number not in deleted}
     expected.update(values)
     for number, amount in added.items():
         expected[number] = expected.get(number, 0) + amount
-    # None lost, none brought back, no newer value undone.
+    # No item was lost or restored, and no newer value was undone.
     assert {item["scope"]["S"]: int(item["value"]["N"]) for item in found.values()} == {
         f"agent:{number}": value for number, value in expected.items()
     }
-    # What nobody wrote is what it was, with the list; and all are as they are composed today.
+    # Items that no writer changed differ only by the list. All are as the model composes them.
     shards = quill._table.shards
     for number, item in enumerate(before):
         if number not in added and number not in values and number not in deleted:
@@ -199,7 +197,7 @@ def assert_whole(
             assert {name: now[name] for name in now if name not in ADDED} == item
     for item in found.values():
         assert Metric.from_item(item).to_item(shards) == item
-    # Each is in the list of its day, once.
+    # Each metric is in the list of its day once.
     days = {(NOON + hour * HOUR).date() for hour in range(HOURS)}
     listed = [each.key().pk for day in sorted(days) for each in quill.metrics.list_by_day(day)]
     assert sorted(listed) == sorted(found)

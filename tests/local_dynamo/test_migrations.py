@@ -1,4 +1,4 @@
-"""The migrations, replayed from nothing or brought to an old table, by one migrator at a time."""
+"""Migrations of a new or an old table, applied by one migrator at a time."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from tests.local_dynamo.support import (
     stored,
     wait_until,
 )
-from tests.unit.migrations.files import in_order, written
+from tests.unit.migrations.files import numbered, write_migration
 
 READS = {"Query", "GetItem", "DescribeTable"}
-# Notes in the table that it ran, so that it is seen how often.
-NOTES = """
+# Counts in the table how often each migration ran.
+COUNTING = """
 def up(step):
     step.request(
         "update_item",
-        Key={"pk": {"S": "NOTES"}, "sk": {"S": "%s"}},
+        Key={"pk": {"S": "COUNTING"}, "sk": {"S": "%s"}},
         UpdateExpression="ADD times :one",
         ExpressionAttributeValues={":one": {"N": "1"}},
     )
@@ -52,7 +52,7 @@ def up(step):
 
 @pytest.fixture
 def bare(quill_settings: Settings) -> Iterator[Quill]:
-    """Connected to a table that does not exist yet."""
+    """A connection whose table does not exist yet."""
     with connect(quill_settings) as quill:
         yield quill
         quill.schema.delete_table()
@@ -64,27 +64,26 @@ def old(quill_settings: Settings) -> Iterator[Quill]:
         yield quill
 
 
-def notes(quill: Quill) -> dict[str, int]:
-    """How often each migration ran that notes it."""
-    return {note.key.sk: int(note["times"]) for note in quill.store.query("NOTES")}
+def run_counts(quill: Quill) -> dict[str, int]:
+    """Return how often each counting migration ran."""
+    return {item.key.sk: int(item["times"]) for item in quill.store.query("COUNTING")}
 
 
 def states(found: list[Any]) -> list[str]:
     return [each.state.value for each in found]
 
 
-def noting(folder: Path, number: int, then: str = "pass") -> Path:
+def write_counting(folder: Path, number: int, then: str = "pass") -> Path:
     name = f"{number:04d}_m{number}"
-    return written(folder, name, NOTES % (name, then))
+    return write_migration(folder, name, COUNTING % (name, then))
 
 
-class TestFromNothing:
-    def test_replay_is_what_the_models_declare(self, bare: Quill) -> None:
+class TestNewTable:
+    def test_up_no_table_gives_the_declared_table(self, bare: Quill) -> None:
         for _ in range(2):
             bare.migrations.up()
         assert bare.schema.diff().is_equal
         settings = stored(bare, TABLE_SETTINGS)
-        # Nothing is left to do.
         assert bare.schema.apply() == []
         bare.schema.delete_table()
         bare.schema.apply()
@@ -93,10 +92,10 @@ class TestFromNothing:
         assert declared is not None
         assert {**settings, "write_token": None} == {**declared, "write_token": None}
 
-    def test_each_is_recorded(self, bare: Quill) -> None:
-        told: list[str] = []
+    def test_up_records_each_migration(self, bare: Quill) -> None:
+        reported: list[str] = []
         assert states(bare.migrations.status()) == ["pending"] * 3
-        done = bare.migrations.up(listener=Listener(told.append))
+        done = bare.migrations.up(listener=Listener(reported.append))
         assert [each.number for each in done] == [1, 2, 3]
         found = bare.migrations.status()
         assert states(found) == ["applied"] * 3
@@ -109,12 +108,12 @@ class TestFromNothing:
         }
         assert run.stats == {"applied": [each.name for each in done]}
         for each in done:
-            assert f"{each.name}: {each.description}" in told
+            assert f"{each.name}: {each.description}" in reported
             record = stored(bare, applied_migration(each.number))
             assert record is not None
             assert "ttl" not in record
 
-    def test_a_new_table_needs_none(self, bare: Quill) -> None:
+    def test_status_new_table_has_all_applied(self, bare: Quill) -> None:
         bare.schema.apply()
         found = bare.migrations.status()
         assert states(found) == ["applied"] * 3
@@ -123,13 +122,13 @@ class TestFromNothing:
             assert bare.migrations.up() == []
         assert sent == ["Query"]
 
-    def test_applying_the_schema_again_records_nothing(self, old: Quill) -> None:
+    def test_schema_apply_old_table_records_no_migration(self, old: Quill) -> None:
         old.schema.apply()
         assert states(old.migrations.status()) == ["pending"] * 3
 
 
-class TestAnOldTable:
-    def test_comes_up_to_date(self, old: Quill) -> None:
+class TestOldTable:
+    def test_up_old_metrics_lists_them_by_day(self, old: Quill) -> None:
         metrics = [
             Metric(scope=f"agent:{n}", name="calls", grain="day", bucket_start=day, value=n)
             for n in range(60)
@@ -143,7 +142,7 @@ class TestAnOldTable:
         assert last.seen >= 120
         assert sorted(old.metrics.list_by_day(NOON.date()), key=lambda m: m.value) == metrics[::2]
         assert old.metrics.list_by_day((NOON + DAY).date()).count() == 60
-        # Nothing but the list is new.
+        # Only the attributes of the list are new.
         after = scanned(old, "metric")
         assert all(name in item for item in after for name in ADDED)
         without = [
@@ -151,13 +150,13 @@ class TestAnOldTable:
         ]
         assert sorted(without, key=repr) == sorted(before, key=repr)
 
-    def test_it_keeps_the_shards_that_it_has(self, old: Quill) -> None:
+    def test_up_grown_shards_keeps_their_number(self, old: Quill) -> None:
         old.schema.grow_shards(9)
         before = stored(old, TABLE_SETTINGS)
         old.migrations.up()
         assert stored(old, TABLE_SETTINGS) == before
 
-    def test_up_to_a_number(self, old: Quill) -> None:
+    def test_up_to_number_applies_up_to_it(self, old: Quill) -> None:
         assert [each.number for each in old.migrations.plan(2)] == [1, 2]
         assert [each.number for each in old.migrations.up(to=2)] == [1, 2]
         assert states(old.migrations.status()) == ["applied", "applied", "pending"]
@@ -166,12 +165,12 @@ class TestAnOldTable:
         with pytest.raises(InvalidValue, match="units a second"):
             old.migrations.up(write_units=0)
         for number in (0, 4):
-            with pytest.raises(InvalidValue, match=f"no migration {number}"):
+            with pytest.raises(InvalidValue, match=f"migration {number} does not exist"):
                 old.migrations.up(to=number)
 
 
 def test_status_and_plan_write_nothing(bare: Quill, tmp_path: Path) -> None:
-    own = migrations_of(bare, in_order(tmp_path, 3))
+    own = migrations_of(bare, numbered(tmp_path, 3))
     with on_the_wire(bare) as sent:
         assert [each.number for each in own.plan()] == [1, 2, 3]
     assert set(sent) <= READS
@@ -183,31 +182,29 @@ def test_status_and_plan_write_nothing(bare: Quill, tmp_path: Path) -> None:
     assert set(sent) <= READS
 
 
-class TestWhatIsWrong:
-    def test_a_file_that_changed_is_named_and_nothing_runs(
-        self, old: Quill, tmp_path: Path
-    ) -> None:
+class TestErrors:
+    def test_up_changed_file_raises_migration_mismatch(self, old: Quill, tmp_path: Path) -> None:
         own = migrations_of(old, tmp_path)
         for number in (1, 2):
-            noting(tmp_path, number)
+            write_counting(tmp_path, number)
         own.up()
         first = own.status()[0]
-        noting(tmp_path, 1, "return 7")
-        noting(tmp_path, 3)
+        write_counting(tmp_path, 1, "return 7")
+        write_counting(tmp_path, 3)
         own = migrations_of(old, tmp_path)
         changed = own.status()
         assert states(changed) == ["changed", "applied", "pending"]
         assert changed[0].applied is not None
         assert changed[0].applied.checksum == first.checksum != changed[0].checksum
         for call in (own.plan, own.up):
-            with pytest.raises(MigrationMismatch) as told:
+            with pytest.raises(MigrationMismatch) as raised:
                 call()
-            for said in ("0001_m1", str(first.checksum)[:12], str(changed[0].checksum)[:12]):
-                assert said in str(told.value)
-        assert notes(old) == {"0001_m1": 1, "0002_m2": 1}
+            for text in ("0001_m1", str(first.checksum)[:12], str(changed[0].checksum)[:12]):
+                assert text in str(raised.value)
+        assert run_counts(old) == {"0001_m1": 1, "0002_m2": 1}
 
-    def test_a_table_that_is_newer_than_the_files(self, old: Quill, tmp_path: Path) -> None:
-        own = migrations_of(old, in_order(tmp_path, 3))
+    def test_up_newer_table_raises_migration_mismatch(self, old: Quill, tmp_path: Path) -> None:
+        own = migrations_of(old, numbered(tmp_path, 3))
         own.up()
         (tmp_path / "0003_m3.py").unlink()
         found = own.status()
@@ -216,8 +213,8 @@ class TestWhatIsWrong:
         with pytest.raises(MigrationMismatch, match=r"0003_m3.*older than the table"):
             own.up()
 
-    def test_numbers_that_are_not_in_order(self, old: Quill, tmp_path: Path) -> None:
-        own = migrations_of(old, in_order(tmp_path, 3))
+    def test_up_missing_number_raises_invalid_migrations(self, old: Quill, tmp_path: Path) -> None:
+        own = migrations_of(old, numbered(tmp_path, 3))
         (tmp_path / "0002_m2.py").unlink()
         with on_the_wire(old) as sent:
             for call in (own.status, own.plan, own.up):
@@ -225,41 +222,41 @@ class TestWhatIsWrong:
                     call()
         assert not set(sent) - READS
 
-    def test_a_migration_that_fails_stays_pending_and_stops_the_rest(
-        self, old: Quill, tmp_path: Path
-    ) -> None:
+    def test_up_failed_migration_stays_pending(self, old: Quill, tmp_path: Path) -> None:
         own = migrations_of(old, tmp_path)
-        noting(tmp_path, 1)
-        noting(tmp_path, 2, 'raise ValueError("no such thing")')
-        noting(tmp_path, 3)
-        with pytest.raises(MigrationFailed, match=r"0002_m2 failed.*ValueError: no such") as told:
+        write_counting(tmp_path, 1)
+        write_counting(tmp_path, 2, 'raise ValueError("no such thing")')
+        write_counting(tmp_path, 3)
+        with pytest.raises(MigrationFailed, match=r"0002_m2 failed.*ValueError: no such") as raised:
             own.up()
-        assert told.value.migration == "0002_m2"
+        assert raised.value.migration == "0002_m2"
         assert states(own.status()) == ["applied", "pending", "pending"]
         run = old.job_runs.get("quill-migrate", "table")
         assert run is not None
         assert run.status is JobStatus.FAILED
-        noting(tmp_path, 2)
+        write_counting(tmp_path, 2)
         assert [each.number for each in migrations_of(old, tmp_path).up()] == [2, 3]
-        assert notes(old) == {"0001_m1": 1, "0002_m2": 2, "0003_m3": 1}
+        assert run_counts(old) == {"0001_m1": 1, "0002_m2": 2, "0003_m3": 1}
 
-    def test_what_the_server_refuses_names_the_migration(self, old: Quill, tmp_path: Path) -> None:
-        refused = 'step.request("put_item", Item={"pk": {"S": ""}})'
-        written(tmp_path, "0001_a", f"def up(step):\n    {refused}\n")
+    def test_up_rejected_request_error_names_migration(self, old: Quill, tmp_path: Path) -> None:
+        rejected = 'step.request("put_item", Item={"pk": {"S": ""}})'
+        write_migration(tmp_path, "0001_a", f"def up(step):\n    {rejected}\n")
         with pytest.raises(MigrationFailed, match=r"0001_a failed.*ValidationException"):
             migrations_of(old, tmp_path).up()
 
-    def test_a_backfill_without_a_table(self, bare: Quill, tmp_path: Path) -> None:
-        written(tmp_path, "0001_a", "def up(step):\n    step.backfill(dict)\n")
+    def test_up_backfill_without_table_raises_migration_failed(
+        self, bare: Quill, tmp_path: Path
+    ) -> None:
+        write_migration(tmp_path, "0001_a", "def up(step):\n    step.backfill(dict)\n")
         with pytest.raises(MigrationFailed, match="needs a table"):
             migrations_of(bare, tmp_path).up()
 
 
-# One migrator at a time.
+# Concurrent migrators.
 
 
 def until_files(folder: Path, number: int) -> str:
-    """A statement of a migration that waits for so many files in a folder."""
+    """Return code for a migration that waits until a folder has a number of files."""
     folder.mkdir()
     return (
         "import pathlib, time; "
@@ -269,40 +266,42 @@ def until_files(folder: Path, number: int) -> str:
 
 
 def migrate(
-    settings: Settings, folder: Path, turned_away: Path, wait: bool
+    settings: Settings, folder: Path, blocked: Path, wait: bool
 ) -> tuple[list[int], list[str]]:
-    told: list[str] = []
+    reported: list[str] = []
 
-    def tell(line: str) -> None:
-        told.append(line)
-        if line.startswith(("waiting for", "refused: ")):
-            (turned_away / str(os.getpid())).touch()
+    def report(line: str) -> None:
+        reported.append(line)
+        if line.startswith(("waiting for", "rejected: ")):
+            (blocked / str(os.getpid())).touch()
 
     with connect(settings) as quill:
         try:
-            done = migrations_of(quill, folder).up(wait=wait, listener=Listener(tell))
+            done = migrations_of(quill, folder).up(wait=wait, listener=Listener(report))
         except AlreadyRunning as error:
-            tell(f"refused: {error}")
-            return [], told
-        return [each.number for each in done], told
+            report(f"rejected: {error}")
+            return [], reported
+        return [each.number for each in done], reported
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_three_migrators_at_once(old: Quill, tmp_path: Path, wait: bool) -> None:
-    folder, turned_away = tmp_path / "migrations", tmp_path / "turned_away"
-    noting(folder, 1)
-    noting(folder, 2, until_files(turned_away, 2))
-    noting(folder, 3)
-    said = race(migrate, [(old.settings, folder, turned_away, wait)] * 3)
-    (worked,) = [done for done, _ in said if done]
+def test_up_three_migrators_apply_each_migration_once(
+    old: Quill, tmp_path: Path, wait: bool
+) -> None:
+    folder, blocked = tmp_path / "migrations", tmp_path / "blocked"
+    write_counting(folder, 1)
+    write_counting(folder, 2, until_files(blocked, 2))
+    write_counting(folder, 3)
+    results = race(migrate, [(old.settings, folder, blocked, wait)] * 3)
+    (worked,) = [done for done, _ in results if done]
     assert worked == [1, 2, 3]
-    assert notes(old) == {"0001_m1": 1, "0002_m2": 1, "0003_m3": 1}
-    # Those that waited had nothing left to do, and needed no lock.
+    assert run_counts(old) == {"0001_m1": 1, "0002_m2": 1, "0003_m3": 1}
+    # The migrators that waited had nothing to apply and did not take the lock.
     (run,) = old.job_runs.attempts("quill-migrate", "table")
-    for done, told in said:
+    for done, reported in results:
         if not done:
-            (line,) = told
-            assert line.startswith("waiting for" if wait else "refused: ")
+            (line,) = reported
+            assert line.startswith("waiting for" if wait else "rejected: ")
             assert run.owner in line
 
 
@@ -311,20 +310,20 @@ def create(settings: Settings, _: int) -> list[int]:
         return [each.number for each in quill.migrations.up()]
 
 
-def test_three_migrators_at_once_without_a_table(bare: Quill) -> None:
+def test_up_three_migrators_create_the_table_once(bare: Quill) -> None:
     done = race(create, [(bare.settings, number) for number in range(3)])
     assert sorted(done) == [[], [], [1, 2, 3]]
     assert bare.schema.apply() == []
 
 
-def test_the_lock_of_a_dead_migrator_passes_on(old: Quill, tmp_path: Path) -> None:
-    noting(tmp_path, 1)
-    # It holds the lock and gives no sign of life.
+def test_up_dead_migrator_takes_over_its_lock(old: Quill, tmp_path: Path) -> None:
+    write_counting(tmp_path, 1)
+    # This run has the lock and does not renew it.
     dead = old.job_runs.start("quill-migrate", "table", 3 * SECOND)
     own = migrations_of(old, tmp_path)
-    with pytest.raises(AlreadyRunning, match=re.escape(dead.owner)) as told:
+    with pytest.raises(AlreadyRunning, match=re.escape(dead.owner)) as raised:
         own.up(wait=False)
-    assert told.value.run.run_id == dead.run_id
+    assert raised.value.run.run_id == dead.run_id
     waited: list[str] = []
     (only,) = own.up(listener=Listener(waited.append))
     assert only.fencing_token is not None
@@ -335,26 +334,26 @@ def test_the_lock_of_a_dead_migrator_passes_on(old: Quill, tmp_path: Path) -> No
         dead.save_checkpoint({})
 
 
-def test_one_that_lost_the_lock_records_nothing(old: Quill, tmp_path: Path) -> None:
+def test_up_lost_lock_records_nothing(old: Quill, tmp_path: Path) -> None:
     folder, cancelled = tmp_path / "migrations", tmp_path / "cancelled"
-    noting(folder, 1, until_files(cancelled, 1))
+    write_counting(folder, 1, until_files(cancelled, 1))
     own = migrations_of(old, folder)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(own.up)
-        wait_until(lambda: bool(notes(old)), 30)
+        wait_until(lambda: bool(run_counts(old)), 30)
         old.job_runs.cancel("quill-migrate", "table")
         (cancelled / "now").touch()
         with pytest.raises(LeaseLost):
             late.result(timeout=30)
     assert states(own.status()) == ["pending"]
     assert own.up()
-    assert notes(old) == {"0001_m1": 2}
+    assert run_counts(old) == {"0001_m1": 2}
 
 
-def test_a_record_whose_answer_was_lost(
+def test_up_lost_response_records_once(
     old: Quill, behind: Quill, proxy: Proxy, tmp_path: Path
 ) -> None:
-    own = migrations_of(behind, in_order(tmp_path, 2))
+    own = migrations_of(behind, numbered(tmp_path, 2))
     proxy.lose("TransactWriteItems", times=2)
     assert [each.number for each in own.up()] == [1, 2]
     assert states(migrations_of(old, tmp_path).status()) == ["applied", "applied"]
@@ -362,7 +361,7 @@ def test_a_record_whose_answer_was_lost(
 
 @pytest.fixture
 def behind(old: Quill, proxy: Proxy) -> Iterator[Quill]:
-    """On the table of ``old``; its requests go through ``proxy``."""
+    """A connection to the table of ``old`` through ``proxy``."""
     settings = Settings(endpoint=proxy.endpoint, table=old.settings.table)
     with connect(settings) as quill:
         yield quill

@@ -58,19 +58,19 @@ def other(request: pytest.FixtureRequest, quill_endpoint: str) -> Iterator[Quill
 
 @pytest.mark.parametrize("other", [name for name in OTHERS if name != "no indexes"], indirect=True)
 @pytest.mark.parametrize("call", BY_KEY)
-def test_a_table_with_other_keys(other: Quill, call: str) -> None:
+def test_get_table_with_other_keys_raises_schema_mismatch(other: Quill, call: str) -> None:
     with pytest.raises(SchemaMismatch, match=f"{other.settings.table} .*quill schema diff"):
         BY_KEY[call](other)
 
 
 @pytest.mark.parametrize("call", BY_INDEX)
-def test_a_table_without_the_indexes(other: Quill, call: str) -> None:
+def test_get_table_without_indexes_raises_schema_mismatch(other: Quill, call: str) -> None:
     with pytest.raises(SchemaMismatch, match=f"{other.settings.table} .*quill schema diff"):
         BY_INDEX[call](other)
 
 
 @pytest.mark.parametrize("other", ["another name"], indirect=True)
-def test_it_is_not_exported_as_an_empty_one(other: Quill, tmp_path: Path) -> None:
+def test_export_other_table_raises_and_writes_nothing(other: Quill, tmp_path: Path) -> None:
     with pytest.raises(SchemaMismatch, match=r"key schema is another.*quill schema diff"):
         export_files(other, tmp_path / "out", format="jsonl")
     assert not list((tmp_path / "out").glob("**/*.jsonl"))

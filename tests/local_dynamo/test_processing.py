@@ -1,4 +1,4 @@
-"""The loop of a worker, with handlers that fail and workers that are stopped and killed."""
+"""The worker loop: handler outcomes, lost leases, interrupts and killed workers."""
 
 import multiprocessing
 import os
@@ -18,8 +18,11 @@ import pytest
 from quill_models import EventStatus, Increment, LeaseLost, Quill, WebhookEvent, connect
 from quill_models.errors import AnswerLost, InvalidValue
 from quill_models.testing import FrozenClock
+from tests.local_dynamo import tables
 from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND, event
-from tests.local_dynamo.test_event_queue import spoil
+from tests.local_dynamo.test_event_queue import make_unreadable
+
+quill = tables.emptied
 
 LONG_AGO = NOON - 3650 * DAY
 
@@ -36,7 +39,7 @@ def of_status(quill: Quill, status: str) -> int:
 
 class TestOutcomes:
     @pytest.mark.usefixtures("quill_clock")
-    def test_what_returns_is_completed_and_what_raises_has_failed(self, quill: Quill) -> None:
+    def test_process_completes_or_fails_by_handler_outcome(self, quill: Quill) -> None:
         record(quill, 10)
         seen: list[str] = []
 
@@ -61,7 +64,9 @@ class TestOutcomes:
         assert failed is not None
         assert (failed.event_key, failed.last_error) == ("7", "ValueError: odd")
 
-    def test_again_until_it_is_dead(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_process_failing_event_retries_until_dead(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         with connect(replace(quill.settings, max_attempts=3), clock=quill_clock) as clocked:
             record(clocked, 1)
 
@@ -75,7 +80,7 @@ class TestOutcomes:
             assert of_status(clocked, "dead") == 1
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_a_handler_may_complete_it_with_its_results(self, quill: Quill) -> None:
+    def test_process_handler_completing_in_transaction_counts_once(self, quill: Quill) -> None:
         record(quill, 5)
 
         def handler(event: WebhookEvent) -> None:
@@ -88,7 +93,9 @@ class TestOutcomes:
         (metric,) = quill.metrics.series("global", "events", "day")
         assert metric.value == 5
 
-    def test_a_handler_that_lost_its_event(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_process_lease_lost_in_handler_counts_lost(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         record(quill, 1)
 
         def handler(event: WebhookEvent) -> None:
@@ -101,52 +108,52 @@ class TestOutcomes:
         assert of_status(quill, "processed") == 1
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_one_that_cannot_be_read_is_left_to_the_end(self, quill: Quill) -> None:
+    def test_process_unreadable_event_raises_after_the_others(self, quill: Quill) -> None:
         record(quill, 3)
-        spoil(quill, "0")
+        make_unreadable(quill, "0")
         with pytest.raises(InvalidValue, match="unreadable"):
             quill.webhook_events.process("hubspot", lambda _: None, limit=1, until_empty=True)
         assert of_status(quill, "processed") == 2
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_a_worker_that_waits_is_not_ended_by_it(self, quill: Quill) -> None:
+    def test_process_polling_continues_past_unreadable_event(self, quill: Quill) -> None:
         record(quill, 1)
-        spoil(quill, "0")
+        make_unreadable(quill, "0")
         stop = threading.Event()
-        looks = 0
+        claims = 0
         claim = quill.webhook_events.claim
 
-        def looked(*arguments: Any) -> list[WebhookEvent]:
-            nonlocal looks
-            looks += 1
-            if looks == 2:
+        def counted(*arguments: Any) -> list[WebhookEvent]:
+            nonlocal claims
+            claims += 1
+            if claims == 2:
                 quill.webhook_events.record(event("1", received_at=LONG_AGO))
             return claim(*arguments)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(quill.webhook_events, "claim", looked)
+            patched.setattr(quill.webhook_events, "claim", counted)
             processed = quill.webhook_events.process(
                 "hubspot", lambda _: stop.set(), poll=timedelta(milliseconds=1), stop=stop
             )
-        assert (looks, processed.completed) == (2, 1)
+        assert (claims, processed.completed) == (2, 1)
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_an_error_that_cannot_say_what_it_is(self, quill: Quill) -> None:
-        class MuteError(Exception):
+    def test_process_error_without_message_is_recorded(self, quill: Quill) -> None:
+        class SilentError(Exception):
             def __str__(self) -> str:
                 raise ValueError
 
         record(quill, 1)
 
         def handler(_: WebhookEvent) -> None:
-            raise MuteError
+            raise SilentError
 
         processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert processed.failed == 1
         (failed,) = quill.webhook_events.list_by_status("hubspot", "failed")
-        assert failed.last_error == "MuteError: no message: str() raised ValueError"
+        assert failed.last_error == "SilentError: no message, as asking for it raised ValueError"
 
-    def test_what_a_handler_does_to_the_payload_is_not_stored(
+    def test_process_payload_changed_by_handler_is_not_stored(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         record(quill, 1)
@@ -167,7 +174,7 @@ class TestOutcomes:
         assert done.payload == event().payload
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_a_handler_that_raises_when_it_is_done(
+    def test_process_error_after_complete_is_logged_without_message(
         self, quill: Quill, caplog: pytest.LogCaptureFixture
     ) -> None:
         record(quill, 1)
@@ -178,14 +185,14 @@ class TestOutcomes:
 
         processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.completed, processed.lost) == (1, 0)
-        # Which error it was, and where, but not what it says, as that may be of the payload.
-        (record_of_it,) = [each for each in caplog.records if each.name == "quill_models.events"]
-        assert "ValueError" in record_of_it.getMessage()
-        assert Path(__file__).name in record_of_it.getMessage()
+        # The message may contain payload data, so it is not logged.
+        (log_record,) = [each for each in caplog.records if each.name == "quill_models.events"]
+        assert "ValueError" in log_record.getMessage()
+        assert Path(__file__).name in log_record.getMessage()
         assert "afterwards" not in caplog.text
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_a_lease_of_something_else_that_is_lost(self, quill: Quill) -> None:
+    def test_process_lease_lost_of_a_run_fails_event(self, quill: Quill) -> None:
         record(quill, 1)
 
         def handler(_: WebhookEvent) -> None:
@@ -194,20 +201,20 @@ class TestOutcomes:
         processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert (processed.failed, processed.lost) == (1, 0)
 
-    def test_who_stood_still_asks_before_it_goes_on(
+    def test_process_paused_worker_checks_lease_before_next_event(
         self, quill: Quill, quill_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(quill, 2)
         seen: list[str] = []
         events = quill.webhook_events
 
-        def no_answer(*_: object) -> None:
+        def lose_response(*_: object) -> None:
             raise AnswerLost("not now")
 
         def handler(event: WebhookEvent) -> None:
             seen.append(event.event_key)
             with monkeypatch.context() as patched:
-                patched.setattr(events, "renew", no_answer)
+                patched.setattr(events, "renew", lose_response)
                 time.sleep(0.5)
                 quill_clock.tick(HOUR)
                 assert len(events.claim("hubspot")) == 2
@@ -219,7 +226,7 @@ class TestOutcomes:
 
 class TestStop:
     @pytest.mark.usefixtures("quill_clock")
-    def test_an_interrupt_gives_back_what_is_held(self, quill: Quill) -> None:
+    def test_process_interrupt_releases_leased_events(self, quill: Quill) -> None:
         record(quill, 6)
 
         def handler(event: WebhookEvent) -> None:
@@ -230,12 +237,11 @@ class TestStop:
             quill.webhook_events.process("hubspot", handler, limit=5)
         assert of_status(quill, "processed") == 2
         assert of_status(quill, "pending") == 4
-        # As if they had never been claimed.
         attempts = [each.attempts for each in quill.webhook_events.claim("hubspot")]
         assert attempts == [1] * 4
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_sigterm_lets_it_finish_what_it_holds(self, quill: Quill) -> None:
+    def test_process_sigterm_finishes_leased_events(self, quill: Quill) -> None:
         record(quill, 6)
         handled: list[str] = []
 
@@ -252,32 +258,32 @@ class TestStop:
         assert signal.getsignal(signal.SIGTERM) == before
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_what_cannot_be_given_back_is_not_waited_for(
+    def test_process_interrupt_stops_after_first_failed_release(
         self, quill: Quill, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(quill, 6)
         tried: list[str] = []
 
-        def no_answer(event: WebhookEvent) -> None:
+        def lose_response(event: WebhookEvent) -> None:
             tried.append(event.event_key)
             raise AnswerLost("after its deadline")
 
         def handler(event: WebhookEvent) -> None:
-            monkeypatch.setattr(quill.webhook_events, "release", no_answer)
+            monkeypatch.setattr(quill.webhook_events, "release", lose_response)
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             quill.webhook_events.process("hubspot", handler)
         assert tried == ["0"]
 
-    def test_sigterm_while_it_is_about_to_wait(self, quill: Quill) -> None:
+    def test_process_sigterm_before_poll_stops(self, quill: Quill) -> None:
         arguments = [str(quill.settings.endpoint), quill.settings.table]
-        # It would wait for ever.
+        # A lost signal would let it wait until the timeout.
         subprocess.run([sys.executable, "-c", WAITS, *arguments], timeout=60, check=True)
 
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     @pytest.mark.usefixtures("quill_clock")
-    def test_sigterm_ends_what_a_handler_has_forked(self, quill: Quill) -> None:
+    def test_process_sigterm_ends_child_forked_by_handler(self, quill: Quill) -> None:
         record(quill, 1)
         children: list[Any] = []
 
@@ -285,7 +291,7 @@ class TestStop:
             child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
             child.start()
             children.append(child)
-            # Python forgets what comes while it forks.
+            # Python drops signals that arrive during a fork.
             time.sleep(0.5)
             child.terminate()
             child.join(20)
@@ -295,7 +301,7 @@ class TestStop:
         assert (child.exitcode, processed.completed) == (-signal.SIGTERM, 1)
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_an_idle_one_stops_at_once(self, quill: Quill) -> None:
+    def test_process_idle_worker_stops_at_once(self, quill: Quill) -> None:
         stop = threading.Event()
         worker = threading.Thread(
             target=quill.webhook_events.process,
@@ -308,15 +314,17 @@ class TestStop:
         assert not worker.is_alive()
 
 
-def test_a_lease_is_renewed_while_a_handler_takes_its_time(quill: Quill) -> None:
+def test_process_slow_handler_renews_leases(quill: Quill) -> None:
     record(quill, 2)
 
-    def handler(_: WebhookEvent) -> None:
-        time.sleep(2.2)
+    def handler(event: WebhookEvent) -> None:
+        # The lease of the second event is renewed during the first handler, too.
+        if event.event_key == "0":
+            time.sleep(1.7)
         assert quill.webhook_events.claim("hubspot") == []
 
     processed = quill.webhook_events.process(
-        "hubspot", handler, lease=timedelta(seconds=2), until_empty=True
+        "hubspot", handler, lease=timedelta(seconds=1.5), until_empty=True
     )
     assert (processed.completed, processed.lost) == (2, 0)
 
@@ -325,20 +333,21 @@ WAITS = """
 import os, signal, sys, threading
 from quill_models import Settings, connect
 
-class Told(threading.Event):
+class SignalingEvent(threading.Event):
     def wait(self, timeout=None):
-        # As wait() itself does, for a moment.
+        # wait() holds this lock for a moment, too.
         with self._cond:
             os.kill(os.getpid(), signal.SIGTERM)
         return super().wait(timeout)
 
 endpoint, table = sys.argv[1:]
 with connect(Settings(endpoint=endpoint, table=table)) as quill:
-    quill.webhook_events.process("hubspot", print, stop=Told())
+    quill.webhook_events.process("hubspot", print, stop=SignalingEvent())
 """
 
 WORKER = """
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from quill_models import Increment, Settings, connect
 
@@ -347,30 +356,32 @@ at = datetime(2031, 5, 17, 12, tzinfo=UTC)
 with connect(Settings(endpoint=endpoint, table=table, max_attempts=100)) as quill:
 
     def handler(event):
+        # Slow enough that the worker is killed while it leases events.
+        time.sleep(0.05)
         with quill.transaction() as tx:
             tx.metrics.add(Increment("global", "events", "day", at, 1, event.event_key))
             tx.webhook_events.complete(event)
 
     quill.webhook_events.process(
-        "hubspot", handler, limit=5, lease=timedelta(seconds=2), poll=timedelta(milliseconds=200)
+        "hubspot", handler, limit=5, lease=timedelta(seconds=1), poll=timedelta(milliseconds=200)
     )
 """
 
 
 @pytest.mark.soak
-def test_workers_are_killed_and_each_event_is_done_once(quill: Quill, *, soak: bool) -> None:
-    total = 1000 if soak else 60
+def test_process_killed_workers_count_each_event_once(quill: Quill, *, soak: bool) -> None:
+    total, number = (1000, 4) if soak else (40, 2)
     record(quill, total)
     arguments = [sys.executable, "-c", WORKER, str(quill.settings.endpoint), quill.settings.table]
-    workers = [subprocess.Popen(arguments) for _ in range(4)]
+    workers = [subprocess.Popen(arguments) for _ in range(number)]
     killed = 0
     deadline = time.monotonic() + (900 if soak else 120)
     try:
-        while of_status(quill, "processed") < total:
+        while (processed := of_status(quill, "processed")) < total:
             assert time.monotonic() < deadline
-            time.sleep(1)
-            if killed < (10_000 if soak else 2):
-                victim = random.randrange(4)  # noqa: S311
+            time.sleep(1 if soak else 0.05)
+            if soak or (processed and not killed):
+                victim = random.randrange(number)  # noqa: S311
                 workers[victim].kill()
                 workers[victim].wait()
                 workers[victim] = subprocess.Popen(arguments)

@@ -1,4 +1,4 @@
-"""What a PynamoDB user does with the models."""
+"""The calls of PynamoDB users on the models."""
 
 import contextvars
 import threading
@@ -44,12 +44,12 @@ def connection(quill: Quill) -> Connection:
 
 
 def agent_here() -> str | None:
-    """Whose table PynamoDB's own calls go to."""
+    """Return the table of PynamoDB's own calls."""
     return next((agent.name for agent in Agent.query(Agent(agent_id="a").key().pk)), None)
 
 
 class TestItems:
-    def test_save_and_get(self, quill: Quill) -> None:
+    def test_save_then_get_returns_the_model(self, quill: Quill) -> None:
         ada = Agent(agent_id="ada", name="Ada", team="north")
         ada.save()
         assert is_as_stored(quill, ada)
@@ -60,7 +60,7 @@ class TestItems:
         assert list(quill.agents.list_by_team("north")) == [ada]
         assert quill.agents.put(ada).outcome is Outcome.UNCHANGED
 
-    def test_a_saved_change_moves_it_between_lists(self, quill: Quill) -> None:
+    def test_save_changed_model_moves_between_lists(self, quill: Quill) -> None:
         quill.agents.put(Agent(agent_id="ada", team="north"))
         ada = Agent.get(*Agent(agent_id="ada").key())
         created_at = ada.created_at
@@ -71,24 +71,24 @@ class TestItems:
         assert Agent.get(*ada.key()).created_at == created_at
 
     @pytest.mark.usefixtures("quill")
-    def test_not_there(self) -> None:
+    def test_get_missing_item_raises_does_not_exist(self) -> None:
         with pytest.raises(Agent.DoesNotExist):
             Agent.get(*Agent(agent_id="nobody").key())
 
     @pytest.mark.usefixtures("quill")
-    def test_of_another_kind(self) -> None:
+    def test_get_item_of_other_kind_raises(self) -> None:
         call = interaction()
         call.save()
         with pytest.raises(QuillError, match="interaction"):
             Agent.get(*call.key())
 
     @pytest.mark.usefixtures("quill")
-    def test_a_condition(self) -> None:
+    def test_save_with_condition_is_checked(self) -> None:
         event().save(WebhookEvent.pk.does_not_exist())
         with pytest.raises(PutError):
             event().save(WebhookEvent.pk.does_not_exist())
 
-    def test_delete_and_refresh(self, quill: Quill) -> None:
+    def test_delete_and_refresh_work(self, quill: Quill) -> None:
         ada = Agent(agent_id="ada")
         ada.save()
         quill.agents.put(Agent(agent_id="ada", name="Ada"))
@@ -105,7 +105,7 @@ class TestItems:
         assert int(raw["ttl"]["N"]) > 0
         assert quill.webhook_events.record(event()).outcome is Outcome.DUPLICATE
 
-    def test_attributes_of_a_newer_version_survive(self, quill: Quill) -> None:
+    def test_save_keeps_attributes_of_a_newer_version(self, quill: Quill) -> None:
         ada = Agent(agent_id="ada")
         ada.unknown = {"pronouns": {"S": "she"}}
         ada.save()
@@ -118,7 +118,7 @@ class TestItems:
 
 
 class TestQueries:
-    def test_by_key_and_by_index(self, quill: Quill) -> None:
+    def test_query_by_key_and_by_index_returns_models(self, quill: Quill) -> None:
         quill.agents.put_many(Agent(agent_id=key, name=key, team="t") for key in ("b", "a", "c"))
         (found,) = Agent.query(Agent(agent_id="a").key().pk)
         assert found == Agent(agent_id="a", name="a", team="t")
@@ -130,7 +130,7 @@ class TestQueries:
         assert [agent.pk for agent in newest] == keys[:0:-1]
         assert Agent.gsi2.count(team) == 3
 
-    def test_interactions_of_an_agent(self, quill: Quill) -> None:
+    def test_query_interactions_of_agent_returns_models(self, quill: Quill) -> None:
         calls = [
             interaction(str(n), agent_id="ada", started_at=NOON + n * SECOND) for n in range(3)
         ]
@@ -140,7 +140,7 @@ class TestQueries:
         )
         assert list(found) == calls[1:]
 
-    def test_batch_write_and_batch_get(self, quill: Quill) -> None:
+    def test_batch_write_and_batch_get_work(self, quill: Quill) -> None:
         agents = [Agent(agent_id=str(number), team="t") for number in range(30)]
         with Agent.batch_write() as batch:
             for agent in agents:
@@ -154,7 +154,7 @@ class TestQueries:
                 batch.delete(agent)
         assert quill.agents.list_by_team("t").count() == 20
 
-    def test_a_batch_of_events_expires_like_others(self, quill: Quill) -> None:
+    def test_batch_write_events_expire_like_others(self, quill: Quill) -> None:
         with WebhookEvent.batch_write() as batch:
             batch.save(event())
         raw = stored(quill, event().key())
@@ -162,7 +162,7 @@ class TestQueries:
         assert "ttl" in raw
         assert "write_token" in raw
 
-    def test_transact_write(self, quill: Quill, connection: Connection) -> None:
+    def test_transact_write_stores_the_items(self, quill: Quill, connection: Connection) -> None:
         with TransactWrite(connection=connection) as transaction:
             transaction.save(Agent(agent_id="a", team="t"))
             transaction.save(event(), condition=WebhookEvent.pk.does_not_exist())
@@ -183,7 +183,7 @@ class TestTwoTables:
         quill.agents.put(Agent(agent_id="a", name="quill"))
         other.agents.put(Agent(agent_id="a", name="other"))
 
-    def test_nested_blocks(self, quill: Quill, other: Quill) -> None:
+    def test_nested_blocks_use_the_innermost_table(self, quill: Quill, other: Quill) -> None:
         assert agent_here() == "quill"
         with other:
             assert agent_here() == "other"
@@ -196,19 +196,21 @@ class TestTwoTables:
         assert saved is not None
         assert saved.name == "saved"
 
-    def test_an_error_leaves_the_block_too(self, other: Quill) -> None:
+    def test_block_left_by_error_restores_the_outer_table(self, other: Quill) -> None:
         with pytest.raises(ZeroDivisionError), other:
             raise ZeroDivisionError
         assert agent_here() == "quill"
 
-    def test_the_same_one_entered_twice(self, other: Quill) -> None:
+    def test_block_entered_twice_stays_open(self, other: Quill) -> None:
         with other:
             with other:
                 assert agent_here() == "other"
             assert agent_here() == "other"
         assert agent_here() == "quill"
 
-    def test_the_same_one_entered_again_inside_another(self, quill: Quill, other: Quill) -> None:
+    def test_block_entered_again_inside_another_is_current(
+        self, quill: Quill, other: Quill
+    ) -> None:
         with other:
             with quill:
                 with other:
@@ -217,7 +219,7 @@ class TestTwoTables:
             assert agent_here() == "other"
         assert agent_here() == "quill"
 
-    def test_left_in_the_order_of_entering(self, quill: Quill, other: Quill) -> None:
+    def test_blocks_left_in_order_of_entering_are_closed(self, quill: Quill, other: Quill) -> None:
         third = connect(quill.settings)
         other.__enter__()
         third.__enter__()
@@ -226,7 +228,7 @@ class TestTwoTables:
         third.__exit__(None, None, None)
         assert agent_here() == "quill"
 
-    def test_left_in_another_thread(self, other: Quill) -> None:
+    def test_block_left_in_another_thread_is_closed(self, other: Quill) -> None:
         """As web frameworks do with dependencies that are generators."""
         errors: list[BaseException] = []
 
@@ -245,7 +247,7 @@ class TestTwoTables:
         assert errors == []
         assert agent_here() == "quill"
 
-    def test_repositories_keep_to_their_own_table(self, quill: Quill, other: Quill) -> None:
+    def test_repositories_use_their_own_table(self, quill: Quill, other: Quill) -> None:
         with quill, other:
             quill.agents.put(Agent(agent_id="only here", team="t"))
             assert quill.agents.list_by_team("t").count() == 1
@@ -253,7 +255,7 @@ class TestTwoTables:
             assert quill.agents.get("a") == Agent(agent_id="a", name="quill")
             assert other.agents.get("a") == Agent(agent_id="a", name="other")
 
-    def test_a_thread_without_a_block_guesses_nothing(self, other: Quill) -> None:
+    def test_thread_without_block_several_open_raises(self, other: Quill) -> None:
         found: list[object] = []
 
         def look() -> None:
@@ -273,7 +275,7 @@ class TestTwoTables:
             assert isinstance(in_a_thread(), QuillError)
         assert in_a_thread() == "quill"
 
-    def test_without_any_block_the_settings_decide(
+    def test_no_block_uses_the_settings(
         self, other: Quill, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -283,7 +285,7 @@ class TestTwoTables:
         assert contextvars.Context().run(agent_here) == "other"
 
 
-def test_two_endpoints(quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+def test_two_endpoints_use_two_connections(quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
     """Both lead to the same table; the proxy counts what came its way."""
 
     def through_the_proxy(work: Callable[[], object]) -> int:

@@ -40,17 +40,17 @@ def seen() -> dict[str, list[Quill]]:
 
 
 class TestTable:
-    def test_is_new_and_needs_no_more(self, quill: Quill) -> None:
+    def test_quill_table_is_new_and_ready(self, quill: Quill) -> None:
         assert quill.schema.apply(stream=False, ttl=False) == []
         assert [each.what for each in quill.schema.diff().differences] == ["stream", "TTL"]
         assert botocore_of(quill).scan(TableName=quill.settings.table)["Count"] > 0
         assert quill.migrations.plan() == []
 
-    def test_the_server_deletes_nothing(self, quill: Quill) -> None:
+    def test_quill_table_keeps_expired_items(self, quill: Quill) -> None:
         found = botocore_of(quill).describe_time_to_live(TableName=quill.settings.table)
         assert found["TimeToLiveDescription"]["TimeToLiveStatus"] == "DISABLED"
 
-    def test_is_made_in_few_requests(self, quill_settings: Settings) -> None:
+    def test_quill_table_costs_few_requests(self, quill_settings: Settings) -> None:
         with connect(quill_settings) as quill:
             with on_the_wire(quill) as sent:
                 quill.schema.apply(stream=False, ttl=False)
@@ -59,7 +59,7 @@ class TestTable:
             assert "UpdateTimeToLive" not in sent
 
     @pytest.mark.parametrize("before", [0, 1])
-    def test_each_test_has_its_own(
+    def test_quill_table_is_different_for_each_test(
         self, quill: Quill, seen: dict[str, list[Quill]], before: int
     ) -> None:
         assert quill.agents.put(ADA).created
@@ -68,7 +68,7 @@ class TestTable:
         seen["own"].append(quill)
 
     @pytest.mark.parametrize("before", [0, 1])
-    def test_one_that_the_test_makes_is_deleted_too(
+    def test_quill_settings_created_table_is_deleted(
         self, quill_settings: Settings, seen: dict[str, list[Quill]], before: int
     ) -> None:
         with connect(quill_settings) as quill:
@@ -77,7 +77,7 @@ class TestTable:
         assert [described(each.table) for each in seen["made"]] == [None] * before
         seen["made"].append(quill)
 
-    def test_code_that_connects_by_itself(
+    def test_quill_environ_connects_code_without_settings(
         self, quill: Quill, quill_environ: dict[str, str]
     ) -> None:
         assert quill_environ["QUILL_TABLE"] == quill.settings.table
@@ -95,13 +95,13 @@ class TestTable:
 
 
 class TestConnect:
-    def test_two_workers_on_one_table(self, quill_connect: Connect) -> None:
+    def test_quill_connect_two_workers_share_a_table(self, quill_connect: Connect) -> None:
         one, other = quill_connect(), quill_connect()
         assert one is not other
         assert one.agents.put(ADA).created
         assert not other.agents.put(ADA).created
 
-    def test_each_with_a_clock_of_its_own(
+    def test_quill_connect_has_its_own_clock(
         self, quill: Quill, quill_clock: FrozenClock, quill_connect: Connect
     ) -> None:
         fast = FrozenClock(NOON + HOUR)
@@ -112,7 +112,7 @@ class TestConnect:
         assert quill.agents.put(replaced("cy")).item.created_at == NOON + SECOND
 
     @pytest.mark.usefixtures("quill_clock")
-    def test_settings_of_its_own(self, quill: Quill, quill_connect: Connect) -> None:
+    def test_quill_connect_has_its_own_settings(self, quill: Quill, quill_connect: Connect) -> None:
         once = quill_connect(replace(quill.settings, max_attempts=1))
         quill.webhook_events.record(event())
         (held,) = once.webhook_events.claim("hubspot")
@@ -120,7 +120,7 @@ class TestConnect:
 
 
 class TestClock:
-    def test_everything_follows_it(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_quill_clock_sets_all_times(self, quill: Quill, quill_clock: FrozenClock) -> None:
         stored = quill.webhook_events.record(event()).item
         assert (stored.created_at, stored.updated_at) == (NOON, NOON)
         assert stored.ttl == NOON + 30 * DAY
@@ -134,14 +134,14 @@ class TestClock:
         quill_clock.move_to(NOON + 30 * DAY)
         assert quill.webhook_events.get("hubspot", "e1") is None
 
-    def test_in_the_past(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_quill_clock_can_be_in_the_past(self, quill: Quill, quill_clock: FrozenClock) -> None:
         quill_clock.move_to(LONG_AGO)
         assert quill.store.check_and_mark(MARK, HOUR)
         assert not quill.store.check_and_mark(MARK, HOUR)
         quill_clock.tick(HOUR)
         assert quill.store.check_and_mark(MARK, HOUR)
 
-    def test_without_it_time_goes_on(self, quill: Quill) -> None:
+    def test_quill_without_clock_uses_real_time(self, quill: Quill) -> None:
         before = datetime.now(UTC)
         stored = quill.agents.put(ADA).item
         assert stored.created_at is not None
@@ -153,12 +153,12 @@ class TestClock:
         return quill_clock
 
     @pytest.mark.usefixtures("day_later")
-    def test_a_fixture_that_takes_it_is_enough(self, quill: Quill) -> None:
+    def test_quill_clock_in_a_fixture_is_used(self, quill: Quill) -> None:
         assert quill.agents.put(ADA).item.created_at == NOON + DAY
 
 
 class TestLeases:
-    def test_the_background_renews_by_real_time_to_the_clocks(
+    def test_lease_renewal_uses_real_time_to_clock_time(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         with quill.job_runs.start("job", "w", lease=SECOND):
@@ -173,12 +173,12 @@ class TestLeases:
 
 class TestFreezegun:
     @freeze_time("2035-01-01 06:00:00")
-    def test_is_the_time_of_quill(self, quill: Quill) -> None:
+    def test_freezegun_sets_the_time_of_quill(self, quill: Quill) -> None:
         assert quill.agents.put(ADA).item.created_at == datetime(2035, 1, 1, 6, tzinfo=UTC)
 
     @freeze_time("2035-01-01 06:00:00")
-    def test_quill_clock_is_nearer(self, quill: Quill, quill_clock: FrozenClock) -> None:
-        # Nothing was done with a connection: it is Python's time.
+    def test_quill_clock_precedes_freezegun(self, quill: Quill, quill_clock: FrozenClock) -> None:
+        # The time of Python, not of a connection.
         (delivered,) = hubspot.parse(
             b'[{"eventId": 1, "subscriptionType": "a.b", "objectId": 7,'
             b'"occurredAt": 1765043528476}]'
@@ -192,7 +192,7 @@ class TestFreezegun:
             yield
 
     @pytest.mark.usefixtures("frozen_around", "quill")
-    def test_frozen_before_the_table_is_made(self, quill: Quill) -> None:
+    def test_freezegun_frozen_before_set_up_works(self, quill: Quill) -> None:
         assert quill.agents.put(ADA).item.created_at == datetime(2035, 1, 1, tzinfo=UTC)
 
 

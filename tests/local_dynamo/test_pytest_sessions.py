@@ -47,7 +47,7 @@ def test_waits_too(quill):
     test_waits(quill)
 """
 
-# What pytest-forked does: each test, its fixtures included, in a child that has no other.
+# As pytest-forked: each test runs with its fixtures in a child process.
 FORKS = """\
 import os
 from _pytest.runner import runtestprotocol
@@ -125,7 +125,7 @@ def project(tmp_path: Path) -> Project:
 
 
 class TestServer:
-    def test_one_for_all_workers_though_some_are_killed(self, project: Project) -> None:
+    def test_session_killed_workers_share_one_server(self, project: Project) -> None:
         project.write(test_shares=SHARES)
         status, printed = project.run("-n2", "-q")
         assert "2 failed, 6 passed" in printed, printed
@@ -133,16 +133,18 @@ class TestServer:
         assert len({each.read_text() for each in project.seen()}) == 1
         assert project.leaves_nothing(within=0.1)
 
-    def test_one_for_tests_in_forked_children(self, project: Project) -> None:
+    def test_session_forked_tests_share_one_server(self, project: Project) -> None:
         project.write(conftest=FORKS, test_shares=SHARES)
         status, printed = project.run("-p", "no:xdist")
         assert (status, len(project.seen())) == (0, 8), printed
         assert len({each.read_text() for each in project.seen()}) == 1
         assert project.leaves_nothing(within=0.1)
 
-    # Of a session in one process, tests of `embedded` say the same.
+    # Tests of `embedded` cover sessions in one process.
     @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-    def test_ends_with_the_session(self, project: Project, end: signal.Signals) -> None:
+    def test_session_end_or_kill_stops_the_server(
+        self, project: Project, end: signal.Signals
+    ) -> None:
         project.write(test_waits=WAITS)
         with project.running("-n2") as process:
             assert eventually(lambda: len(project.seen()) == 2, within=300)
@@ -155,7 +157,7 @@ class TestServer:
                 process.kill()
             assert project.leaves_nothing(within=60)
 
-    def test_is_not_started_where_nobody_asks(self, project: Project) -> None:
+    def test_session_without_quill_starts_no_server(self, project: Project) -> None:
         project.write(
             test_other=(
                 "import sys\n"
@@ -175,7 +177,9 @@ class TestProject:
         assert quill_settings.endpoint is not None
         return quill_settings.endpoint
 
-    def test_with_a_quill_of_its_own(self, project: Project, endpoint: str) -> None:
+    def test_project_with_its_own_quill_fixture_works(
+        self, project: Project, endpoint: str
+    ) -> None:
         project.write(
             conftest=(
                 "import pytest\n"
@@ -193,7 +197,7 @@ class TestProject:
         status, printed = project.run(DYNAMODB_ENDPOINT=endpoint)
         assert status == 0, printed
 
-    def test_without_the_extra(self, project: Project, endpoint: str) -> None:
+    def test_project_without_extra_names_the_fix(self, project: Project, endpoint: str) -> None:
         project.write(conftest="import sys\nsys.modules['psutil'] = None\n", test_quill=USES_QUILL)
         status, printed = project.run(DYNAMODB_ENDPOINT=endpoint)
         assert status == 0, printed
@@ -205,14 +209,16 @@ class TestProject:
         assert "Traceback" not in printed
         assert "process.py" not in printed
 
-    def test_whose_server_is_not_there(self, project: Project) -> None:
+    def test_project_without_server_names_the_endpoint(self, project: Project) -> None:
         project.write(test_quill=USES_QUILL)
         status, printed = project.run(DYNAMODB_ENDPOINT="http://127.0.0.1:9")
         assert status == 1
         assert "http://127.0.0.1:9" in printed
         assert "client.py" not in printed
 
-    def test_that_is_meant_for_aws(self, project: Project, endpoint: str) -> None:
+    def test_project_with_aws_backend_uses_the_test_server(
+        self, project: Project, endpoint: str
+    ) -> None:
         project.write(
             test_quill=(
                 "from quill_models import connect\n"

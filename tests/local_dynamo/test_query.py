@@ -76,7 +76,9 @@ def paged(query: Query[Any], limits: list[int]) -> list[list[str]]:
 
 @listings
 class TestPages:
-    def test_all_ways_agree(self, quill: Quill, listing: Listing) -> None:
+    def test_query_iteration_pages_first_and_count_agree(
+        self, quill: Quill, listing: Listing
+    ) -> None:
         fill(quill)
         query = listing(quill)
         everything = ids(query)
@@ -97,13 +99,13 @@ class TestPages:
 
         any_limits()
 
-    def test_nothing(self, quill: Quill, listing: Listing) -> None:
+    def test_query_empty_list_returns_nothing(self, quill: Quill, listing: Listing) -> None:
         query = listing(quill)
         assert (list(query), query.first(), query.count()) == ([], None, 0)
         page = query.page()
         assert (page.items, page.cursor) == ([], None)
 
-    def test_no_page_is_short_because_of_what_expired(
+    def test_page_with_expired_items_is_full(
         self, quill: Quill, quill_clock: FrozenClock, listing: Listing
     ) -> None:
         """Events expire; they lie between the interactions only in time, so seen by themselves."""
@@ -144,7 +146,7 @@ class TestPages:
                 rest = query.page(10, page.cursor)
                 assert [item.event_key for item in rest.items] == expected[limit:]
 
-    def test_a_cursor_survives_the_item_it_points_to(self, quill: Quill, listing: Listing) -> None:
+    def test_page_cursor_of_deleted_item_continues(self, quill: Quill, listing: Listing) -> None:
         fill(quill, 10)
         everything = ids(listing(quill))
         page = listing(quill).page(4)
@@ -153,7 +155,7 @@ class TestPages:
         rest = listing(quill).page(10, page.cursor)
         assert ids(rest.items) == everything[5:]
 
-    def test_what_comes_in_behind_a_cursor_is_not_missed(
+    def test_page_items_added_after_cursor_are_returned(
         self, quill: Quill, listing: Listing
     ) -> None:
         fill(quill, 10)
@@ -162,16 +164,14 @@ class TestPages:
         quill.interactions.record(interaction("late", agent_id="ada", started_at=NOON + step))
         assert ids(listing(quill).page(10, page.cursor).items)[-1] == "late"
 
-    def test_a_cursor_goes_on_in_another_process(self, quill: Quill, listing: Listing) -> None:
+    def test_page_cursor_continues_in_another_process(self, quill: Quill, listing: Listing) -> None:
         fill(quill, 5)
         page = listing(quill).page(2)
         with connect(quill.settings) as other:
             rest = listing(other).page(cursor=page.cursor)
         assert ids([*page.items, *rest.items]) == ids(listing(quill))
 
-    def test_a_cursor_outlives_the_growing_of_the_shards(
-        self, quill: Quill, listing: Listing
-    ) -> None:
+    def test_page_cursor_continues_after_shards_grow(self, quill: Quill, listing: Listing) -> None:
         fill(quill, 10)
         everything = ids(listing(quill))
         page = listing(quill).page(4)
@@ -181,8 +181,8 @@ class TestPages:
 
 
 class TestCursors:
-    def test_the_last_character(self, quill: Quill) -> None:
-        """Of whose bits some may count for nothing."""
+    def test_page_cursor_changed_last_character_raises(self, quill: Quill) -> None:
+        """Some of its bits may be unused."""
         fill(quill, 12)
         for limit in range(1, 10):
             cursor = by_agent(quill).page(limit).cursor
@@ -194,7 +194,7 @@ class TestCursors:
 
 
 class TestOnTheWire:
-    def test_each_way_to_read_is_one_request_for_each_shard(self, quill: Quill) -> None:
+    def test_query_each_call_costs_one_request_per_shard(self, quill: Quill) -> None:
         fill(quill)
         shards = quill._table.shards
         assert shards > 1
@@ -205,13 +205,13 @@ class TestOnTheWire:
                 assert found
                 assert sent == ["Query"] * requests
 
-    def test_pages_are_one_request_each(self, quill: Quill) -> None:
+    def test_page_costs_one_request(self, quill: Quill) -> None:
         fill(quill)
         with on_the_wire(quill) as sent:
             assert len(paged(by_agent(quill), [5])) == 5
         assert sent == ["Query"] * 5
 
-    def test_more_than_a_megabyte_is_read_as_it_is_used(self, quill: Quill) -> None:
+    def test_query_over_a_megabyte_is_read_on_use(self, quill: Quill) -> None:
         quill.interactions.record_many(
             interaction(f"{n:02d}", agent_id="ada", subject="x" * 300_000) for n in range(10)
         )
@@ -239,7 +239,7 @@ class TestReadingAhead:
         for number in range(25):
             shared.interactions.delete(f"{number:03d}")
 
-    def test_whoever_stops_at_once_pays_for_one_page(
+    def test_query_stopped_at_once_costs_one_page(
         self, shared: Quill, long_list: Query[Interaction]
     ) -> None:
         with on_the_wire(shared) as sent:
@@ -249,7 +249,7 @@ class TestReadingAhead:
             time.sleep(0.5)
         assert sent == ["Query"]
 
-    def test_many_shards_hold_a_part_of_a_page_each(self, shared: Quill) -> None:
+    def test_query_many_shards_request_part_of_a_page(self, shared: Quill) -> None:
         shared.webhook_events.record_many(event(str(number)) for number in range(400))
         with on_the_wire(shared) as sent:
             found = [

@@ -36,7 +36,7 @@ def in_own_order(keys: list[str], process: int) -> list[str]:
 
 
 def record(settings: Settings, process: int, way: str, keys: list[str]) -> dict[str, Any]:
-    """Which events this process is told it created, and who created each by what it is told."""
+    """Return the events this process created, and the creator of each by its results."""
     events = [
         event(key, digest="the same", received_at=NOON + process * SECOND, payload={"by": process})
         for key in in_own_order(keys, process)
@@ -54,7 +54,9 @@ def record(settings: Settings, process: int, way: str, keys: list[str]) -> dict[
 
 
 @in_each_way
-def test_events(quill: Quill, keys: list[str], ways: list[str]) -> None:
+def test_record_many_processes_each_event_has_one_creator(
+    quill: Quill, keys: list[str], ways: list[str]
+) -> None:
     told = race(
         record,
         [(quill.settings, process, way, keys) for process, way in enumerate(ways)],
@@ -70,7 +72,7 @@ def test_events(quill: Quill, keys: list[str], ways: list[str]) -> None:
         assert found.received_at == NOON + found.payload["by"] * SECOND
         creators[key] = found.payload["by"]
     for process, own in enumerate(told):
-        # What a process believes it created is what it did create, no more and no less.
+        # The results of each process match the stored creators.
         created = [key for key in keys if creators[key] == process]
         assert sorted(own["created"], key=int) == created
         assert own["creators"] == creators
@@ -82,7 +84,7 @@ def hour_of(key: str) -> Any:
 
 
 def add(settings: Settings, process: int, way: str, keys: list[str]) -> list[str]:
-    """The increments that this process is told it added."""
+    """Return the increments this process added."""
     own = in_own_order(keys, process)
     increments = [
         Increment("global", "calls", "hour", hour_of(key) + process * SECOND, 1, key) for key in own
@@ -99,7 +101,9 @@ def add(settings: Settings, process: int, way: str, keys: list[str]) -> list[str
 @pytest.mark.parametrize(
     "ways", [WAYS["singly"], WAYS["in bulk"], WAYS["half and half"]], ids=["singly", "bulk", "half"]
 )
-def test_increments(quill: Quill, keys: list[str], ways: list[str]) -> None:
+def test_add_many_processes_each_event_counts_once(
+    quill: Quill, keys: list[str], ways: list[str]
+) -> None:
     told = race(
         add,
         [(quill.settings, process, way, keys) for process, way in enumerate(ways)],
@@ -116,7 +120,7 @@ def test_increments(quill: Quill, keys: list[str], ways: list[str]) -> None:
 
 
 def mark(settings: Settings, process: int, keys: list[str]) -> list[str]:
-    """The keys that this process is told it marked, each for as many days as it has a number."""
+    """Return the keys this process marked, each for as many days as its number."""
     until = NOON + process * DAY
     with connect(settings) as quill:
         return [
@@ -126,7 +130,9 @@ def mark(settings: Settings, process: int, keys: list[str]) -> list[str]:
         ]
 
 
-def test_marks(quill: Quill, keys: list[str]) -> None:
+def test_check_and_mark_many_processes_each_key_has_one_winner(
+    quill: Quill, keys: list[str]
+) -> None:
     told = race(
         mark,
         [(quill.settings, process, keys) for process in range(PROCESSES)],

@@ -1,4 +1,4 @@
-"""The table: made once, by whomever, and checked."""
+"""Creating, comparing and deleting the table."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.local_dynamo.support import botocore_of, on_the_wire, race
 
 @pytest.fixture
 def bare(quill_settings: Settings) -> Any:
-    """Connected to a table that does not exist yet."""
+    """A connection whose table does not exist yet."""
     with connect(quill_settings) as quill:
         yield quill
         quill.schema.delete_table()
@@ -24,12 +24,12 @@ def described(quill: Quill) -> dict[str, Any]:
 
 
 def ttl_of(quill: Quill) -> dict[str, Any]:
-    answer = botocore_of(quill).describe_time_to_live(TableName=quill.settings.table)
-    return dict(answer["TimeToLiveDescription"])
+    response = botocore_of(quill).describe_time_to_live(TableName=quill.settings.table)
+    return dict(response["TimeToLiveDescription"])
 
 
 def create(quill: Quill, **changes: Any) -> None:
-    """A table that somebody else made, which differs in this."""
+    """Create the table as another program would, with changes."""
     declared = {**declared_table(), **changes}
     used = {
         key["AttributeName"]
@@ -43,10 +43,10 @@ def create(quill: Quill, **changes: Any) -> None:
 
 
 class TestApply:
-    def test_creates_table_indexes_ttl_and_stream(self, bare: Quill) -> None:
-        told: list[str] = []
-        done = bare.schema.apply(told.append)
-        assert told == done
+    def test_apply_no_table_creates_indexes_ttl_and_stream(self, bare: Quill) -> None:
+        reported: list[str] = []
+        done = bare.schema.apply(reported.append)
+        assert reported == done
         assert bare.settings.table in done[0]
         live = described(bare)
         assert live["TableStatus"] == "ACTIVE"
@@ -69,33 +69,33 @@ class TestApply:
         }
         assert ttl_of(bare) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
 
-    def test_a_second_time_does_nothing(self, bare: Quill) -> None:
+    def test_apply_equal_table_writes_nothing(self, bare: Quill) -> None:
         bare.schema.apply()
         bare.agents.put(Agent(agent_id="ada"))
         before = described(bare)
-        told: list[str] = []
+        reported: list[str] = []
         with on_the_wire(bare) as sent:
-            assert bare.schema.apply(told.append) == []
-        assert told == []
+            assert bare.schema.apply(reported.append) == []
+        assert reported == []
         assert not {"CreateTable", "UpdateTable", "UpdateTimeToLive", "DeleteTable"} & set(sent)
         assert described(bare) == before
         assert bare.agents.get("ada") is not None
 
-    def test_it_keeps_the_number_of_shards(self, bare: Quill) -> None:
+    def test_apply_grown_shards_keeps_their_number(self, bare: Quill) -> None:
         bare.schema.apply()
         bare.schema.grow_shards(9)
         assert bare.schema.apply() == []
         with connect(bare.settings) as other:
             assert len(other._table.shards_to_read) == 9
 
-    def test_ttl_turned_off_is_mended(self, bare: Quill) -> None:
+    def test_apply_table_without_ttl_turns_it_on(self, bare: Quill) -> None:
         create(bare)
         assert ttl_of(bare)["TimeToLiveStatus"] == "DISABLED"
         assert any("TTL" in step for step in bare.schema.apply())
         assert ttl_of(bare) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
         assert bare.schema.apply() == []
 
-    def test_ttl_turned_off_again_is_mended_again(self, bare: Quill) -> None:
+    def test_apply_ttl_turned_off_turns_it_on_again(self, bare: Quill) -> None:
         bare.schema.apply()
         botocore_of(bare).update_time_to_live(
             TableName=bare.settings.table,
@@ -105,15 +105,15 @@ class TestApply:
         assert ttl_of(bare)["TimeToLiveStatus"] == "ENABLED"
 
 
-class TestMismatch:
-    def test_another_key_schema(self, bare: Quill) -> None:
+class TestApplyMismatch:
+    def test_apply_other_key_schema_raises_schema_mismatch(self, bare: Quill) -> None:
         create(bare, KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])
         with pytest.raises(SchemaMismatch, match=r"key schema .* QUILL_TABLE"):
             bare.schema.apply()
-        # Nothing else was mended: it is another's table.
+        # Nothing else was changed, because it may be the table of another program.
         assert ttl_of(bare)["TimeToLiveStatus"] == "DISABLED"
 
-    def test_keys_the_other_way_round(self, bare: Quill) -> None:
+    def test_apply_swapped_keys_raises_schema_mismatch(self, bare: Quill) -> None:
         create(
             bare,
             KeySchema=[
@@ -124,21 +124,20 @@ class TestMismatch:
         with pytest.raises(SchemaMismatch, match="key schema"):
             bare.schema.apply()
 
-    def test_an_index_with_other_keys(self, bare: Quill) -> None:
+    def test_apply_other_index_keys_raises_schema_mismatch(self, bare: Quill) -> None:
         indexes = declared_table()["GlobalSecondaryIndexes"]
         indexes[1] = {**indexes[1], "KeySchema": indexes[0]["KeySchema"]}
         create(bare, GlobalSecondaryIndexes=indexes)
         with pytest.raises(SchemaMismatch, match="--delete-index gsi2"):
             bare.schema.apply()
 
-    def test_an_index_of_keys_only(self, bare: Quill) -> None:
-        """Whose lists could not be read."""
+    def test_apply_index_of_keys_only_raises_schema_mismatch(self, bare: Quill) -> None:
         indexes = declared_table()["GlobalSecondaryIndexes"]
         indexes[0] = {**indexes[0], "Projection": {"ProjectionType": "KEYS_ONLY"}}
         create(bare, GlobalSecondaryIndexes=indexes)
         with pytest.raises(SchemaMismatch, match="projects KEYS_ONLY"):
             bare.schema.apply()
-        # Nothing else was mended: it may be another's table.
+        # Nothing else was changed, because it may be the table of another program.
         assert ttl_of(bare)["TimeToLiveStatus"] == "DISABLED"
 
 
@@ -149,7 +148,7 @@ def apply(settings: Settings) -> list[str]:
         return done
 
 
-def test_two_processes_at_once(bare: Quill) -> None:
+def test_apply_two_processes_create_the_table_once(bare: Quill) -> None:
     done = race(apply, [(bare.settings,), (bare.settings,)])
     steps = [step for each in done for step in each]
     assert sum("created" in step for step in steps) == 1
@@ -158,7 +157,7 @@ def test_two_processes_at_once(bare: Quill) -> None:
     assert ttl_of(bare)["TimeToLiveStatus"] == "ENABLED"
 
 
-def test_delete_table(bare: Quill) -> None:
+def test_delete_table_missing_table_is_not_an_error(bare: Quill) -> None:
     bare.schema.delete_table()
     bare.schema.apply()
     bare.agents.put(Agent(agent_id="ada"))

@@ -50,7 +50,7 @@ def held(quill: Quill) -> WebhookEvent:
 
 
 class TestAll:
-    def test_in_one_request(self, quill: Quill, held: WebhookEvent) -> None:
+    def test_commit_all_writes_in_one_request(self, quill: Quill, held: WebhookEvent) -> None:
         with on_the_wire(quill) as sent, quill.transaction() as tx:
             tx.interactions.record(interaction("i1", source="crm", external_id="7"))
             tx.metrics.add(one())
@@ -68,12 +68,14 @@ class TestAll:
         assert outcomes == [CREATED] * 5 + [Outcome.UPDATED]
         assert tx.results[5].item == held
 
-    def test_nothing(self, quill: Quill) -> None:
+    def test_commit_empty_block_sends_nothing(self, quill: Quill) -> None:
         with on_the_wire(quill) as sent, quill.transaction() as tx:
             pass
         assert (sent, tx.results) == ([], [])
 
-    def test_what_is_done_already_is_not_in_the_way(self, quill: Quill, held: WebhookEvent) -> None:
+    def test_commit_repeated_writes_do_not_prevent_the_others(
+        self, quill: Quill, held: WebhookEvent
+    ) -> None:
         quill.interactions.record(interaction("i1"))
         quill.metrics.add(one())
         quill.agents.put(Agent(agent_id="ada", name="Ada", source_updated_at=NOON))
@@ -92,7 +94,7 @@ class TestAll:
         assert stored is not None
         assert stored.status is EventStatus.PROCESSED
 
-    def test_what_has_changed_is_replaced(self, quill: Quill) -> None:
+    def test_commit_changed_item_is_replaced(self, quill: Quill) -> None:
         quill.agents.put(Agent(agent_id="ada", name="A", external_ids={"crm": "1"}))
         with quill.transaction() as tx:
             tx.agents.put(Agent(agent_id="ada", name="Ada", external_ids={"crm": "2"}))
@@ -109,7 +111,9 @@ class TestAll:
         assert quill.agents.get_by_external_id("crm", "1") is None
         assert quill.agents.get_by_external_id("crm", "2") is not None
 
-    def test_a_lost_answer(self, quill: Quill, behind_proxy: Quill, proxy: Proxy) -> None:
+    def test_commit_lost_response_returns_the_first_outcomes(
+        self, quill: Quill, behind_proxy: Quill, proxy: Proxy
+    ) -> None:
         quill.webhook_events.record(event("1", received_at=NOON - 3650 * DAY))
         (held,) = behind_proxy.webhook_events.claim("hubspot")
         proxy.lose("TransactWriteItems", times=2)
@@ -130,7 +134,7 @@ class TestNone:
             and quill.interactions.get("i1") is None
         )
 
-    def test_where_the_block_fails(self, quill: Quill, held: WebhookEvent) -> None:
+    def test_error_in_block_writes_nothing(self, quill: Quill, held: WebhookEvent) -> None:
         with pytest.raises(ZeroDivisionError), quill.transaction() as tx:
             tx.interactions.record(interaction("i1"))
             tx.metrics.add(one())
@@ -138,7 +142,7 @@ class TestNone:
             _ = 1 / 0
         assert self.is_untouched(quill)
 
-    def test_where_the_lease_is_lost(
+    def test_lost_lease_writes_nothing(
         self, quill: Quill, quill_clock: FrozenClock, held: WebhookEvent
     ) -> None:
         quill_clock.tick(MINUTE)
@@ -151,7 +155,7 @@ class TestNone:
         assert held.status is EventStatus.PROCESSING
         quill.webhook_events.complete(now_held)
 
-    def test_where_something_is_a_conflict(self, quill: Quill, held: WebhookEvent) -> None:
+    def test_conflict_writes_nothing_and_raises(self, quill: Quill, held: WebhookEvent) -> None:
         quill.interactions.record(interaction("i2", subject="other"))
         with (
             pytest.raises(TransactionRefused, match="is stored with other content") as refused,
@@ -164,14 +168,16 @@ class TestNone:
         assert refused.value.result.item.subject == "other"
         assert self.is_untouched(quill)
 
-    def test_where_it_is_too_much(self, quill: Quill, held: WebhookEvent) -> None:
+    def test_more_than_100_actions_raises_and_writes_nothing(
+        self, quill: Quill, held: WebhookEvent
+    ) -> None:
         with pytest.raises(InvalidValue, match="maximum is 100 actions"), quill.transaction() as tx:
             tx.webhook_events.complete(held)
             for number in range(100):
                 tx.interactions.record(interaction(f"i{number}"))
         assert self.is_untouched(quill)
 
-    def test_where_it_is_too_large(self, quill: Quill) -> None:
+    def test_more_than_4_mb_raises_and_writes_nothing(self, quill: Quill) -> None:
         large = "x" * 390 * 1024
         with pytest.raises(InvalidValue, match="4 MB"), quill.transaction() as tx:
             for number in range(11):
@@ -179,13 +185,13 @@ class TestNone:
         with pytest.raises(InvalidPayload), quill.transaction() as tx:
             tx.webhook_events.record(event("1", payload={"value": large + large}))
 
-    def test_where_an_item_is_in_it_twice(self, quill: Quill) -> None:
+    def test_repeated_item_raises_and_writes_nothing(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="already in this transaction"):
             with quill.transaction() as tx:
                 tx.interactions.record(interaction("i1"))
                 tx.interactions.put(interaction("i1"))
 
-    def test_where_one_bucket_is_set_and_added_to(self, quill: Quill) -> None:
+    def test_bucket_put_and_added_raises_and_writes_nothing(self, quill: Quill) -> None:
         bucket = one().metric()
         for first, second in (("put", "add"), ("add", "put")):
             given = {"put": bucket, "add": one()}
@@ -195,7 +201,7 @@ class TestNone:
                     getattr(tx.metrics, second)(given[second])
         assert total(quill) == 0
 
-    def test_where_one_gives_up_what_another_takes(self, quill: Quill) -> None:
+    def test_external_id_released_and_claimed_raises(self, quill: Quill) -> None:
         before = [Agent(agent_id="a", external_ids={"crm": "1"}), Agent(agent_id="b")]
         quill.agents.put_many(before)
         with pytest.raises(InvalidValue, match="already in this transaction"):
@@ -204,7 +210,7 @@ class TestNone:
                 tx.agents.put(Agent(agent_id="b", external_ids={"crm": "1"}))
         assert [quill.agents.get(each.agent_id) for each in before] == before
 
-    def test_what_was_refused_may_be_left_out(self, quill: Quill) -> None:
+    def test_caught_error_in_block_commits_the_others(self, quill: Quill) -> None:
         with quill.transaction() as tx:
             tx.interactions.record(interaction("i1"))
             with pytest.raises(InvalidValue):
@@ -213,14 +219,16 @@ class TestNone:
 
 
 class TestItsBlock:
-    """A write that nobody will send must not be taken in."""
+    """A write outside the block would never be sent."""
 
-    def test_before_it(self, quill: Quill) -> None:
+    def test_write_before_the_block_raises(self, quill: Quill) -> None:
         with pytest.raises(InvalidValue, match="inside its with block"):
             quill.transaction().metrics.add(one())
 
     @pytest.mark.parametrize("error", [None, ZeroDivisionError])
-    def test_after_it(self, quill: Quill, error: type[Exception] | None) -> None:
+    def test_write_after_the_block_raises(
+        self, quill: Quill, error: type[Exception] | None
+    ) -> None:
         tx = quill.transaction()
         with suppress(ZeroDivisionError), tx:
             tx.metrics.add(one())

@@ -36,7 +36,7 @@ def pending(quill: Quill) -> list[str]:
 
 class TestRecord:
     @pytest.mark.usefixtures("quill_clock")
-    def test_created(self, quill: Quill) -> None:
+    def test_record_new_event_returns_created(self, quill: Quill) -> None:
         result = quill.webhook_events.record(event())
         assert (result.outcome, result.created) == (CREATED, True)
         assert result.item == event()
@@ -44,7 +44,9 @@ class TestRecord:
         assert is_as_stored(quill, result.item)
         assert quill.webhook_events.get("hubspot", "e1") == event()
 
-    def test_duplicate_keeps_what_came_first(self, quill: Quill, quill_clock: FrozenClock) -> None:
+    def test_record_duplicate_keeps_the_first_event(
+        self, quill: Quill, quill_clock: FrozenClock
+    ) -> None:
         quill.webhook_events.record(event())
         quill_clock.tick(SECOND)
         again = event(received_at=NOON + SECOND, payload={"eventId": 1, "value": "a"})
@@ -55,7 +57,7 @@ class TestRecord:
         assert is_as_stored(quill, result.item)
         assert sent == ["PutItem"]
 
-    def test_what_counts_is_the_digest(self, quill: Quill) -> None:
+    def test_record_other_digest_returns_conflict(self, quill: Quill) -> None:
         quill.webhook_events.record(event(digest="1"))
         same = event(digest="1", payload={"attemptNumber": 2})
         assert quill.webhook_events.record(same).outcome is DUPLICATE
@@ -65,7 +67,7 @@ class TestRecord:
 
 
 class TestExpiry:
-    def test_absent_everywhere_and_created_again(
+    def test_record_expired_event_is_created_again(
         self, quill: Quill, quill_clock: FrozenClock
     ) -> None:
         first = quill.webhook_events.record(event()).item
@@ -88,7 +90,9 @@ class TestExpiry:
         many = events.record_many([event(), event("processed"), event("processed")])
         assert [result.outcome for result in many] == [CONFLICT, CREATED, DUPLICATE]
 
-    def test_retention_by_setting(self, quill_settings: Settings, quill: Quill) -> None:
+    def test_record_retention_is_that_of_the_settings(
+        self, quill_settings: Settings, quill: Quill
+    ) -> None:
         with freeze_time(NOON) as frozen:
             for days in (timedelta(days=1), None):
                 settings = replace(quill_settings, webhook_retention=days)
@@ -100,7 +104,7 @@ class TestExpiry:
 
 
 class TestLists:
-    def test_the_work_list_is_by_due_time_and_the_others_by_occurrence(self, quill: Quill) -> None:
+    def test_list_work_is_by_due_time_others_by_occurrence(self, quill: Quill) -> None:
         for status in ("pending", "dead"):
             quill.webhook_events.record_many(
                 event(
@@ -121,7 +125,9 @@ class TestLists:
         assert keys(by_status("hubspot", "dead", **newest)) == expected[::-1]
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    def test_pages_of_events_of_one_moment(self, quill: Quill, newest_first: bool) -> None:
+    def test_list_events_of_one_moment_has_complete_pages(
+        self, quill: Quill, newest_first: bool
+    ) -> None:
         """Their order is anything, but always the same."""
         quill.webhook_events.record_many(event(str(number)) for number in range(40))
         lists = quill.webhook_events
@@ -143,7 +149,7 @@ class TestLists:
 
 
 class TestMany:
-    def test_new_and_known_in_input_order(self, quill: Quill) -> None:
+    def test_record_many_returns_outcomes_in_input_order(self, quill: Quill) -> None:
         quill.webhook_events.record_many(event(str(n)) for n in range(0, 250, 2))
         given = [event(str(n), **({} if n % 4 else {"digest": "x"})) for n in range(250)]
         results = quill.webhook_events.record_many(given)
@@ -152,7 +158,7 @@ class TestMany:
         assert [result.outcome for result in results] == (expected * 63)[:250]
         assert all(is_as_stored(quill, result.item) for result in results[::25])
 
-    def test_repeats_within_one_call(self, quill: Quill) -> None:
+    def test_record_many_repeats_within_one_call(self, quill: Quill) -> None:
         given = [event("a"), event("b"), event("a"), event("a", digest="x"), event("b")]
         results = quill.webhook_events.record_many(given)
         assert [result.outcome for result in results] == [
@@ -165,11 +171,11 @@ class TestMany:
         assert {result.item.digest for result in results} == {event().digest}
 
     @pytest.mark.parametrize("repeats", [13, 100])
-    def test_one_event_many_times(self, quill: Quill, repeats: int) -> None:
+    def test_record_many_one_event_many_times(self, quill: Quill, repeats: int) -> None:
         results = quill.webhook_events.record_many([event()] * repeats)
         assert [result.outcome for result in results] == [CREATED] + [DUPLICATE] * (repeats - 1)
 
-    def test_large_events_fill_transactions(self, quill: Quill) -> None:
+    def test_record_many_large_events_fill_transactions(self, quill: Quill) -> None:
         large = [event(str(n), payload={"text": "x" * 300_000}) for n in range(30)]
         with on_the_wire(quill) as sent:
             results = quill.webhook_events.record_many(large)
@@ -188,15 +194,17 @@ class TestPartialWrites:
     def given(self, total: int) -> list[WebhookEvent]:
         return [event(f"{number:03d}") for number in range(total)]
 
-    def test_the_server_goes_away(self, quill: Quill, impatient: Quill, proxy: Proxy) -> None:
+    def test_record_many_server_stops_raises_partial_write(
+        self, quill: Quill, impatient: Quill, proxy: Proxy
+    ) -> None:
         given = self.given(350)
         assert impatient.webhook_events.record(given[150]).created
         proxy.go_away_after("TransactWriteItems", 2)
         with pytest.raises(PartialWriteError) as raised:
             impatient.webhook_events.record_many(iter(given))
         error = raised.value
-        # The second hundred is a mixture, its second request was not answered: what it knows
-        # of it is that one is a duplicate.
+        # The second hundred is a mixture. The response to its second request was lost, so only
+        # the duplicate is known.
         assert keys(result.item for result in error.results) == [
             *keys(given[:100]),
             "150",
@@ -207,7 +215,9 @@ class TestPartialWrites:
         assert {result.outcome for result in again} == {CREATED}
         assert sorted(pending(quill)) == keys(given)
 
-    def test_the_iterator_tells_what_it_has_not_told(self, impatient: Quill, proxy: Proxy) -> None:
+    def test_iter_record_many_error_has_results_not_yielded(
+        self, impatient: Quill, proxy: Proxy
+    ) -> None:
         given = self.given(450)
         impatient.webhook_events.record(event("first"))
         proxy.go_away_after("TransactWriteItems", 1)
@@ -218,11 +228,11 @@ class TestPartialWrites:
             next(results)
         assert told == keys(given[:100])
         assert raised.value.results == []
-        # The second hundred was on its way, and more may have been taken meanwhile.
+        # The second hundred was in flight, and more inputs may have been taken.
         assert keys(raised.value.pending)[:100] == keys(given[100:200])
         assert keys(raised.value.pending) + keys(source) == keys(given[100:])
 
-    def test_an_answer_that_is_lost_to_the_end(
+    def test_record_many_response_lost_until_deadline_is_pending(
         self, quill: Quill, impatient: Quill, proxy: Proxy
     ) -> None:
         given = self.given(100)
@@ -234,7 +244,7 @@ class TestPartialWrites:
         again = quill.webhook_events.record_many(raised.value.pending)
         assert {result.outcome for result in again} == {DUPLICATE}
 
-    def test_the_table_is_deleted(self, quill: Quill) -> None:
+    def test_record_many_deleted_table_raises_partial_write(self, quill: Quill) -> None:
         given = self.given(250)
 
         def deleting() -> Any:
@@ -250,7 +260,7 @@ class TestPartialWrites:
         again = quill.webhook_events.record_many(raised.value.pending)
         assert {result.outcome for result in again} == {CREATED}
 
-    def test_the_server_is_away_when_the_number_of_shards_is_to_be_read_again(
+    def test_record_many_server_stops_at_shards_read_raises_partial_write(
         self, quill: Quill, quill_clock: FrozenClock, proxy: Proxy
     ) -> None:
         given = self.given(250)

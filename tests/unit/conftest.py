@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from hypothesis import settings
 
-# A slow machine is no failure. So many examples keep the suite under five minutes on two cores.
+# A slow machine is not a failure. This number of examples keeps the suite under five minutes.
 settings.register_profile("unit", deadline=None, print_blob=True, max_examples=25)
 settings.load_profile("unit")
 

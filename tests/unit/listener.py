@@ -1,4 +1,4 @@
-"""A telemetry that keeps what it is told."""
+"""A telemetry that records its calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Listener"]
 
 
 class Listener:
-    """Attributes: what began and has not ended, what ended and with which error, what was told."""
+    """Records operations, requests and retries with their errors."""
 
     def __init__(self) -> None:
         self.open: list[Operation | Request] = []
@@ -45,10 +45,10 @@ class Listener:
 
     @property
     def operations(self) -> list[Operation]:
-        """Those that have ended."""
+        """Return the ended operations."""
         return [each for each, _ in self.ended if isinstance(each, Operation)]
 
     @property
     def names(self) -> list[str]:
-        """Of the operations that have ended."""
+        """Return the names of the ended operations."""
         return [each.name for each in self.operations]

@@ -21,7 +21,7 @@ from quill_models.writes.results import Outcome, WriteResult
 from .examples import agent, job_run
 
 PUBLIC = {name: getattr(errors, name) for name in errors.__all__}
-# Of the contract: these are in the package itself, too.
+# By the contract, these are also in the package itself.
 NAMED = (
     "QuillError",
     "AlreadyRunning",
@@ -33,20 +33,20 @@ NAMED = (
 )
 
 
-def test_every_public_error_is_listed() -> None:
+def test_errors_every_public_error_is_listed() -> None:
     for name, kind in PUBLIC.items():
         assert (kind.__module__, kind.__qualname__) == ("quill_models.errors", name)
     assert errors.__all__ == sorted(errors.__all__)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_there_is_one_root(name: str) -> None:
+def test_errors_have_one_root(name: str) -> None:
     assert issubclass(PUBLIC[name], QuillError)
     assert PUBLIC[name].__doc__
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_the_errors_of_the_contract_are_in_the_package(name: str) -> None:
+def test_errors_of_the_contract_are_public(name: str) -> None:
     assert getattr(quill_models, name) is PUBLIC[name]
     assert name in quill_models.__all__
 
@@ -65,7 +65,7 @@ def test_the_errors_of_the_contract_are_in_the_package(name: str) -> None:
         ("TableNotFound", LookupError),
     ],
 )
-def test_ordinary_except_clauses_keep_working(name: str, kin: type[Exception]) -> None:
+def test_errors_subclass_builtin_errors(name: str, kin: type[Exception]) -> None:
     error = PUBLIC[name]("what happened")
     assert isinstance(error, kin)
     assert str(error) == "what happened"
@@ -83,11 +83,11 @@ def test_ordinary_except_clauses_keep_working(name: str, kin: type[Exception]) -
         ),
     ],
 )
-def test_an_invalid_payload_says_where(error: InvalidPayload, text: str) -> None:
+def test_invalid_payload_message_has_the_position(error: InvalidPayload, text: str) -> None:
     assert str(error) == text
 
 
-def test_an_invalid_payload_may_be_told_its_source_later() -> None:
+def test_invalid_payload_in_source_names_the_file() -> None:
     error = InvalidPayload("no occurredAt", position="event 3")
     in_file = error.in_source("a.json")
     assert (in_file.reason, in_file.position, in_file.source) == (
@@ -98,7 +98,7 @@ def test_an_invalid_payload_may_be_told_its_source_later() -> None:
     assert error.source is None
 
 
-def test_errors_carry_what_is_needed_to_go_on() -> None:
+def test_errors_carry_their_attributes() -> None:
     run = job_run()
     assert AlreadyRunning("running", run=run).run is run
     assert AlreadySucceeded("done", run=run).run is run
@@ -121,7 +121,7 @@ def test_errors_carry_what_is_needed_to_go_on() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_pass_from_process_to_process(error: QuillError) -> None:
+def test_errors_can_be_pickled(error: QuillError) -> None:
     # A worker of a process pool that raises one would otherwise break the whole pool.
     for passed in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301
         assert type(passed) is type(error)

@@ -16,7 +16,10 @@ from tests.language import (
 )
 
 # Each entry is a place where a banned pattern is right, with the reason.
-ALLOWED: dict[tuple[str, str], str] = {}
+ALLOWED: dict[tuple[str, str], str] = {
+    ("quill_models/local/server.py", "answering"): "a value of `quill local status --json`",
+    ("quill_models/local/server.py", "answered"): "a value of `quill local status --json`",
+}
 
 
 @pytest.fixture(scope="module")

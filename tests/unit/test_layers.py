@@ -1,4 +1,4 @@
-"""Imports point one way. What a module may know is what stands above it in the list of layers."""
+"""Imports point one way: a module imports only from layers above it in the list."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STUBS = {
 
 
 def _imports(module: str) -> Iterator[str]:
-    """What a module imports, wherever in it: the whole names, those of types included."""
+    """Yield the full names of all imports of a module, including those for types."""
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
     trees = [tree[module] for tree in (TREES, STUBS) if module in tree]
     for node in chain.from_iterable(map(ast.walk, trees)):
@@ -82,7 +82,7 @@ def test_layers_name_every_folder_and_module_once() -> None:
     assert sorted(named) == sorted({_layer(module) for module in SOURCES})
 
 
-def test_top_level_holds_few_modules() -> None:
+def test_layers_top_level_has_few_modules() -> None:
     assert {path.stem for path in ROOT.glob("*.py")} == {
         "__init__",
         "errors",
@@ -95,7 +95,7 @@ def test_top_level_holds_few_modules() -> None:
     assert len(LAYERS) <= 10
 
 
-def test_imports_come_from_lower_layers() -> None:
+def test_layers_imports_come_from_lower_layers() -> None:
     upward = {
         (module, name)
         for module, names in OURS.items()
@@ -107,12 +107,12 @@ def test_imports_come_from_lower_layers() -> None:
     assert upward == set()
 
 
-def test_there_is_no_cycle() -> None:
+def test_layers_have_no_cycle() -> None:
     # Also inside a layer. Fails naming the cycle.
     assert set(TopologicalSorter(OURS).static_order()) == set(SOURCES)
 
 
-def test_the_test_sees_imports_in_every_form() -> None:
+def test_layers_test_reads_imports_of_every_form() -> None:
     # So that an empty graph is no proof.
     assert f"{PACKAGE}.models.key_schema" in OURS[f"{PACKAGE}.models.agent"]
     assert f"{PACKAGE}.models.base" in OURS[f"{PACKAGE}.models.agent"]
@@ -120,7 +120,7 @@ def test_the_test_sees_imports_in_every_form() -> None:
     assert f"{PACKAGE}.hubspot.body" in OURS[f"{PACKAGE}.hubspot"]
 
 
-# What happens in one place.
+# Rules with one place in the package.
 
 
 def _users_of(*names: str) -> set[str]:
@@ -143,12 +143,12 @@ def _readers_of_the_environment() -> Iterator[str]:
                 yield module
 
 
-def test_the_environment_is_read_in_one_place() -> None:
+def test_layers_environment_is_read_in_one_place() -> None:
     assert set(_readers_of_the_environment()) == {f"{PACKAGE}.settings"}
     assert _users_of("dotenv") == {f"{PACKAGE}.settings"}
 
 
-def test_botocore_is_known_in_one_place() -> None:
+def test_layers_botocore_is_imported_in_one_place() -> None:
     assert _users_of("botocore", "boto3") == {
         f"{PACKAGE}.dynamodb.client",
         f"{PACKAGE}.dynamodb.connection",
@@ -157,7 +157,7 @@ def test_botocore_is_known_in_one_place() -> None:
     }
 
 
-def test_pynamodb_is_known_to_the_models_alone() -> None:
+def test_layers_pynamodb_is_imported_by_models_only() -> None:
     users = _users_of("pynamodb", "pynamodb_attributes")
     assert users == {
         f"{PACKAGE}.models.attributes",
@@ -168,7 +168,7 @@ def test_pynamodb_is_known_to_the_models_alone() -> None:
     }
 
 
-def test_keys_are_composed_in_one_place() -> None:
+def test_layers_keys_are_composed_in_one_place() -> None:
     composing = {"compose", "compose_order", "prefix", "prefix_end", "escape"}
     users = {
         module
@@ -181,7 +181,7 @@ def test_keys_are_composed_in_one_place() -> None:
     assert users == {f"{PACKAGE}.models.key_schema"}
 
 
-def test_the_time_is_asked_for_in_one_place() -> None:
+def test_layers_time_is_read_in_one_place() -> None:
     def asks(node: ast.AST) -> bool:
         return (
             isinstance(node, ast.Attribute)
@@ -196,13 +196,13 @@ def test_the_time_is_asked_for_in_one_place() -> None:
     assert askers == {f"{PACKAGE}.values.clock"}
 
 
-def test_nothing_is_imported_from_tests() -> None:
+def test_layers_package_imports_no_tests() -> None:
     tools = ("pytest", "hypothesis", "freezegun")
     assert _users_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
     assert _users_of("tests") == set()
 
 
-def test_the_pytest_plugin_imports_nothing_of_the_package_when_it_is_loaded() -> None:
+def test_layers_pytest_plugin_imports_nothing_when_loaded() -> None:
     # Every run of pytest loads it, also where no test asks for a fixture of it.
     loaded = _loads(f"{PACKAGE}.pytest_plugin")
     ours = {each for each in loaded if each.partition(".")[0] == PACKAGE}
@@ -216,12 +216,12 @@ def _loads(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_no_module_is_a_drawer_for_everything() -> None:
+def test_layers_no_module_is_named_utils() -> None:
     names = {module.rpartition(".")[2] for module in SOURCES}
     assert not names & {"utils", "util", "helpers", "common", "misc", "core"}
 
 
-def test_a_module_can_be_read_in_one_sitting() -> None:
+def test_layers_modules_have_at_most_400_lines() -> None:
     lengths = {
         module: len(path.read_text(encoding="utf-8").splitlines())
         for module, path in SOURCES.items()
@@ -229,7 +229,7 @@ def test_a_module_can_be_read_in_one_sitting() -> None:
     assert {module: length for module, length in lengths.items() if length > 400} == {}
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_layers_modules_have_a_docstring() -> None:
     assert [module for module, tree in TREES.items() if not ast.get_docstring(tree)] == []
 
 
@@ -237,7 +237,7 @@ def test_every_module_says_what_it_is() -> None:
 NAMED_ALIKE = {"errors", "schema"}
 
 
-def test_a_name_means_one_thing() -> None:
+def test_layers_a_name_means_one_thing() -> None:
     classes = Counter(
         node.name
         for tree in TREES.values()

@@ -28,11 +28,11 @@ def line(model: QuillModel) -> bytes:
 
 @settings(max_examples=25)
 @given(st.lists(st.one_of(agents(), interactions(), metrics()), max_size=3))
-def test_a_file_of_models_is_read_in_order(given_models: list[QuillModel]) -> None:
+def test_read_models_file_returns_models_in_order(given_models: list[QuillModel]) -> None:
     assert list(read_models(map(line, given_models))) == given_models
 
 
-def test_blank_lines_are_left_out_and_counted() -> None:
+def test_read_models_blank_lines_are_skipped_and_counted() -> None:
     lines = [b"\n", GOOD, b"  \t\r\n", line(interaction()), b"", line(metric())]
     assert [model.KIND for model in read_models(lines)] == ["agent", "interaction", "metric"]
     with pytest.raises(InvalidPayload) as caught:
@@ -40,12 +40,12 @@ def test_blank_lines_are_left_out_and_counted() -> None:
     assert caught.value.position == "line 7"
 
 
-def test_a_byte_order_mark_before_the_first_line_is_no_matter() -> None:
+def test_read_models_byte_order_mark_is_ignored() -> None:
     (read,) = read_models([b"\xef\xbb\xbf" + line(agent())])
     assert read == agent()
 
 
-def test_numbers_are_read_exactly() -> None:
+def test_read_models_numbers_are_exact() -> None:
     text = b"0.1000000000000000055511151231257827"
     template = (
         b'{"kind": "metric", "scope": "global", "name": "n", "grain": "day", '
@@ -82,7 +82,7 @@ def test_numbers_are_read_exactly() -> None:
         ),
     ],
 )
-def test_an_error_names_its_line_and_what_was_before_it_is_read(bad: bytes, reason: str) -> None:
+def test_read_models_invalid_line_raises_with_its_number(bad: bytes, reason: str) -> None:
     models = read_models([GOOD, b"\n", bad + b"\n", GOOD])
     assert next(models).KIND == "agent"
     with pytest.raises(InvalidPayload) as caught:
@@ -93,7 +93,7 @@ def test_an_error_names_its_line_and_what_was_before_it_is_read(bad: bytes, reas
 
 
 @pytest.mark.parametrize("kind", ["job_run", "webhook_event"])
-def test_what_has_a_way_in_of_its_own_is_refused(kind: str) -> None:
+def test_read_models_not_loadable_kind_raises(kind: str) -> None:
     with pytest.raises(
         InvalidPayload,
         match=f"line 1: kind must be one of agent, interaction, metric, got {kind}",
@@ -101,7 +101,7 @@ def test_what_has_a_way_in_of_its_own_is_refused(kind: str) -> None:
         list(read_models([line(EXAMPLES[kind]())]))
 
 
-def test_lines_are_read_as_they_are_asked_for() -> None:
+def test_read_models_reads_lines_on_use() -> None:
     def lines() -> Iterator[bytes]:
         for number in range(2):
             yield json.dumps({"kind": "agent", "agent_id": str(number)}).encode()

@@ -1,4 +1,4 @@
-"""Which files one event passes through on its way to the table, as CONTRIBUTING.md shows them."""
+"""The files that write one event, as CONTRIBUTING.md shows them."""
 
 from __future__ import annotations
 

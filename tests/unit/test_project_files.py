@@ -39,7 +39,7 @@ def test_compose_file_runs_the_service_of_the_brief_with_a_pinned_tag() -> None:
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_env_example_is_read_and_gives_the_defaults() -> None:
+def test_env_example_is_read_and_has_the_defaults() -> None:
     assert Settings.load(ROOT / ".env.example", environ={}) == Settings()
 
 
@@ -55,7 +55,7 @@ class Asked(dict[str, str]):
         return super().__contains__(name)
 
 
-def test_every_variable_that_is_read_is_documented_and_no_other() -> None:
+def test_settings_docs_list_every_variable_read() -> None:
     environ = Asked()
     Settings.load(env_file=None, environ=environ)
     documented = {name for each in settings_table["settings"]() for name in each.variables}
@@ -66,12 +66,12 @@ def test_every_variable_that_is_read_is_documented_and_no_other() -> None:
         assert name in example
 
 
-def test_every_field_of_the_settings_is_documented_in_its_order() -> None:
+def test_settings_docs_list_every_field_in_order() -> None:
     documented = [each.field for each in settings_table["settings"]()]
     assert documented == [each.name for each in dataclasses.fields(Settings)]
 
 
-def test_documented_defaults_of_the_settings_are_what_they_are_without() -> None:
+def test_settings_docs_defaults_are_the_real_defaults() -> None:
     given = {
         each.variables[0]: literal[1]
         for each in settings_table["settings"]()
@@ -90,7 +90,7 @@ def test_settings_page_table_matches_the_settings_class() -> None:
     assert settings_table["generated"]() in text, "run python docs/settings_table.py"
 
 
-def test_every_dependency_has_a_pin_and_no_pin_has_an_address() -> None:
+def test_constraints_pin_every_dependency_without_address() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin) for pin in pins)
@@ -102,11 +102,11 @@ def test_every_dependency_has_a_pin_and_no_pin_has_an_address() -> None:
     assert names - pinned == {"quill-models"}
 
 
-def test_version_is_the_packages_own() -> None:
+def test_version_is_that_of_the_package() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", quill_models.__version__)
 
 
-def test_changelog_has_what_is_not_released_yet() -> None:
+def test_changelog_has_unreleased_changes() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -117,14 +117,14 @@ def test_changelog_has_what_is_not_released_yet() -> None:
         ("star_picture.py", "reference/export-files.md"),
     ],
 )
-def test_the_pictures_are_what_the_package_declares(script: str, name: str) -> None:
-    drawing = runpy.run_path(str(ROOT / "docs" / script))
+def test_generated_pictures_match_the_package(script: str, name: str) -> None:
+    picture = runpy.run_path(str(ROOT / "docs" / script))
     page = (ROOT / "docs" / name).read_text()
-    assert drawing["redrawn"](page) == page
-    assert drawing["drawn"]() in page
+    assert picture["updated"](page) == page
+    assert picture["generated"]() in page
 
 
-def test_relative_links_of_the_docs_lead_somewhere() -> None:
+def test_docs_relative_links_exist() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     assert len(pages) >= 20
     for page in pages:

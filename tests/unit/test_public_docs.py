@@ -1,4 +1,4 @@
-"""What users read in an editor says what a call means, takes, raises and costs."""
+"""Docstrings of public names state the meaning, arguments, errors and cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from quill_models.repositories import (
 )
 from quill_models.repositories import worker as processing
 
-# What asks the server, in whole or in part.
+# Types whose calls send requests.
 ASKING: tuple[type, ...] = (
     Agents,
     Interactions,
@@ -72,7 +72,7 @@ TYPES = {value for value in NAMES.values() if inspect.isclass(value)} | {
 
 
 def _function(value: Any) -> Callable[..., Any] | None:
-    """What is called, or read as a property."""
+    """Return the function of a call or a property."""
     if isinstance(value, property):
         return value.fget
     if isinstance(value, cached_property):
@@ -83,7 +83,7 @@ def _function(value: Any) -> Callable[..., Any] | None:
     return value if inspect.isfunction(value) else None
 
 
-# What of the base of the models is its users' to call; the rest is between it and PynamoDB.
+# The calls of models for users. PynamoDB calls the others.
 OF_MODELS = {"save", "delete", "update", "batch_write"}
 
 
@@ -134,7 +134,7 @@ def _with_references(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_every_name_says_what_it_is(name: str) -> None:
+def test_public_name_has_a_docstring(name: str) -> None:
     value = NAMES[name]
     if inspect.isclass(value) or inspect.isfunction(value) or inspect.ismodule(value):
         assert (value.__doc__ or "").strip()
@@ -146,12 +146,12 @@ def test_every_name_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))
-def test_every_call_says_what_it_means(name: str) -> None:
+def test_public_call_has_a_first_sentence(name: str) -> None:
     assert re.match(r"[A-Z`].*?[.:;]", _doc(CALLABLES[name]), re.DOTALL)
 
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))
-def test_every_parameter_is_told_of(name: str) -> None:
+def test_public_call_documents_its_parameters(name: str) -> None:
     """In ``Args``, in the text, in that of the class for what its calls share, or as a field."""
     owner = next((each for each in TYPES if each.__name__ == name.partition(".")[0]), None)
     text = f"{_with_references(name)} {owner.__doc__ if owner else ''}"
@@ -175,13 +175,13 @@ def _raised_by(function: Callable[..., Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))
-def test_every_error_that_a_call_raises_itself_is_told_of(name: str) -> None:
+def test_public_call_documents_the_errors_it_raises(name: str) -> None:
     text = _with_references(name)
     assert {each for each in _raised_by(CALLABLES[name]) if each not in text} == set()
 
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))
-def test_every_error_that_is_told_of_is_one(name: str) -> None:
+def test_public_call_documents_only_known_errors(name: str) -> None:
     section = re.search(r"^Raises:\n((?:    .*\n?)+)", _doc(CALLABLES[name]), re.MULTILINE)
     for line in re.findall(r"^    (\S[^:]*):", section[1] if section else "", re.MULTILINE):
         for each in line.split(", "):
@@ -203,11 +203,11 @@ ASKED = [
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_every_call_to_the_table_says_what_it_costs(name: str) -> None:
+def test_public_call_to_the_table_documents_its_cost(name: str) -> None:
     assert COST.search(_with_references(name))
 
 
-def test_what_any_request_may_raise_is_told_of_once() -> None:
+def test_quill_documents_the_errors_of_any_request() -> None:
     told = quill_models.Quill.__doc__ or ""
     for error in ("TableNotFound", "AccessDenied", "ServerUnreachable", "Throttled", "AnswerLost"):
         assert error in told

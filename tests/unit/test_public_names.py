@@ -14,7 +14,7 @@ import quill_models
 from quill_models import Quill, Settings, connect, hubspot
 from quill_models.reads.query import Query
 
-# Of the contract, as far as there is something of it today.
+# The names of the contract that exist today.
 NAMES = [
     "Agent",
     "AgentStatus",
@@ -100,21 +100,21 @@ CALLS: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_of_the_contract_is_in_the_package(name: str) -> None:
+def test_contract_name_is_in_the_package(name: str) -> None:
     assert name in quill_models.__all__
     assert getattr(quill_models, name).__doc__
 
 
-def test_all_that_is_listed_is_there_in_order() -> None:
+def test_all_is_complete_and_sorted() -> None:
     assert all(hasattr(quill_models, name) for name in quill_models.__all__)
     assert quill_models.__all__ == sorted(quill_models.__all__)
 
 
-def test_the_version_is_a_version() -> None:
+def test_version_is_a_version() -> None:
     assert all(part.isdigit() for part in quill_models.__version__.split("."))
 
 
-def test_hubspot_is_a_module_of_its_own() -> None:
+def test_hubspot_is_a_module() -> None:
     assert {"parse", "verify_signature"} <= set(hubspot.__all__)
     assert list(inspect.signature(hubspot.parse).parameters) == ["body", "received_at"]
     assert list(inspect.signature(hubspot.verify_signature).parameters) == [
@@ -139,12 +139,12 @@ def test_hubspot_is_a_module_of_its_own() -> None:
         (Query.page, ["self", "limit", "cursor"]),
     ],
 )
-def test_parameters_of_the_contract(call: Any, parameters: list[str]) -> None:
+def test_contract_parameters_are_unchanged(call: Any, parameters: list[str]) -> None:
     assert list(inspect.signature(call).parameters) == parameters
 
 
 @pytest.mark.parametrize("attribute", CALLS)
-def test_the_calls_of_the_contract_are_there_and_typed(attribute: str) -> None:
+def test_contract_calls_exist_and_are_typed(attribute: str) -> None:
     made = getattr(Quill(Settings()), attribute)
     for name in CALLS[attribute]:
         call = getattr(made, name)
@@ -157,7 +157,7 @@ def test_the_calls_of_the_contract_are_there_and_typed(attribute: str) -> None:
         )
 
 
-def test_the_data_store_and_its_protocol_have_the_same_calls() -> None:
+def test_data_store_protocol_has_the_calls_of_the_store() -> None:
     for name in CALLS["store"]:
         protocol = inspect.signature(getattr(quill_models.DataStore, name))
         adapter = inspect.signature(getattr(quill_models.DynamoDataStore, name))
@@ -177,20 +177,20 @@ def test_the_data_store_and_its_protocol_have_the_same_calls() -> None:
         ("Outcome", "created updated unchanged duplicate conflict stale"),
     ],
 )
-def test_the_values_of_the_contract(enumeration: str, values: str) -> None:
+def test_contract_values_are_unchanged(enumeration: str, values: str) -> None:
     found = getattr(quill_models, enumeration)
     assert issubclass(found, StrEnum)
     assert [member.value for member in found] == values.split()
 
 
-def test_connecting_makes_no_request(isolated: object) -> None:
+def test_connect_sends_no_request(isolated: object) -> None:
     with connect(Settings(endpoint="http://127.0.0.1:9")) as quill:
         assert quill.settings.endpoint == "http://127.0.0.1:9"
         assert quill._table.client._connection._botocore is None
 
 
 def _loaded_by(program: str, **environment: str) -> set[str]:
-    """The modules that a process of its own has in the end, where nothing was imported before."""
+    """Return the modules of a new process after the code has run."""
     ran = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
         env={**os.environ, **environment},
@@ -202,7 +202,7 @@ def _loaded_by(program: str, **environment: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-# What none of the package's names needs before it is called.
+# Modules that no public name needs before a call.
 NEVER = {
     "asyncio",
     "boto3",
@@ -225,7 +225,7 @@ NEVER = {
 }
 
 
-def test_importing_reads_no_environment_and_loads_nothing_else() -> None:
+def test_import_reads_no_environment_and_loads_nothing_else() -> None:
     loaded = _loaded_by(
         "import quill_models", DATA_BACKEND="nonsense", DYNAMODB_ENDPOINT="nonsense"
     )
@@ -233,7 +233,7 @@ def test_importing_reads_no_environment_and_loads_nothing_else() -> None:
     assert not loaded & {"botocore", "pynamodb", "simplejson", *NEVER}
 
 
-def test_all_names_together_load_nothing_of_the_command_and_the_extras() -> None:
+def test_import_all_names_loads_neither_command_nor_extras() -> None:
     # Its modules are names, too: `export` and `local` bring what they need.
     names = [
         name for name in quill_models.__all__ if not inspect.ismodule(getattr(quill_models, name))
@@ -243,7 +243,7 @@ def test_all_names_together_load_nothing_of_the_command_and_the_extras() -> None
     assert not loaded & NEVER
 
 
-def test_a_connection_loads_what_is_used_of_it() -> None:
+def test_connection_loads_only_used_modules() -> None:
     connecting = "from quill_models import Settings, connect\nquill = connect(Settings())"
     parts = {
         f"quill_models.{part}"
@@ -253,7 +253,7 @@ def test_a_connection_loads_what_is_used_of_it() -> None:
     assert _loaded_by(f"{connecting}\nquill.agents") & parts == {"quill_models.repositories.agents"}
 
 
-def test_public_names_after_a_plain_import_are_attributes() -> None:
+def test_plain_import_has_public_modules_as_attributes() -> None:
     code = "import quill_models; print([getattr(quill_models, n) for n in quill_models.__all__])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -262,11 +262,11 @@ def test_public_names_after_a_plain_import_are_attributes() -> None:
     )
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="No quill_models attribute Agnet"):
         _ = getattr(quill_models, "Agnet")  # noqa: B009 -- what mypy would find first
 
 
-def test_the_typing_of_the_package_is_for_its_users_too() -> None:
+def test_package_is_typed_for_users() -> None:
     package = importlib.resources.files("quill_models")
     assert (package / "py.typed").is_file()

@@ -26,7 +26,7 @@ def env_file(path: Path, text: str) -> Path:
     return file
 
 
-def test_the_defaults() -> None:
+def test_load_without_values_returns_defaults() -> None:
     assert Settings.load(environ={}) == Settings(
         backend=Backend.LOCAL,
         endpoint="http://localhost:8000",
@@ -68,7 +68,7 @@ VARIABLES: list[tuple[str, str, str, str, Any, Any]] = [
     ("variable", "texts", "field", "values"),
     [(each[0], each[1:3], each[3], each[4:]) for each in VARIABLES],
 )
-def test_the_environment_beats_the_file_and_the_file_the_default(
+def test_load_environment_precedes_file_precedes_default(
     tmp_path: Path, variable: str, texts: tuple[str, str], field: str, values: tuple[Any, Any]
 ) -> None:
     (in_file, in_environ), (from_file, from_environ) = texts, values
@@ -79,57 +79,57 @@ def test_the_environment_beats_the_file_and_the_file_the_default(
     assert getattr(Settings.load(file, {}), field) != getattr(Settings.load(None, {}), field)
 
 
-def test_the_file_is_the_one_in_the_current_folder(isolated: Path) -> None:
+def test_load_default_file_is_in_the_current_folder(isolated: Path) -> None:
     (isolated / ".env").write_text("QUILL_TABLE=here\n")
     assert Settings.load().table == "here"
     assert Settings.load(env_file=None).table == "quill"
 
 
-def test_the_environment_is_this_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_default_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUILL_TABLE", "of-this-process")
     assert Settings.load().table == "of-this-process"
     assert Settings.load(environ={}).table == "quill"
 
 
-def test_nothing_of_the_file_is_exported(tmp_path: Path) -> None:
+def test_load_file_is_not_exported(tmp_path: Path) -> None:
     file = env_file(tmp_path, "QUILL_TABLE=private\nAWS_SECRET_ACCESS_KEY=private\n")
     before = dict(os.environ)
     assert Settings.load(file).table == "private"
     assert dict(os.environ) == before
 
 
-def test_a_dollar_in_a_value_is_a_dollar(tmp_path: Path) -> None:
+def test_load_dollar_in_value_is_literal(tmp_path: Path) -> None:
     file = env_file(tmp_path, "DYNAMODB_LOCAL_HOME=/a/${HOME}/$HOME\n")
     assert Settings.load(file, {}).local_home == Path("/a/${HOME}/$HOME")
 
 
-def test_comments_quotes_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -> None:
+def test_load_comments_quotes_and_byte_order_mark_are_ignored(tmp_path: Path) -> None:
     file = env_file(tmp_path, "\ufeff# of the team\nexport QUILL_TABLE='of-team' # ours\n")
     assert Settings.load(file, {}).table == "of-team"
 
 
-def test_a_byte_order_mark_does_not_hide_the_first_line(tmp_path: Path) -> None:
+def test_load_byte_order_mark_keeps_the_first_line(tmp_path: Path) -> None:
     file = env_file(tmp_path, "\ufeffQUILL_TABLE=of-team\n")
     assert Settings.load(file, {}).table == "of-team"
 
 
-def test_no_file_is_no_error(tmp_path: Path) -> None:
+def test_load_without_file_is_not_an_error(tmp_path: Path) -> None:
     assert Settings.load(tmp_path / "none", {}) == Settings()
 
 
-def test_space_around_a_value_and_an_empty_value_are_nothing() -> None:
+def test_load_blank_value_is_unset() -> None:
     environ = {"QUILL_TABLE": "  of-env \n", "DYNAMODB_ENDPOINT": " ", "DATA_BACKEND": ""}
     assert Settings.load(environ=environ) == Settings(table="of-env")
 
 
-def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+def test_load_file_not_text_raises_with_its_name(tmp_path: Path) -> None:
     file = tmp_path / "settings.env"
     file.write_bytes(b"QUILL_TABLE=\xff\xfe\n")
     with pytest.raises(ConfigurationError, match=r"settings file .*settings.env cannot be read"):
         Settings.load(file, {})
 
 
-def test_a_file_that_may_not_be_read_is_refused_by_name(
+def test_load_unreadable_file_raises_with_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = env_file(tmp_path, "QUILL_TABLE=private\n")
@@ -180,7 +180,7 @@ _DAYS = ["-1", "1.5", "many", "36501", "100000", "1e3", "٣", "1 0"]
         ),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(
+def test_load_invalid_value_raises_with_allowed_values(
     variable: str, value: str, allowed: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -192,7 +192,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     assert isinstance(caught.value, (QuillError, ValueError))
 
 
-def test_a_wrong_value_in_the_file_is_named_too(tmp_path: Path) -> None:
+def test_load_invalid_value_in_file_raises(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match="DATA_BACKEND must be dynamodb-local or aws, got 'moto'"
     ):
@@ -209,7 +209,7 @@ def test_a_wrong_value_in_the_file_is_named_too(tmp_path: Path) -> None:
         ("table", None, "QUILL_TABLE"),
     ],
 )
-def test_settings_made_by_hand_are_checked_too(field: str, value: Any, variable: str) -> None:
+def test_settings_invalid_argument_raises(field: str, value: Any, variable: str) -> None:
     with pytest.raises(ConfigurationError, match=variable):
         Settings(**{field: value})
 
@@ -220,7 +220,7 @@ def test_settings_are_frozen() -> None:
 
 
 @given(st.integers(1, 36_500))
-def test_days_of_retention(days: int) -> None:
+def test_load_retention_days_are_read(days: int) -> None:
     environ = {"QUILL_JOB_RETENTION_DAYS": str(days)}
     assert Settings.load(None, environ).job_retention == timedelta(days=days)
 
@@ -228,18 +228,18 @@ def test_days_of_retention(days: int) -> None:
 # The two backends.
 
 
-def test_aws_has_no_default_endpoint_and_no_default_region() -> None:
+def test_load_aws_has_no_default_endpoint_and_region() -> None:
     loaded = Settings.load(environ={"DATA_BACKEND": "aws"})
     assert (loaded.backend, loaded.endpoint, loaded.region) == (Backend.AWS, None, None)
 
 
-def test_aws_takes_an_endpoint_that_is_named() -> None:
+def test_load_aws_endpoint_is_used() -> None:
     endpoint = "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com"
     environ = {"DATA_BACKEND": "aws", "DYNAMODB_ENDPOINT": endpoint}
     assert Settings.load(environ=environ).endpoint == endpoint
 
 
-def test_the_named_endpoint() -> None:
+def test_given_endpoint_returns_the_variable() -> None:
     assert Settings.given_endpoint(None, {}) is None
     assert Settings.given_endpoint(None, {"DYNAMODB_ENDPOINT": " "}) is None
     assert Settings.given_endpoint(None, {"DYNAMODB_ENDPOINT": "http://e:1"}) == "http://e:1"
@@ -254,13 +254,13 @@ def _credentials(client: Client) -> tuple[str, ...] | None:
     return (found.access_key, found.secret_key, *token)
 
 
-def test_aws_without_credentials_has_none_rather_than_fake_ones() -> None:
+def test_connect_aws_without_credentials_uses_none() -> None:
     client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
     assert _credentials(client) is None
     assert client.botocore.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
 
 
-def test_aws_takes_credentials_and_region_from_the_standard_chain(
+def test_connect_aws_uses_the_standard_chain(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     credentials, config = tmp_path / "credentials", tmp_path / "config"
@@ -274,7 +274,7 @@ def test_aws_takes_credentials_and_region_from_the_standard_chain(
     assert client.botocore.meta.region_name == "eu-north-1"
 
 
-def test_aws_goes_to_aws_unless_our_own_setting_says_otherwise(
+def test_connect_aws_ignores_endpoint_urls_of_other_tools(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Left over from work with a local server: production must not go there by accident.
@@ -295,7 +295,7 @@ def test_aws_goes_to_aws_unless_our_own_setting_says_otherwise(
     ],
     ids=lambda environ: next(iter(environ)),
 )
-def test_local_reads_nothing_of_the_aws_chain(
+def test_connect_local_ignores_the_aws_chain(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
 ) -> None:
     for name, value in environ.items():
@@ -320,19 +320,19 @@ def test_local_reads_nothing_of_the_aws_chain(
         ("QUILL_TAGS", "a=;"),
     ],
 )
-def test_what_the_table_is_to_be_given_is_checked(variable: str, text: str) -> None:
+def test_load_table_options_are_checked(variable: str, text: str) -> None:
     with pytest.raises(ConfigurationError, match=variable):
         Settings.load(None, {variable: text})
 
 
 @pytest.mark.parametrize("region", ["eu west 1", "7", "-eu", "eu-", "eu_west_1", "x" * 64])
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_a_region_is_a_part_of_a_host_name(variable: str, region: str) -> None:
+def test_load_region_must_be_part_of_a_host_name(variable: str, region: str) -> None:
     with pytest.raises(ConfigurationError, match=f"AWS_REGION must be .*eu-west-1, got '{region}'"):
         Settings.load(None, {variable: region})
 
 
-def test_a_table_is_protected_on_aws_unless_it_shall_not_be() -> None:
+def test_protected_is_true_on_aws_by_default() -> None:
     assert not Settings().protected
     assert Settings(backend=Backend.AWS).protected
     assert not Settings(backend=Backend.AWS, protect_table=False).protected
@@ -346,7 +346,7 @@ def test_tags_are_a_copy() -> None:
     assert settings.tags == {"a": "b"}
 
 
-def test_keys_of_several_regions() -> None:
+def test_kms_key_of_several_regions_is_accepted() -> None:
     key = "mrk-1234abcd12ab34cd56ef1234567890ab"
     assert Settings(kms_key=key).kms_key == key
     assert Settings(kms_key=f"arn:aws:kms:eu-west-1:123456789012:key/{key}").kms_key

@@ -13,7 +13,7 @@ from quill_models.testing import FROZEN_AT, FrozenClock
 SECOND = timedelta(seconds=1)
 
 
-def test_stands_still_until_it_is_moved() -> None:
+def test_frozen_clock_shows_the_same_time_until_moved() -> None:
     clock = FrozenClock()
     assert clock() == clock() == FROZEN_AT
     assert clock.tick() == clock() == FROZEN_AT + SECOND
@@ -23,7 +23,7 @@ def test_stands_still_until_it_is_moved() -> None:
     assert repr(clock) == "FrozenClock(1999-01-01T00:00:00+00:00)"
 
 
-def test_any_zone_is_taken_and_utc_is_shown() -> None:
+def test_frozen_clock_any_zone_shows_utc() -> None:
     zone = timezone(timedelta(hours=2))
     clock = FrozenClock(datetime(2040, 1, 1, 2, tzinfo=zone))
     assert clock() == datetime(2040, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ def test_any_zone_is_taken_and_utc_is_shown() -> None:
     assert clock.move_to(datetime(2040, 1, 2, 2, tzinfo=zone)).tzinfo is UTC
 
 
-def test_what_is_no_time_is_refused_and_changes_nothing() -> None:
+def test_frozen_clock_invalid_time_raises_and_stays() -> None:
     naive = datetime(2040, 1, 1)  # noqa: DTZ001
     with pytest.raises(InvalidValue, match="time zone"):
         FrozenClock(naive)
@@ -45,7 +45,7 @@ def test_what_is_no_time_is_refused_and_changes_nothing() -> None:
     assert clock() == FROZEN_AT
 
 
-def test_freezegun_does_not_move_it() -> None:
+def test_frozen_clock_ignores_freezegun() -> None:
     with freeze_time("2031-01-01"):
         clock = FrozenClock()
         assert clock() == FROZEN_AT
@@ -53,13 +53,13 @@ def test_freezegun_does_not_move_it() -> None:
     assert clock() == FROZEN_AT + SECOND
 
 
-def test_another_process_gets_one_of_its_own() -> None:
+def test_frozen_clock_pickled_is_independent() -> None:
     clock = FrozenClock()
     sent: FrozenClock = pickle.loads(pickle.dumps(clock))  # noqa: S301
     clock.tick()
     assert sent() == FROZEN_AT
 
 
-def test_is_a_clock() -> None:
+def test_frozen_clock_is_a_clock() -> None:
     clock = FrozenClock()
     assert connect(clock=clock).table.clock is clock

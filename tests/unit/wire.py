@@ -23,7 +23,7 @@ class _Body(BytesIO):
 
 
 def answer(document: dict[str, Any] | bytes, status: int = 200) -> AWSResponse:
-    """What a server says: a JSON document, or bytes that are none."""
+    """A response body: a JSON document, or bytes that are not JSON."""
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     kind = "text/html" if isinstance(document, bytes) else "application/x-amz-json-1.0"
     return AWSResponse("http://localhost", status, {"Content-Type": kind}, _Body(content))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -36,7 +36,7 @@ def refusal(code: str, status: int = 400, **more: Any) -> AWSResponse:
 
 
 def http_session(client: Any) -> Any:
-    """What sends the requests of a botocore client, and those of ours past it."""
+    """Return the session that sends the requests of a botocore client."""
     return client._endpoint.http_session
 
 
@@ -64,7 +64,7 @@ def noticing(client: Any, notice: Callable[[Any], object]) -> Iterator[None]:
 
 
 class Wire:
-    """Stands where the network would be, and keeps what was sent."""
+    """Replaces the network, and records the requests."""
 
     def __init__(self, client: Client, reply: Reply) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
@@ -81,7 +81,7 @@ class Wire:
 
 
 def always(reply: Answer | dict[str, Any]) -> Reply:
-    """The same answer to everything."""
+    """Return the same response to every request."""
     return lambda _name, _body: answer(reply) if isinstance(reply, dict) else reply
 
 

@@ -1,4 +1,4 @@
-"""All ways to write events, in the order in which they are shown."""
+"""All ways to write events, in the order of the report."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _ALL = (
     Contender("quill-record", "quill record, one by one", "quill:record"),
     Contender("quill-many", "quill record_many", "quill:record_many"),
     Contender("quill-many-cost", 'quill record_many, prefer="cost"', "quill:record_many_cost"),
-    # What record_many could be made of instead.
+    # Other possible implementations of record_many.
     Contender("quill-record-8", "quill record, 8 threads", "quill:record_in_threads"),
     Contender("partiql", "PartiQL INSERT of 25, 4 threads", "partiql:insert"),
-    # Peers.
+    # Other libraries.
     Contender("pynamodb-save", "PynamoDB save(condition)", "pynamodb_model:save"),
     Contender(
         "pynamodb-save-8", "PynamoDB save(condition), 8 threads", "pynamodb_model:save_in_threads"
     ),
     Contender(
-        "pynamodb-batch", "PynamoDB batch_write, blind", "pynamodb_model:batch_write", tells=False
+        "pynamodb-batch", "PynamoDB batch_write, blind", "pynamodb_model:batch_write", reports=False
     ),
     Contender("boto3-put", "boto3 put_item(condition)", "boto3_client:put", ("boto3",)),
     Contender(
@@ -47,9 +47,9 @@ _ALL = (
         "pydynantic_entity:put",
         ("boto3", "pydynantic"),
     ),
-    # What the server does at most, with no client to speak of.
+    # The maximum rate of the server, with almost no work in the client.
     Contender(
-        "ceiling-batch", "bare HTTP BatchWriteItem of 25, blind", "ceilings:batch", tells=False
+        "ceiling-batch", "bare HTTP BatchWriteItem of 25, blind", "ceilings:batch", reports=False
     ),
     Contender("ceiling-transaction", "bare HTTP transactions of 100", "ceilings:transaction"),
 )

@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY
-from benchmarks.writes.contender import Site, Told, Write
+from benchmarks.writes.contender import Counts, RunSetup, Write
 from benchmarks.writes.contenders.plain_values import flat
 
 __all__ = ["put"]
@@ -25,42 +25,42 @@ _AT_A_TIME = 8
 
 
 @contextmanager
-def put(site: Site) -> Iterator[Write]:
-    """A conditional put for each event, eight at a time in one event loop."""
+def put(setup: RunSetup) -> Iterator[Write]:
+    """Put each event conditionally, eight at a time in one event loop."""
     with asyncio.Runner() as runner:
-        opened = _table(site)
+        opened = _table(setup)
         table = runner.run(opened.__aenter__())
-        # Made before the timing.
-        _ = site.rows
-        yield lambda: runner.run(_put_all(table, site))
+        # Converted before the clock starts.
+        _ = setup.rows
+        yield lambda: runner.run(_put_all(table, setup))
         runner.run(opened.__aexit__(None, None, None))
 
 
 @asynccontextmanager
-async def _table(site: Site) -> AsyncIterator[Any]:
+async def _table(setup: RunSetup) -> AsyncIterator[Any]:
     async with ClientSession() as session:
         send = AIOHTTP(session)
 
         async def noted(request: Any) -> Any:
-            site.meter.note(request.headers["X-Amz-Target"].rpartition(".")[2], request.body)
+            setup.meter.record(request.headers["X-Amz-Target"].rpartition(".")[2], request.body)
             return await send(request)
 
         client = Client(
             noted,
             StaticCredentials(Key(ACCESS_KEY, SECRET_KEY)),
-            site.settings.region,
-            endpoint=URL(site.settings.endpoint),
+            setup.settings.region,
+            endpoint=URL(setup.settings.endpoint),
         )
-        table = client.table(site.settings.table)
+        table = client.table(setup.settings.table)
         try:
             await table.get_item({"pk": "none", "sk": "none"})
         except ItemNotFound:
-            site.meter.requests.clear()
+            setup.meter.requests.clear()
         yield table
 
 
-async def _put_all(table: Any, site: Site) -> Told:
-    rows = iter(site.rows)
+async def _put_all(table: Any, setup: RunSetup) -> Counts:
+    rows = iter(setup.rows)
     absent = F("pk").does_not_exist()
     created: list[bool] = []
 
@@ -74,4 +74,4 @@ async def _put_all(table: Any, site: Site) -> Told:
                 created.append(True)
 
     await asyncio.gather(*(put_next() for _ in range(_AT_A_TIME)))
-    return Told.of(created)
+    return Counts.of(created)

@@ -10,7 +10,7 @@ import boto3
 from boto3.dynamodb.types import TypeSerializer
 
 from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY
-from benchmarks.writes.contender import Site, Told, Write, in_threads
+from benchmarks.writes.contender import Counts, RunSetup, Write, in_threads
 from benchmarks.writes.contenders.plain_values import flat
 from benchmarks.writes.events import Row
 
@@ -20,38 +20,38 @@ _THREADS = 8
 
 
 @contextmanager
-def put(site: Site) -> Iterator[Write]:
-    """A conditional put for each event."""
-    put_row = _put_row(site)
-    yield lambda: Told.of(map(put_row, site.rows))
+def put(setup: RunSetup) -> Iterator[Write]:
+    """Put each event conditionally."""
+    put_row = _put_row(setup)
+    yield lambda: Counts.of(map(put_row, setup.rows))
 
 
 @contextmanager
-def put_in_threads(site: Site) -> Iterator[Write]:
-    """A conditional put for each event, eight at a time."""
-    put_row = _put_row(site)
-    yield lambda: Told.of(in_threads(_THREADS, put_row, site.rows))
+def put_in_threads(setup: RunSetup) -> Iterator[Write]:
+    """Put each event conditionally, in eight threads."""
+    put_row = _put_row(setup)
+    yield lambda: Counts.of(in_threads(_THREADS, put_row, setup.rows))
 
 
-def client_of(site: Site) -> Any:
-    """A client with boto3's defaults, its first connection open."""
+def client_of(setup: RunSetup) -> Any:
+    """Return a client with boto3's defaults and an open connection."""
     client = boto3.session.Session().client(
         "dynamodb",
-        endpoint_url=site.settings.endpoint,
-        region_name=site.settings.region,
+        endpoint_url=setup.settings.endpoint,
+        region_name=setup.settings.region,
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
     )
-    client.get_item(TableName=site.settings.table, Key={"pk": {"S": "none"}, "sk": {"S": "none"}})
-    site.meter.listen(client)
+    client.get_item(TableName=setup.settings.table, Key={"pk": {"S": "none"}, "sk": {"S": "none"}})
+    setup.meter.attach(client)
     return client
 
 
-def _put_row(site: Site) -> Callable[[Row], bool]:
-    client, table = client_of(site), site.settings.table
+def _put_row(setup: RunSetup) -> Callable[[Row], bool]:
+    client, table = client_of(setup), setup.settings.table
     serialize = TypeSerializer().serialize
-    # Made before the timing.
-    _ = site.rows
+    # Converted before the clock starts.
+    _ = setup.rows
 
     def put_row(row: Row) -> bool:
         try:

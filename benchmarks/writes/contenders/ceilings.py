@@ -1,4 +1,4 @@
-"""How much the server does for a client that costs nothing: prepared bodies over bare HTTP."""
+"""The maximum rate of the server: prepared bodies over bare HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import local
 from typing import Any
 
 from benchmarks.writes.bare_http import BATCH, BareHttp, batches, blind_body, check_blind
-from benchmarks.writes.contender import Site, Told, Write, in_threads
+from benchmarks.writes.contender import Counts, RunSetup, Write, in_threads
 from benchmarks.writes.events import item_of
 from quill_models import WebhookEvent
 from quill_models.dynamodb.items import Condition, RawItem
@@ -20,55 +20,57 @@ __all__ = ["batch", "transaction"]
 _THREADS = 4
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 _ACTIONS = 100
-_REFUSED = b'"Code":"ConditionalCheckFailed"'
+_REJECTED = b'"Code":"ConditionalCheckFailed"'
 
 
 @contextmanager
-def batch(site: Site) -> Iterator[Write]:
-    """Blind batches of 25 on four connections."""
-    table = Table(site.settings)
-    items = [item_of(event, table) for event in site.work.events]
-    bodies = [blind_body(site.settings.table, each) for each in batches(items, BATCH)]
-    with _connections(site) as send:
+def batch(setup: RunSetup) -> Iterator[Write]:
+    """Write blind batches of 25 on four connections."""
+    table = Table(setup.settings)
+    items = [item_of(event, table) for event in setup.work.events]
+    bodies = [blind_body(setup.settings.table, each) for each in batches(items, BATCH)]
+    with _connections(setup) as send:
 
         def write() -> None:
-            for status, answer in in_threads(
+            for status, response in in_threads(
                 _THREADS, lambda body: send("BatchWriteItem", body), bodies
             ):
-                check_blind(status, answer)
+                check_blind(status, response)
 
         yield write
 
 
 @contextmanager
-def transaction(site: Site) -> Iterator[Write]:
-    """A hundred conditional puts in a transaction, on four connections.
+def transaction(setup: RunSetup) -> Iterator[Write]:
+    """Write transactions of 100 conditional puts on four connections.
 
-    Where some are refused, the others are sent once more: which these are is known beforehand.
+    If some puts of a transaction fail, a prepared transaction sends the others again.
     """
-    table = Table(site.settings)
-    known = {event.event_key for event in site.work.stored}
+    table = Table(setup.settings)
+    known = {event.event_key for event in setup.work.stored}
     groups: list[list[tuple[int, bytes]]] = []
-    for events in batches(site.work.events, _ACTIONS):
+    for events in batches(setup.work.events, _ACTIONS):
         new = [event for event in events if event.event_key not in known]
         groups.append([_body(events, table)])
         if 0 < len(new) < len(events):
             groups[-1].append(_body(new, table))
-    with _connections(site) as send:
+    with _connections(setup) as send:
 
-        def write_group(group: Sequence[tuple[int, bytes]]) -> Told:
-            created = refused = 0
+        def write_group(group: Sequence[tuple[int, bytes]]) -> Counts:
+            created = rejected = 0
             for count, body in group:
-                status, answer = send("TransactWriteItems", body)
+                status, response = send("TransactWriteItems", body)
                 if status == 200:
                     created += count
                 else:
-                    refused += answer.count(_REFUSED)
-            return Told(created, refused)
+                    rejected += response.count(_REJECTED)
+            return Counts(created, rejected)
 
-        def write() -> Told:
-            told = in_threads(_THREADS, write_group, groups)
-            return Told(sum(each.created for each in told), sum(each.duplicate for each in told))
+        def write() -> Counts:
+            counts = in_threads(_THREADS, write_group, groups)
+            return Counts(
+                sum(each.created for each in counts), sum(each.duplicate for each in counts)
+            )
 
         yield write
 
@@ -84,14 +86,14 @@ def _action(item: RawItem, table: Table) -> dict[str, Any]:
 
 
 @contextmanager
-def _connections(site: Site) -> Iterator[Callable[[str, bytes], tuple[int, bytes]]]:
-    """What sends on a connection of each thread's own."""
+def _connections(setup: RunSetup) -> Iterator[Callable[[str, bytes], tuple[int, bytes]]]:
+    """Return a function that sends on one connection per thread."""
     of_thread = local()
     opened: list[BareHttp] = []
 
     def send(operation: str, body: bytes) -> tuple[int, bytes]:
         if not hasattr(of_thread, "connection"):
-            of_thread.connection = BareHttp(site.settings, site.meter)
+            of_thread.connection = BareHttp(setup.settings, setup.meter)
             opened.append(of_thread.connection)
         connection: BareHttp = of_thread.connection
         return connection.send(operation, body)

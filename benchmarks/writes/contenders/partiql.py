@@ -1,6 +1,6 @@
-"""PartiQL's INSERT, with this package's items and client.
+"""PartiQL's INSERT, with the items and the client of this package.
 
-No other request of DynamoDB's holds several conditional writes that do not depend on each other.
+It is the only request of DynamoDB with several independent conditional writes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.writes.bare_http import batches
-from benchmarks.writes.contender import Site, Told, Write, in_threads
+from benchmarks.writes.contender import Counts, RunSetup, Write, in_threads
 from benchmarks.writes.events import item_of
 from quill_models import WebhookEvent, connect
 from quill_models.dynamodb.table import Table
@@ -23,30 +23,30 @@ _THREADS = 4
 
 
 @contextmanager
-def insert(site: Site) -> Iterator[Write]:
-    """Batches of 25 in four threads."""
-    table = Table(site.settings)
-    with connect(site.settings) as quill:
+def insert(setup: RunSetup) -> Iterator[Write]:
+    """Insert batches of 25 in four threads."""
+    table = Table(setup.settings)
+    with connect(setup.settings) as quill:
         quill.webhook_events.get("hubspot", "none")
         client: Any = quill.schema.client.botocore
-        site.meter.listen(client)
+        setup.meter.attach(client)
 
         def insert_batch(events: Sequence[WebhookEvent]) -> list[bool]:
             items = [item_of(event, table) for event in events]
-            answer = client.batch_execute_statement(
+            response = client.batch_execute_statement(
                 Statements=[
                     {
-                        "Statement": _statement(site.settings.table, list(item)),
+                        "Statement": _statement(setup.settings.table, list(item)),
                         "Parameters": list(item.values()),
                     }
                     for item in items
                 ]
             )
-            return [_created(response) for response in answer["Responses"]]
+            return [_created(each) for each in response["Responses"]]
 
-        def write() -> Told:
-            every = in_threads(_THREADS, insert_batch, batches(site.work.events, _BATCH))
-            return Told.of(created for batch in every for created in batch)
+        def write() -> Counts:
+            every = in_threads(_THREADS, insert_batch, batches(setup.work.events, _BATCH))
+            return Counts.of(created for batch in every for created in batch)
 
         yield write
 

@@ -1,4 +1,4 @@
-"""For clients that know text and numbers only: what their user does with times and documents."""
+"""Conversion of times and documents for clients that support text and numbers only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["flat"]
 
 
 def flat(row: Row) -> Row:
-    """The row with times and the payload as text, and the expiry in epoch seconds."""
+    """Convert times and the payload of a row to text, and the expiry to epoch seconds."""
     plain = {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in row.items()

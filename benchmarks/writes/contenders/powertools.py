@@ -1,8 +1,8 @@
 """Powertools for AWS Lambda: its idempotency decorator around a function that returns the event.
 
-Its items have a form of its own: all under one partition key, without index keys, and the event
-as the JSON text of what the function returned. Each new event takes two writes, one before the
-function runs and one after.
+Its items have another form: all have one partition key and no index keys, and contain the event as
+the JSON text of the function's result. Each new event takes two writes, one before the function
+runs and one after.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from benchmarks.writes.contender import Site, Told, Write
+from benchmarks.writes.contender import Counts, RunSetup, Write
 from benchmarks.writes.contenders.boto3_client import client_of
 from benchmarks.writes.contenders.plain_values import flat
 from benchmarks.writes.events import Row
@@ -29,7 +29,7 @@ _STORED_TOO = ("occurred_at", "received_at", "payload", "digest", "status", "att
 
 
 class _LambdaContext:
-    """What Powertools asks of AWS Lambda."""
+    """The part of the Lambda context that Powertools uses."""
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -37,15 +37,15 @@ class _LambdaContext:
 
 
 @contextmanager
-def idempotent(site: Site) -> Iterator[Write]:
-    """The decorated function for each event; that it did not run says duplicate."""
+def idempotent(setup: RunSetup) -> Iterator[Write]:
+    """Call the decorated function for each event. If it does not run, the event is a duplicate."""
     store = DynamoDBPersistenceLayer(
-        table_name=site.settings.table,
+        table_name=setup.settings.table,
         key_attr="pk",
         sort_key_attr="sk",
         static_pk_value="WEBHOOK#hubspot",
         expiry_attr="ttl",
-        boto3_client=client_of(site),
+        boto3_client=client_of(setup),
     )
     config = IdempotencyConfig(
         event_key_jmespath="event_key",
@@ -54,23 +54,23 @@ def idempotent(site: Site) -> Iterator[Write]:
     )
     ran: list[str] = []
 
-    def take_in(*, event: Row) -> Row:
+    def store_event(*, event: Row) -> Row:
         ran.append(event["event_key"])
         return {name: event[name] for name in (*_STORED, *_STORED_TOO)}
 
     decorated = idempotent_function(
-        take_in,
+        store_event,
         data_keyword_argument="event",
         persistence_store=store,
         config=config,
         key_prefix="events",
     )
-    # It stores JSON, which has documents, but no times.
-    events = [{**flat(row), "payload": row["payload"]} for row in site.rows]
+    # It stores JSON, which has no type for times.
+    events = [{**flat(row), "payload": row["payload"]} for row in setup.rows]
 
-    def write() -> Told:
+    def write() -> Counts:
         for event in events:
             decorated(event=event)
-        return Told(created=len(ran), duplicate=len(events) - len(ran))
+        return Counts(created=len(ran), duplicate=len(events) - len(ran))
 
     yield write

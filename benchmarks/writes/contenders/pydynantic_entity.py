@@ -19,24 +19,24 @@ from pydynantic import (
     updated_at_attr,
 )
 
-from benchmarks.writes.contender import Site, Told, Write
+from benchmarks.writes.contender import Counts, RunSetup, Write
 from benchmarks.writes.contenders.boto3_client import client_of
 from benchmarks.writes.events import Row
 from quill_models.models import INDEXES
 
 __all__ = ["put"]
 
-# What pydynantic stamps, or composes from the other fields.
+# Fields that pydynantic stamps or composes.
 _ITS_OWN = {"pk", "sk", "created_at", "updated_at"}.union(
     f"{index}{part}" for index in INDEXES for part in ("pk", "sk")
 )
 
 
 @contextmanager
-def put(site: Site) -> Iterator[Write]:
-    """A conditional put for each event."""
-    entity = _entity(site)
-    events = [entity(**_fields(row)) for row in site.rows]
+def put(setup: RunSetup) -> Iterator[Write]:
+    """Put each event conditionally."""
+    entity = _entity(setup)
+    events = [entity(**_fields(row)) for row in setup.rows]
     absent = attr_not_exists("pk")
 
     def put_event(event: Any) -> bool:
@@ -46,24 +46,24 @@ def put(site: Site) -> Iterator[Write]:
             return False
         return True
 
-    yield lambda: Told.of(map(put_event, events))
+    yield lambda: Counts.of(map(put_event, events))
 
 
 def _fields(row: Row) -> Row:
     fields = {name: value for name, value in row.items() if name not in _ITS_OWN}
-    # As text, like the others: as it is, it would be stored as a map.
+    # As text, as the other contenders store it. pydynantic would store a map.
     fields["payload"] = json.dumps(row["payload"])
     fields["shard"] = row["gsi2pk"].rpartition("#")[2]
     return fields
 
 
-def _entity(site: Site) -> Any:
+def _entity(setup: RunSetup) -> Any:
     table = Table(
-        name=site.settings.table,
+        name=setup.settings.table,
         pk="pk",
         sk="sk",
         indexes={index: {"pk": f"{index}pk", "sk": f"{index}sk"} for index in INDEXES},
-        client=client_of(site),
+        client=client_of(setup),
     )
 
     class Event(Entity, table=table, name="webhook_event"):  # type: ignore[call-arg, misc]

@@ -1,4 +1,4 @@
-"""PynamoDB, with the plain model that a user of it would write."""
+"""PynamoDB, with a plain model as its users write it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pynamodb.exceptions import PutError
 from pynamodb.models import Model
 
 from benchmarks.writes.bare_http import ACCESS_KEY, SECRET_KEY
-from benchmarks.writes.contender import Site, Told, Write, in_threads
+from benchmarks.writes.contender import Counts, RunSetup, Write, in_threads
 
 __all__ = ["batch_write", "save", "save_in_threads"]
 
@@ -25,23 +25,23 @@ _THREADS = 8
 
 
 @contextmanager
-def save(site: Site) -> Iterator[Write]:
-    """A conditional save for each event."""
-    model, events = _prepared(site)
-    yield lambda: Told.of(_saved(model, event) for event in events)
+def save(setup: RunSetup) -> Iterator[Write]:
+    """Save each event conditionally."""
+    model, events = _prepared(setup)
+    yield lambda: Counts.of(_saved(model, event) for event in events)
 
 
 @contextmanager
-def save_in_threads(site: Site) -> Iterator[Write]:
-    """A conditional save for each event, eight at a time."""
-    model, events = _prepared(site)
-    yield lambda: Told.of(in_threads(_THREADS, lambda event: _saved(model, event), events))
+def save_in_threads(setup: RunSetup) -> Iterator[Write]:
+    """Save each event conditionally, in eight threads."""
+    model, events = _prepared(setup)
+    yield lambda: Counts.of(in_threads(_THREADS, lambda event: _saved(model, event), events))
 
 
 @contextmanager
-def batch_write(site: Site) -> Iterator[Write]:
-    """Batches of 25 that overwrite what is there."""
-    model, events = _prepared(site)
+def batch_write(setup: RunSetup) -> Iterator[Write]:
+    """Write batches of 25 that overwrite stored items."""
+    model, events = _prepared(setup)
 
     def write() -> None:
         with model.batch_write() as batch:
@@ -61,23 +61,23 @@ def _saved(model: type[Any], event: Any) -> bool:
     return True
 
 
-def _prepared(site: Site) -> tuple[type[Any], list[Any]]:
-    """The model, connected, and the events as its objects."""
-    model = _model(site)
+def _prepared(setup: RunSetup) -> tuple[type[Any], list[Any]]:
+    """Return the connected model, and the events as its objects."""
+    model = _model(setup)
     client = model._get_connection().connection.client  # noqa: SLF001 -- no other way to it
     # Opens the first connection.
-    client.get_item(TableName=site.settings.table, Key={"pk": {"S": "none"}, "sk": {"S": "none"}})
-    site.meter.listen(client)
-    return model, [model(**row) for row in site.rows]
+    client.get_item(TableName=setup.settings.table, Key={"pk": {"S": "none"}, "sk": {"S": "none"}})
+    setup.meter.attach(client)
+    return model, [model(**row) for row in setup.rows]
 
 
-def _model(site: Site) -> type[Any]:
-    # PynamoDB keeps the connection with the class: a class for each table.
+def _model(setup: RunSetup) -> type[Any]:
+    # PynamoDB stores the connection in the class, so each table needs its own class.
     class Event(Model):
         class Meta:
-            table_name = site.settings.table
-            host = site.settings.endpoint
-            region = site.settings.region
+            table_name = setup.settings.table
+            host = setup.settings.endpoint
+            region = setup.settings.region
             aws_access_key_id = ACCESS_KEY
             aws_secret_access_key = SECRET_KEY
 

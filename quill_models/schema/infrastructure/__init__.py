@@ -1,4 +1,4 @@
-"""The table as code for infrastructure: the same that `Schema.apply` makes, in other words."""
+"""The table of `Schema.apply` as infrastructure code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def _json(document: Mapping[str, Any]) -> str:
 
 
 def _api_calls(declared: Declared, settings: Settings) -> dict[str, Any]:
-    """Name to parameters, to be called in this order, each once the table is active."""
     calls = {"CreateTable": declared.create_parameters(), **declared.later_calls()}
     return {name: {"TableName": settings.table, **calls[name]} for name in calls}
 
@@ -37,20 +36,20 @@ FORMATS: Mapping[str, Callable[[Settings, str], str]] = {
 def export_schema(
     export_format: str, role: str = "writer", settings: Settings | None = None
 ) -> str:
-    """The table of the settings in a format, as text. No request.
+    """Return the table of the settings as infrastructure code. No request.
 
     Args:
         export_format: ``cloudformation`` (a template in JSON), ``terraform`` (HCL), ``json`` (the
-            calls of the DynamoDB API that make the table, in order: name to parameters), or
+            calls of the DynamoDB API that create the table, in order: name to parameters), or
             ``iam`` (a policy document).
-        role: whose policy, for ``iam``: ``reader``, ``writer`` or ``migrator``.
-        settings: by default those of the environment and ``.env``.
+        role: Role of the policy, for ``iam``: ``reader``, ``writer`` or ``migrator``.
+        settings: Settings of the table. The default is `Settings.load`.
 
     Raises:
-        InvalidValue: there is no such format or role.
+        InvalidValue: The format or role does not exist.
     """
     if export_format not in FORMATS:
-        raise InvalidValue(f"format is {export_format!r}; allowed are {', '.join(FORMATS)}")
+        raise InvalidValue(f"format is '{export_format}'; use {', '.join(FORMATS)}")
     if role not in ROLES:
-        raise InvalidValue(f"role is {role!r}; allowed are {', '.join(ROLES)}")
+        raise InvalidValue(f"role is '{role}'; use {', '.join(ROLES)}")
     return FORMATS[export_format](settings or Settings.load(), role)

@@ -13,12 +13,12 @@ _RESOURCE = "QuillTable"
 
 
 def cloudformation(declared: Declared, settings: Settings) -> dict[str, Any]:
-    """A template with the table and what others need to know of it.
+    """Return a template of the table, with its ARNs as outputs.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-dynamodb-table.html
     """
     properties = declared.create_parameters()
-    # CloudFormation knows a stream by its view type alone, and has names of its own for the rest.
+    # CloudFormation declares a stream by its view type only, and names the encryption differently.
     stream = properties.pop("StreamSpecification")
     encryption = properties.pop("SSESpecification", None)
     properties |= {
@@ -37,7 +37,7 @@ def cloudformation(declared: Declared, settings: Settings) -> dict[str, Any]:
             "TableName": {
                 "Type": "String",
                 "Default": settings.table,
-                "Description": "What QUILL_TABLE says.",
+                "Description": "Name of the table, the value of QUILL_TABLE.",
             }
         },
         "Resources": {

@@ -1,6 +1,6 @@
-"""What each role may do, and no more: IAM policies.
+"""IAM policies with the permissions that each role needs.
 
-A transaction is allowed by the permissions of its actions, and needs none of its own:
+A transaction needs the permissions of its actions only:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 """
 
@@ -12,8 +12,8 @@ from quill_models.settings import Settings
 
 __all__ = ["ROLES", "policy"]
 
-_LOOK = ("DescribeContinuousBackups", "DescribeTable", "DescribeTimeToLive", "ListTagsOfResource")
-# An export of all items, and a backfill, walk the table.
+_INFO = ("DescribeContinuousBackups", "DescribeTable", "DescribeTimeToLive", "ListTagsOfResource")
+# An export of all items and a backfill need Scan.
 _READ = ("BatchGetItem", "GetItem", "Query", "Scan")
 _WRITE = ("ConditionCheckItem", "DeleteItem", "PartiQLInsert", "PutItem", "UpdateItem")
 _CHANGE = (
@@ -24,11 +24,11 @@ _CHANGE = (
     "UpdateTimeToLive",
 )
 
-# What each role does with the items, and with the table.
+# For each role, the actions on items and the actions on the table.
 ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "reader": (_READ, _LOOK),
-    "writer": ((*_READ, *_WRITE), _LOOK),
-    "migrator": ((*_READ, *_WRITE), (*_LOOK, *_CHANGE)),
+    "reader": (_READ, _INFO),
+    "writer": ((*_READ, *_WRITE), _INFO),
+    "migrator": ((*_READ, *_WRITE), (*_INFO, *_CHANGE)),
 }
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
@@ -36,7 +36,7 @@ _WITH_KEY = ("CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKe
 
 
 def policy(settings: Settings, role: str) -> dict[str, Any]:
-    """The policy document of a role, for the table and its indexes, in every account."""
+    """Return the policy of a role for the table and its indexes, in any account."""
     items, table = ROLES[role]
     region = settings.region or "*"
     arn = f"arn:aws:dynamodb:{region}:*:table/{settings.table}"

@@ -11,12 +11,12 @@ from quill_models.settings import Settings
 
 __all__ = ["terraform"]
 
-# A block is a list of its arguments and inner blocks: HCL repeats a block's name.
+# A list of arguments and inner blocks, because HCL repeats the names of blocks.
 _Block = list[tuple[str, Any]]
 
 
 def terraform(declared: Declared, settings: Settings) -> str:
-    """A resource ``aws_dynamodb_table`` of the provider ``hashicorp/aws``.
+    """Return a resource ``aws_dynamodb_table`` of the provider ``hashicorp/aws``.
 
     https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/dynamodb_table
     """
@@ -69,6 +69,6 @@ def _lines(block: _Block, depth: int) -> list[str]:
     return lines
 
 
-def _text(value: str | bool) -> str:  # noqa: FBT001 -- a value of HCL, and no switch
-    # HCL's strings are JSON's, but for what begins a template.
+def _text(value: str | bool) -> str:  # noqa: FBT001 -- a value of HCL, not a flag
+    # HCL strings are JSON strings, except that ${ and %{ begin a template.
     return json.dumps(value).replace("${", "$${").replace("%{", "%%{")

@@ -1,4 +1,4 @@
-"""What a server of one's own is made from."""
+"""Fixtures of servers: the distribution and Java."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +10,8 @@ from quill_models.settings import Settings
 
 
 @pytest.fixture(scope="module", autouse=True)
-def java_that_starts_sooner() -> Iterator[None]:
-    """Each server here lives for seconds: most of what Java compiled for it would go unused.
-
-    Without its second compiler a start takes half the processor time.
-    """
+def one_java_compiler() -> Iterator[None]:
+    """Halve the processor time of a start, because each server runs only for seconds."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
         yield
@@ -27,5 +24,5 @@ def java_home() -> Path | None:
 
 @pytest.fixture(scope="module")
 def local_home() -> Path:
-    """Fetched once per user, as the package itself does it."""
+    """The distribution, downloaded once per user as in the package."""
     return find_or_fetch(Settings.load(env_file=None).local_home)

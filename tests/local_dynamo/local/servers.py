@@ -1,4 +1,4 @@
-"""What the tests of real servers share."""
+"""Helpers of the tests of real servers."""
 
 import random
 import socket
@@ -17,7 +17,7 @@ TABLE = "kept"
 
 
 def free_port() -> int:
-    # Below those that outgoing connections get: it has to stay free while a server is restarted.
+    # Below the range of outgoing connections, so that it stays free during a restart.
     while True:
         port = random.randrange(20_000, 32_000)  # noqa: S311
         with socket.socket() as found, suppress(OSError):
@@ -25,7 +25,7 @@ def free_port() -> int:
             return port
 
 
-# Reading the description of DynamoDB takes botocore longer than all these requests: once for all.
+# Shared, because botocore loads DynamoDB's service model for each session.
 _SESSION = botocore.session.Session()
 
 
@@ -60,7 +60,7 @@ def has(endpoint: str, key: str) -> bool:
 
 
 def javas_with(text: str) -> list[int]:
-    """The running Java processes with this text in their command lines."""
+    """Return the running Java processes with a text in their command lines."""
     return [
         process.pid
         for process in psutil.process_iter(["cmdline", "status"])
@@ -71,10 +71,10 @@ def javas_with(text: str) -> list[int]:
     ]
 
 
-def eventually(holds: Callable[[], bool], within: float = 60.0) -> bool:
-    """Whether a condition holds at once, or before the time is over."""
+def eventually(condition: Callable[[], bool], within: float = 60.0) -> bool:
+    """Wait for a condition, and return whether it became true in time."""
     deadline = time.monotonic() + within
-    while not holds():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -82,13 +82,13 @@ def eventually(holds: Callable[[], bool], within: float = 60.0) -> bool:
 
 
 def is_gone(pid: int, within: float = 60.0) -> bool:
-    def gone() -> bool:
+    def ended() -> bool:
         try:
             return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
-    return eventually(gone, within)
+    return eventually(ended, within)
 
 
 def python(code: str, *arguments: object) -> "subprocess.Popen[str]":

@@ -1,4 +1,4 @@
-"""The real DynamoDB Local in the background, started and ended in the ways that happen."""
+"""`LocalServer` with the real DynamoDB Local."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def start(
 def running(
     local_home: Path, java_home: Path | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerStatus]:
-    """One server for the tests that leave it as it is."""
+    """One server for the tests that do not change it."""
     server = LocalServer(free_port(), state_dir=tmp_path_factory.mktemp("running") / "state")
     started = server.start(local_home=local_home, java_home=java_home)
     yield started
@@ -65,15 +65,15 @@ def running(
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever does not answer, or end, is given up on sooner than in earnest."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the timeouts of responses and of ending processes."""
     monkeypatch.setattr("quill_models.local.server.probe", partial(probe, timeout=0.5))
-    monkeypatch.setattr("quill_models.local.server._SECOND_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("quill_models.local.server._SECOND_PROBE_SECONDS", 0.5)
     monkeypatch.setattr("quill_models.local.process.END_PATIENCE", timedelta(seconds=1))
 
 
 class TestBackground:
-    def test_its_life(
+    def test_server_start_status_stop_restart_keeps_data(
         self, start: Callable[..., ServerStatus], server: LocalServer, tmp_path: Path, port: int
     ) -> None:
         started = start()
@@ -103,13 +103,13 @@ class TestBackground:
         assert again.pid != started.pid
         assert has(again.endpoint, "before")
 
-    def test_it_belongs_to_no_terminal_and_to_nobody(self, running: ServerStatus) -> None:
+    def test_server_process_is_detached(self, running: ServerStatus) -> None:
         java = psutil.Process(running.pid)
         assert os.getsid(java.pid) != os.getsid(0)
         assert java.ppid() != os.getpid()
         assert java.terminal() is None
 
-    def test_in_memory_nothing_is_kept(
+    def test_start_in_memory_keeps_no_data(
         self, start: Callable[..., ServerStatus], server: LocalServer, tmp_path: Path
     ) -> None:
         started = start(in_memory=True)
@@ -123,7 +123,7 @@ class TestBackground:
             "tmp",
         ]
 
-    def test_a_data_folder_of_ones_own(
+    def test_start_data_dir_is_used_and_kept(
         self, start: Callable[..., ServerStatus], server: LocalServer, tmp_path: Path
     ) -> None:
         own = tmp_path / "a folder" / "of my own"
@@ -131,12 +131,12 @@ class TestBackground:
         put(started.endpoint, "before")
 
         assert started.data_dir == own
-        # What is asked for of a running server changes nothing, and the answer says so.
+        # A second start keeps the data folder, and the status reports it.
         assert start().data_dir == own
         server.stop()
         assert [path.suffix for path in own.iterdir()] == [".db"]
 
-    def test_killed_it_is_started_again_with_its_data(
+    def test_start_after_kill_keeps_data(
         self, start: Callable[..., ServerStatus], server: LocalServer
     ) -> None:
         first = start()
@@ -153,14 +153,14 @@ class TestBackground:
         assert list((server.state_dir / "tmp").iterdir()) == []
         assert has(second.endpoint, "before")
 
-    @pytest.mark.usefixtures("impatient")
-    def test_hanging_it_is_said_to_and_can_be_stopped(
+    @pytest.mark.usefixtures("short_timeouts")
+    def test_status_hanging_server_is_reported_and_stopped(
         self, start: Callable[..., ServerStatus], server: LocalServer
     ) -> None:
         pid = start(in_memory=True).pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        # The signal has all threads stopped only a moment later.
+        # SIGSTOP takes effect with a delay.
         process = psutil.Process(pid)
         assert eventually(lambda: process.status() == psutil.STATUS_STOPPED)
 
@@ -168,7 +168,7 @@ class TestBackground:
         assert server.stop().state is ServerState.STOPPED
         assert is_gone(pid)
 
-    def test_without_its_pid_file_it_is_found_again(
+    def test_status_without_pid_file_finds_server(
         self, running: ServerStatus, local_home: Path, java_home: Path | None
     ) -> None:
         server = LocalServer(running.port, state_dir=running.state_dir)
@@ -181,11 +181,11 @@ class TestBackground:
         assert found.data_dir == running.data_dir
         assert not path.exists()
         assert server.start(local_home=local_home, java_home=java_home).pid == running.pid
-        # By this file, which says what the first one said, it is stopped in the end.
+        # The fixture stops the server with this file, which must equal the removed one.
         again = json.loads(path.read_text())
         assert {**again, "started_at": record["started_at"]} == record
 
-    def test_another_port_for_the_same_folder(self, running: ServerStatus) -> None:
+    def test_server_other_port_for_folder_raises(self, running: ServerStatus) -> None:
         other = LocalServer(free_port(), state_dir=running.state_dir)
 
         message = f"runs at port {running.port}, not {other.port}"
@@ -193,7 +193,7 @@ class TestBackground:
             with pytest.raises(LocalServerError, match=message):
                 call()
 
-    def test_a_port_taken_where_nobody_answers(
+    def test_start_port_bound_without_listener_raises(
         self, start: Callable[..., ServerStatus], port: int, tmp_path: Path
     ) -> None:
         with socket.socket() as program:
@@ -205,7 +205,7 @@ class TestBackground:
         assert not (tmp_path / "state" / "server.json").exists()
 
     @pytest.mark.parametrize("same_folder", [True, False])
-    def test_two_starts_at_once(
+    def test_start_two_at_once_starts_one(
         self,
         local_home: Path,
         tmp_path: Path,
@@ -220,20 +220,20 @@ class TestBackground:
         )
         folders = [tmp_path / "state", tmp_path / ("state" if same_folder else "other")]
         processes = [python(code, port, folder, local_home) for folder in folders]
-        said = sorted(process.communicate(timeout=90)[0].split() for process in processes)
+        states = sorted(process.communicate(timeout=90)[0].split() for process in processes)
 
         try:
             assert len(javas_with(str(tmp_path))) == 1
             [pid] = javas_with(str(tmp_path))
-            assert said[1] == ["STARTED", str(pid)]
-            assert said[0] == (
+            assert states[1] == ["STARTED", str(pid)]
+            assert states[0] == (
                 ["ALREADY_RUNNING", str(pid)] if same_folder else ["FOREIGN", "None"]
             )
         finally:
             for folder in folders:
                 LocalServer(port, state_dir=folder).stop()
 
-    def test_a_start_that_is_killed_leaves_nothing_stuck(
+    def test_start_after_killed_start_uses_its_server(
         self, local_home: Path, start: Callable[..., ServerStatus], tmp_path: Path, port: int
     ) -> None:
         code = (
@@ -252,10 +252,10 @@ class TestBackground:
         assert javas_with(str(tmp_path)) == [status.pid]
 
 
-def test_every_java_of_this_machine_will_do(
+def test_launch_java_accepts_every_option(
     local_home: Path, java_home: Path | None, tmp_path: Path
 ) -> None:
-    """Unknown options would end it at once."""
+    """Java exits with an error if it does not know an option."""
     launch = Launch(local_home, find_java(java_home), folder=tmp_path)
     done = subprocess.run(
         [*launch.command(port=1), "-help"],

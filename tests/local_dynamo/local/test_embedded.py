@@ -1,4 +1,4 @@
-"""A real DynamoDB Local of one process alone: it ends with the process, however that ends."""
+"""`embedded` with the real DynamoDB Local, which ends with its process."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.local_dynamo.local.servers import free_port, has, is_gone, put, pytho
 
 @pytest.fixture(scope="module")
 def first(local_home: Path, java_home: Path | None) -> Iterator[EmbeddedServer]:
-    """One that runs already, for the tests of a second one."""
+    """A running server, for the tests of a second one."""
     with embedded(local_home=local_home, java_home=java_home) as server:
         yield server
 
@@ -29,23 +29,23 @@ class TestEmbedded:
         monkeypatch.setattr("tempfile.tempdir", None)
         return folder
 
-    def test_a_given_folder_stays(
+    def test_embedded_given_folder_is_kept(
         self, local_home: Path, java_home: Path | None, tmp_path: Path, temporary: Path
     ) -> None:
-        where: dict[str, Any] = {
+        options: dict[str, Any] = {
             "folder": tmp_path / "mine",
             "local_home": local_home,
             "java_home": java_home,
         }
-        with embedded(in_memory=False, **where) as server:
+        with embedded(in_memory=False, **options) as server:
             put(server.endpoint, "x")
             assert server.data_dir == tmp_path / "mine" / "data"
-        with embedded(in_memory=False, **where) as server:
+        with embedded(in_memory=False, **options) as server:
             assert has(server.endpoint, "x")
 
         assert list(temporary.iterdir()) == []
 
-    def test_an_error_in_the_block(
+    def test_embedded_error_in_block_ends_server(
         self, local_home: Path, java_home: Path | None, temporary: Path
     ) -> None:
         with (
@@ -62,7 +62,7 @@ class TestEmbedded:
         assert list(temporary.iterdir()) == []
         assert not server.log.exists()
 
-    def test_the_server_is_killed_inside(
+    def test_embedded_killed_server_leaves_nothing(
         self, local_home: Path, java_home: Path | None, temporary: Path
     ) -> None:
         with embedded(local_home=local_home, java_home=java_home) as server:
@@ -71,7 +71,7 @@ class TestEmbedded:
 
         assert list(temporary.iterdir()) == []
 
-    def test_the_watcher_is_killed_inside(
+    def test_embedded_killed_watcher_leaves_nothing(
         self, local_home: Path, java_home: Path | None, temporary: Path
     ) -> None:
         with embedded(local_home=local_home, java_home=java_home) as server:
@@ -85,10 +85,10 @@ class TestEmbedded:
         ("end", "forked"),
         [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGKILL, True)],
     )
-    def test_the_parent_is_killed(
+    def test_embedded_killed_owner_ends_server(
         self, local_home: Path, temporary: Path, end: signal.Signals, forked: bool
     ) -> None:
-        # A forked child inherits all pipes, and lives on.
+        # A forked child inherits all pipes and outlives its parent.
         code = (
             "import sys, os, time, pathlib; from quill_models.local import embedded\n"
             "with embedded(local_home=pathlib.Path(sys.argv[1])) as server:\n"
@@ -112,7 +112,7 @@ class TestEmbedded:
 
         assert list(temporary.iterdir()) == []
 
-    def test_a_forked_child_leaves_it_alone(self, local_home: Path) -> None:
+    def test_embedded_forked_child_keeps_server(self, local_home: Path) -> None:
         code = (
             "import sys, os, pathlib; from quill_models.local import embedded\n"
             "from quill_models.local.probe import probe\n"
@@ -123,7 +123,7 @@ class TestEmbedded:
         with python(code, local_home) as parent:
             assert parent.communicate(timeout=60)[0] == "DYNAMODB_LOCAL\n"
 
-    def test_a_port_that_is_lost_is_replaced(
+    def test_embedded_taken_port_is_replaced(
         self,
         first: EmbeddedServer,
         local_home: Path,
@@ -131,7 +131,7 @@ class TestEmbedded:
         monkeypatch: pytest.MonkeyPatch,
         temporary: Path,
     ) -> None:
-        # Chance cannot be arranged: the first port offered is one that another server has.
+        # Offer the port of another server first.
         ports = iter([first.port, free_port()])
         monkeypatch.setattr("quill_models.local.launch._free_port", lambda: next(ports))
         with embedded(local_home=local_home, java_home=java_home) as second:

@@ -1,4 +1,4 @@
-"""Calls as data, so that the same one can be made of a `Quill` and of the plain model."""
+"""Calls as data, to execute on a `Quill` and on the model of the table."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from quill_models import Agent, Increment, Interaction, Key, Metric, Quill, WebhookEvent
 from quill_models.models import QuillModel
 from quill_models.writes.results import WriteResult
-from tests.local_dynamo.stateful.plain import STAMPS, Row, Told, World, content_of
+from tests.local_dynamo.stateful.model import STAMPS, Result, Row, TableModel, content_of
 
-__all__ = ["Call", "apply", "models_of", "row_of", "rows_of", "send", "told_of"]
+__all__ = ["Call", "apply", "models_of", "result_of", "row_of", "rows_of", "send"]
 
 MODELS: dict[str, type[QuillModel]] = {
     "agents": Agent,
@@ -27,81 +27,81 @@ class Call:
     """One call of one repository.
 
     Attributes:
-        repository: ``agents``, ``store`` …
-        verb: ``put``, ``record``, ``delete`` …
-        given: the fields of each item; only one where ``many`` is false.
-        many: whether it is the call for many items.
-        options: what else the call takes.
+        repository: The name of the repository, such as ``agents`` or ``store``.
+        verb: The method, such as ``put``. A bulk call uses ``put_many``.
+        items: The fields of each item. Exactly one, unless ``bulk`` is true.
+        bulk: Whether this is a bulk call.
+        options: Further arguments of the call.
     """
 
     repository: str
     verb: str
-    given: tuple[Row, ...]
-    many: bool = False
+    items: tuple[Row, ...]
+    bulk: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def row_of(model: QuillModel | Increment) -> Row:
-    """A model as the plain model has it."""
+    """Convert a model to a row."""
     if isinstance(model, Increment):
         return vars(model)
     return {name: getattr(model, name) for name in (*model.codec().fields, *STAMPS)}
 
 
-def told_of(result: WriteResult[Any]) -> Told:
-    """What a result says."""
+def result_of(result: WriteResult[Any]) -> Result:
+    """Convert a result."""
     assert result.created is (result.outcome == "created")
-    return Told(str(result.outcome), row_of(result.item))
+    return Result(str(result.outcome), row_of(result.item))
 
 
 def models_of(call: Call) -> Sequence[Any]:
-    """What is handed to the repository: a model for each item, or what else it takes."""
+    """Return the arguments for the repository: a model for each item, or its fields."""
     if call.verb == "delete" or call.repository == "store":
-        return call.given
+        return call.items
     make = Increment if call.verb == "add" else MODELS[call.repository]
-    return [make(**fields) for fields in call.given]
+    return [make(**fields) for fields in call.items]
 
 
-def apply(world: World, call: Call, rows: Sequence[Row], now: datetime) -> list[Told | None]:
-    """Make a call of the plain model, or a part of one: one item after the other."""
-    return [world[call.repository].apply(call.verb, row, now) for row in rows]
+def apply(table: TableModel, call: Call, rows: Sequence[Row], now: datetime) -> list[Result | None]:
+    """Execute a call for these rows on the model, one row after the other."""
+    return [table[call.repository].apply(call.verb, row, now) for row in rows]
 
 
-def send(quill: Quill, call: Call, models: Sequence[Any] | None = None) -> list[Told | None]:
-    """Make a call of a `Quill`.
+def send(quill: Quill, call: Call, models: Sequence[Any] | None = None) -> list[Result | None]:
+    """Execute a call on a `Quill`.
 
     Args:
-        quill: whose.
-        call: the call.
-        models: some of what `models_of` gave, to call it for those only.
+        quill: The client.
+        call: The call.
+        models: Some of the models from `models_of`. None for all.
     """
-    given = models_of(call) if models is None else models
+    arguments = models_of(call) if models is None else models
     if call.repository == "store":
-        return [_send_to_store(quill, call.verb, given[0])]
+        return [_send_to_store(quill, call.verb, arguments[0])]
     repository = getattr(quill, call.repository)
     if call.verb == "delete":
-        repository.delete(*given[0].values())
+        repository.delete(*arguments[0].values())
         return [None]
-    if call.many:
-        results = getattr(repository, f"{call.verb}_many")(given, **call.options)
-        return [told_of(result) for result in results]
-    return [told_of(getattr(repository, call.verb)(*given))]
+    if call.bulk:
+        results = getattr(repository, f"{call.verb}_many")(arguments, **call.options)
+        return [result_of(result) for result in results]
+    return [result_of(getattr(repository, call.verb)(*arguments))]
 
 
 def rows_of(call: Call) -> list[Row]:
-    """What a call is about, as the plain model has it."""
+    """Return the rows of a call, for the model."""
     if call.verb == "delete" or call.repository == "store":
-        return list(call.given)
-    # What the constructors fill in is not what is tested here.
+        return list(call.items)
+    # Defaults of the constructors are not under test here.
     return [content_of(row_of(model)) for model in models_of(call)]
 
 
-def _send_to_store(quill: Quill, verb: str, given: Row) -> Told | None:
-    key = Key(given["pk"], given["sk"])
+def _send_to_store(quill: Quill, verb: str, row: Row) -> Result | None:
+    key = Key(row["pk"], row["sk"])
     if verb == "delete":
         quill.store.delete(key)
         return None
     if verb == "check_and_mark":
-        return Told(quill.store.check_and_mark(key, given["ttl"]))
-    kept_out = given["if_not_exists"]
-    return Told(quill.store.put(key, given["item"], if_not_exists=kept_out, ttl=given["ttl"]))
+        return Result(quill.store.check_and_mark(key, row["ttl"]))
+    if_not_exists = row["if_not_exists"]
+    return Result(quill.store.put(key, row["item"], if_not_exists=if_not_exists, ttl=row["ttl"]))

@@ -1,4 +1,4 @@
-"""Webhook events."""
+"""The state machine of webhook events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from quill_models import EventStatus
-from tests.local_dynamo.stateful.bench import RETENTION
-from tests.local_dynamo.stateful.machine import PREFER, TableMachine, many, one, rows
-from tests.local_dynamo.stateful.plain import Collection, Kind, Row, World
-from tests.local_dynamo.stateful.questions import Listing, Lookup, Question, found
+from tests.local_dynamo.stateful.environment import RETENTION
+from tests.local_dynamo.stateful.machine import TableMachine
+from tests.local_dynamo.stateful.model import Collection, Kind, Row, TableModel
+from tests.local_dynamo.stateful.reads import Listing, Lookup, Read, row_or_none
+from tests.local_dynamo.stateful.strategies import PREFER, bulk, rows, single
 from tests.local_dynamo.support import NOON, SECOND
 
 EVENTS = "webhook_events"
@@ -20,7 +21,7 @@ KIND = Kind(("source", "event_key"), digest="digest", retention=RETENTION)
 BY_DUE_TIME = ("pending", "processing")
 
 TIMES = (NOON, NOON + SECOND, NOON + 2 * SECOND)
-SAID = [
+CONTENTS = [
     {
         "event_type": "contact.creation",
         "object_type": "contact" if object_id else None,
@@ -34,18 +35,18 @@ SAID = [
         (*OBJECTS, None), TIMES, TIMES, (1, 2), ("pending", "pending", "failed", "processed")
     )
 ]
-GIVEN = rows({"source": SOURCES, "event_key": KEYS}, SAID)
+EVENT_ROWS = rows({"source": SOURCES, "event_key": KEYS}, CONTENTS)
 
 
-def when(row: Row) -> Any:
+def sort_time(row: Row) -> Any:
     return row["received_at"] if row["status"] in BY_DUE_TIME else row["occurred_at"]
 
 
 def get(source: str, key: str) -> Lookup:
     return Lookup(
         f"get({source!r}, {key!r})",
-        lambda quill: found(quill.webhook_events.get(source, key)),
-        lambda world, now: world[EVENTS].live(now).get((source, key)),
+        lambda quill: row_or_none(quill.webhook_events.get(source, key)),
+        lambda table, now: table[EVENTS].live(now).get((source, key)),
     )
 
 
@@ -57,7 +58,7 @@ def by_status(source: str, status: str, newest_first: bool) -> Listing:
         ),
         EVENTS,
         lambda row: (row["source"], row["status"]) == (source, status),
-        when,
+        sort_time,
         newest_first,
     )
 
@@ -84,16 +85,16 @@ LISTINGS = [
     for source in SOURCES
     for of in values
 ]
-PLAIN = [listing for listing in LISTINGS if not listing.newest_first]
-LOOKUPS: list[Question] = [get(source, key) for source in SOURCES for key in KEYS]
+FULL_LISTS = [listing for listing in LISTINGS if not listing.newest_first]
+LOOKUPS: list[Read] = [get(source, key) for source in SOURCES for key in KEYS]
 
 
 class EventsMachine(TableMachine):
-    single_calls = one(EVENTS, "record", GIVEN)
-    calls = single_calls | many(EVENTS, "record", GIVEN, PREFER)
+    single_calls = single(EVENTS, "record", EVENT_ROWS)
+    calls = single_calls | bulk(EVENTS, "record", EVENT_ROWS, PREFER)
     listings = st.sampled_from(LISTINGS)
-    questions = st.one_of(st.sampled_from(LOOKUPS), listings)
-    everything = PLAIN
+    reads = st.one_of(st.sampled_from(LOOKUPS), listings)
+    final_reads = FULL_LISTS
 
-    def empty(self) -> World:
-        return World({EVENTS: Collection(KIND)})
+    def empty(self) -> TableModel:
+        return TableModel({EVENTS: Collection(KIND)})

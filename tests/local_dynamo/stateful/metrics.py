@@ -1,4 +1,4 @@
-"""Metrics, put and added to."""
+"""The state machine of metrics, which are put and added to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from tests.local_dynamo.stateful.bench import RETENTION
-from tests.local_dynamo.stateful.machine import NOTHING, PREFER, TableMachine, many, one, rows
-from tests.local_dynamo.stateful.plain import Buckets, Kind, Row, World
-from tests.local_dynamo.stateful.questions import Listing, is_between
+from tests.local_dynamo.stateful.environment import RETENTION
+from tests.local_dynamo.stateful.machine import TableMachine
+from tests.local_dynamo.stateful.model import Buckets, Kind, Row, TableModel
+from tests.local_dynamo.stateful.reads import Listing, is_between
+from tests.local_dynamo.stateful.strategies import NO_OPTIONS, PREFER, bulk, rows, single
 from tests.local_dynamo.support import HOUR, NOON, SECOND
 
 METRICS, NAME = "metrics", "calls"
@@ -21,8 +22,8 @@ KIND = Kind(
     ("scope", "name", "grain", "bucket_start"), "computed_at", increment_retention=RETENTION
 )
 
-BUCKETS = {"scope": SCOPES, "name": (NAME,), "grain": GRAINS, "bucket_start": STARTS}
-PUT: list[Row] = [
+BUCKET_IDENTITY = {"scope": SCOPES, "name": (NAME,), "grain": GRAINS, "bucket_start": STARTS}
+BUCKET_CONTENTS: list[Row] = [
     {"value": value, "unit": unit, "dimensions": dimensions, "computed_at": computed_at}
     for value, unit, dimensions, computed_at in product(
         (0, 1, Decimal("2.5")),
@@ -31,13 +32,21 @@ PUT: list[Row] = [
         (None, NOON, NOON + SECOND, NOON + 2 * SECOND),
     )
 ]
-EVENTS = {"event_key": ("e1", "e2", "e1#"), "scope": SCOPES[:2], "name": (NAME,), "grain": GRAINS}
-ADDED: list[Row] = [
+INCREMENT_IDENTITY = {
+    "event_key": ("e1", "e2", "e1#"),
+    "scope": SCOPES[:2],
+    "name": (NAME,),
+    "grain": GRAINS,
+}
+INCREMENT_CONTENTS: list[Row] = [
     {"at": at, "amount": amount}
     for at in (STARTS[0], STARTS[0] + SECOND, STARTS[1] + SECOND)
     for amount in (1, Decimal("0.1"), -3)
 ]
-SOME, SOME_ADDED = rows(BUCKETS, PUT), rows(EVENTS, ADDED)
+BUCKET_ROWS, INCREMENT_ROWS = (
+    rows(BUCKET_IDENTITY, BUCKET_CONTENTS),
+    rows(INCREMENT_IDENTITY, INCREMENT_CONTENTS),
+)
 
 
 def series(
@@ -79,7 +88,7 @@ def by_day(day: date, newest_first: bool) -> Listing:
     )
 
 
-PLAIN = [
+FULL_LISTS = [
     *(series(scope, grain, None, None, newest_first=False) for scope in SCOPES for grain in GRAINS),
     *(across(grain, start) for grain in GRAINS for start in STARTS),
     *(by_day(start.date(), newest_first) for start in STARTS for newest_first in (False, True)),
@@ -88,19 +97,17 @@ ENDS = st.sampled_from((None, *STARTS, STARTS[0] + SECOND))
 
 
 class MetricsMachine(TableMachine):
-    """Buckets whose values are put and added to."""
-
-    single_calls = one(METRICS, "put", SOME) | one(METRICS, "add", SOME_ADDED)
+    single_calls = single(METRICS, "put", BUCKET_ROWS) | single(METRICS, "add", INCREMENT_ROWS)
     calls = (
         single_calls
-        | many(METRICS, "put", SOME, PREFER)
-        | many(METRICS, "add", SOME_ADDED, NOTHING)
+        | bulk(METRICS, "put", BUCKET_ROWS, PREFER)
+        | bulk(METRICS, "add", INCREMENT_ROWS, NO_OPTIONS)
     )
-    listings = st.sampled_from(PLAIN) | st.builds(
+    listings = st.sampled_from(FULL_LISTS) | st.builds(
         series, st.sampled_from(SCOPES), st.sampled_from(GRAINS), ENDS, ENDS, st.booleans()
     )
-    questions = listings
-    everything = PLAIN
+    reads = listings
+    final_reads = FULL_LISTS
 
-    def empty(self) -> World:
-        return World({METRICS: Buckets(KIND)})
+    def empty(self) -> TableModel:
+        return TableModel({METRICS: Buckets(KIND)})

@@ -1,4 +1,4 @@
-"""`quill.store`."""
+"""The state machine of `quill.store`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 
 from quill_models import Key
 from quill_models.repositories.datastore import StoredItem
-from tests.local_dynamo.stateful.bench import RETENTION
-from tests.local_dynamo.stateful.machine import TableMachine, one, rows
-from tests.local_dynamo.stateful.plain import Kind, Row, StoreItems, World
-from tests.local_dynamo.stateful.questions import Lookup
+from tests.local_dynamo.stateful.environment import RETENTION
+from tests.local_dynamo.stateful.machine import TableMachine
+from tests.local_dynamo.stateful.model import Kind, Row, StoreItems, TableModel
+from tests.local_dynamo.stateful.reads import Lookup
+from tests.local_dynamo.stateful.strategies import rows, single
 from tests.local_dynamo.support import HOUR, NOON, SECOND
 
 STORE = "store"
 PARTITIONS, SORT_KEYS = ("report", "report#1"), ("1", "1#a", "10#a", "ü")
 PREFIXES = (None, "1", "1#", "10#", "2")
 ITEMS = [{}, {"text": "a"}, {"text": "b", "number": 1}, {"list": [True, None, {"of": "maps"}]}]
-ENDS = [
+TTLS = [
     RETENTION,
     RETENTION + timedelta(microseconds=1),
     timedelta(seconds=1.5),
@@ -33,7 +34,7 @@ PUTS: list[Row] = [
     {"item": item, "if_not_exists": if_not_exists, "ttl": ttl}
     for item in ITEMS
     for if_not_exists in (False, True)
-    for ttl in (None, None, None, *ENDS)
+    for ttl in (None, None, None, *TTLS)
 ]
 
 
@@ -51,7 +52,7 @@ def get(pk: str, sk: str) -> Lookup:
     return Lookup(
         f"get({pk!r}, {sk!r})",
         lambda quill: None if (item := quill.store.get(Key(pk, sk))) is None else item_row(item),
-        lambda world, now: world[STORE].live(now).get((pk, sk)),
+        lambda table, now: table[STORE].live(now).get((pk, sk)),
     )
 
 
@@ -59,9 +60,9 @@ def query(pk: str, prefix: str | None) -> Lookup:
     return Lookup(
         f"query({pk!r}, {prefix!r})",
         lambda quill: [item_row(item) for item in quill.store.query(pk, prefix)],
-        lambda world, now: [
+        lambda table, now: [
             row
-            for key, row in sorted(world[STORE].live(now).items())
+            for key, row in sorted(table[STORE].live(now).items())
             if key[0] == pk and key[1].startswith(prefix or "")
         ],
     )
@@ -72,16 +73,14 @@ QUERIES = [query(pk, prefix) for pk in PARTITIONS for prefix in PREFIXES]
 
 
 class StoreMachine(TableMachine):
-    """Items of any shape under plain keys, and marks."""
-
     single_calls = (
-        one(STORE, "put", rows(KEYS, PUTS, len(PUTS)))
-        | one(STORE, "check_and_mark", rows(KEYS, [{"ttl": ttl} for ttl in ENDS]))
-        | one(STORE, "delete", rows(KEYS, [{}]))
+        single(STORE, "put", rows(KEYS, PUTS, len(PUTS)))
+        | single(STORE, "check_and_mark", rows(KEYS, [{"ttl": ttl} for ttl in TTLS]))
+        | single(STORE, "delete", rows(KEYS, [{}]))
     )
     calls = single_calls
-    questions = st.sampled_from(GETS + QUERIES)
-    everything = QUERIES
+    reads = st.sampled_from(GETS + QUERIES)
+    final_reads = QUERIES
 
-    def empty(self) -> World:
-        return World({STORE: StoreItems(Kind(("pk", "sk")))})
+    def empty(self) -> TableModel:
+        return TableModel({STORE: StoreItems(Kind(("pk", "sk")))})

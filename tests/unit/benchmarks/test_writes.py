@@ -1,4 +1,4 @@
-"""The comparison of writers: what it gives them, what it counts, and what it says."""
+"""The benchmark of writes: its events, its units, its report and its command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from benchmarks.writes import __main__ as command
-from benchmarks.writes.contender import Told
+from benchmarks.writes.contender import Counts
 from benchmarks.writes.contenders import CONTENDERS
 from benchmarks.writes.events import INPUTS, item_of, row_of, work
 from benchmarks.writes.machine import Machine
@@ -60,25 +60,25 @@ MACHINE = Machine(
 )
 
 
-# The events.
+# Events.
 
 
-def test_an_input_is_so_many_events_of_which_some_came_before() -> None:
+def test_work_input_has_its_share_of_stored_events() -> None:
     for name, before in zip(INPUTS, (0, 10, 5), strict=True):
-        given = work(name, 10)
-        digests = {event.event_key: event.digest for event in given.events}
+        input_work = work(name, 10)
+        digests = {event.event_key: event.digest for event in input_work.events}
         assert len(digests) == 10
-        assert len(given.stored) == before
-        assert all(digests[event.event_key] == event.digest for event in given.stored)
+        assert len(input_work.stored) == before
+        assert all(digests[event.event_key] == event.digest for event in input_work.stored)
 
 
-def test_what_comes_again_is_a_retry() -> None:
-    given = work("half", 4)
-    assert [event.payload["attemptNumber"] for event in given.events] == [1, 0, 1, 0]
-    assert [event.payload["attemptNumber"] for event in given.stored] == [0, 0]
+def test_work_half_repeats_stored_events_as_retries() -> None:
+    input_work = work("half", 4)
+    assert [event.payload["attemptNumber"] for event in input_work.events] == [1, 0, 1, 0]
+    assert [event.payload["attemptNumber"] for event in input_work.stored] == [0, 0]
 
 
-def test_the_others_get_the_attributes_that_our_model_stores() -> None:
+def test_row_of_event_has_the_attributes_of_the_item() -> None:
     (event,) = work("new", 1).events
     item = item_of(event, TABLE)
     row = row_of(event, Settings())
@@ -88,12 +88,12 @@ def test_the_others_get_the_attributes_that_our_model_stores() -> None:
     }
 
 
-def test_an_event_is_one_write_unit() -> None:
+def test_item_of_event_is_one_write_unit() -> None:
     sizes = [size_of(item_of(event, TABLE)) for event in work("new", 200).events]
     assert 900 < min(sizes) <= max(sizes) < 1000
 
 
-# What is counted.
+# Units.
 
 ITEM = {"pk": {"S": "p"}, "sk": {"S": "s"}, "text": {"S": "x" * 1500}}
 
@@ -102,7 +102,7 @@ def counted(operation: str, body: object) -> Units:
     return table_units([(operation, json.dumps(body).encode())])
 
 
-def test_a_write_costs_a_unit_per_kb() -> None:
+def test_table_units_write_is_a_unit_per_kb() -> None:
     assert counted("PutItem", {"Item": ITEM}) == Units(writes=2)
     small = {name: ITEM[name] for name in ("pk", "sk")}
     assert counted("PutItem", {"Item": small}) == Units(writes=1)
@@ -112,7 +112,7 @@ def test_a_write_costs_a_unit_per_kb() -> None:
     assert counted("UpdateItem", update) == Units(writes=2)
 
 
-def test_batches_cost_what_their_members_do() -> None:
+def test_table_units_batch_is_the_sum_of_its_writes() -> None:
     puts = [{"PutRequest": {"Item": ITEM}}] * 3
     assert counted("BatchWriteItem", {"RequestItems": {"t": puts}}) == Units(writes=6)
     inserts = [
@@ -124,52 +124,52 @@ def test_batches_cost_what_their_members_do() -> None:
     assert counted("BatchExecuteStatement", {"Statements": inserts}) == Units(writes=2)
 
 
-def test_transactions_cost_double() -> None:
+def test_table_units_transaction_is_doubled() -> None:
     actions = [{"Put": {"Item": ITEM}}, {"ConditionCheck": {"Key": {"pk": {"S": "p"}}}}]
     assert counted("TransactWriteItems", {"TransactItems": actions}) == Units(writes=6)
 
 
-def test_reads_cost_half_where_they_need_not_be_consistent() -> None:
+def test_table_units_eventually_consistent_read_is_halved() -> None:
     assert counted("GetItem", {"ConsistentRead": True}) == Units(reads=1)
     assert counted("GetItem", {}) == Units(reads=0.5)
-    asked = {"t": {"Keys": [{}, {}, {}], "ConsistentRead": True}}
-    assert counted("BatchGetItem", {"RequestItems": asked}) == Units(reads=3)
+    request_items = {"t": {"Keys": [{}, {}, {}], "ConsistentRead": True}}
+    assert counted("BatchGetItem", {"RequestItems": request_items}) == Units(reads=3)
 
 
-def test_what_is_not_known_is_not_free() -> None:
+def test_table_units_unknown_operation_raises_value_error() -> None:
     with pytest.raises(ValueError, match="Query"):
         counted("Query", {})
 
 
-def test_an_index_costs_where_the_item_is_in_it() -> None:
+def test_index_units_item_counts_only_its_indexes() -> None:
     assert index_units(ITEM) == 0
     assert index_units({**ITEM, "gsi1pk": {"S": "x"}, "gsi3pk": {"S": "x"}}) == 4
     (event,) = work("new", 1).events
     assert index_units(item_of(event, TABLE)) == 3
 
 
-def test_told_counts() -> None:
-    assert Told.of([True, False, True]) == Told(created=2, duplicate=1)
+def test_counts_of_created_flags_counts_both() -> None:
+    assert Counts.of([True, False, True]) == Counts(created=2, duplicate=1)
 
 
-# What is said.
+# Reports.
 
 
-def test_ratios_are_of_the_same_round() -> None:
-    # Of medians it would be 8.
+def test_ratio_compares_runs_of_the_same_round() -> None:
+    # The ratio of the medians would be 8.
     ratio = RESULTS.ratio("quill-many", "pynamodb-save-8", "new")
     assert ratio is not None
     assert astuple(ratio) == pytest.approx((6, 4, 8))
     assert RESULTS.ratio("quill-many", "pynamodb-batch", "new") is None
 
 
-def test_targets() -> None:
+def test_targets_reached_missed_or_not_measured() -> None:
     assert [target.reached for target in RESULTS.targets()] == [True, None, False]
 
 
-def test_the_tables() -> None:
+def test_report_text_and_markdown_have_a_row_per_contender() -> None:
     text = as_text(RESULTS, MACHINE)
-    assert "100 events of 1.00 KB a run; the median of 3 rounds" in text
+    assert "100 events of 1.00 KB a run; median (minimum-maximum) of 3 rounds" in text
     (line,) = (line for line in text.splitlines() if line.startswith("PynamoDB save(condition), 8"))
     assert line.split("  ")[-1] == "0.01"
     assert "125 (125-167)" in line
@@ -188,7 +188,7 @@ def test_the_tables() -> None:
 # The command.
 
 
-def test_every_contender_that_can_run_here_is_where_it_is_said_to_be() -> None:
+def test_contenders_installed_have_their_function() -> None:
     for name, contender in CONTENDERS.items():
         if not contender.missing():
             module, function = contender.where.split(":")
@@ -196,12 +196,12 @@ def test_every_contender_that_can_run_here_is_where_it_is_said_to_be() -> None:
             assert function in found.__all__, name
 
 
-def test_a_missing_library_is_named(
+def test_main_missing_library_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without = replace(CONTENDERS["quill-many"], needs=("no_such_library",))
     monkeypatch.setitem(CONTENDERS, "quill-many", without)
     assert command.main(["--only", "quill-many"]) == 2
-    told = capsys.readouterr().err
-    assert "no_such_library" in told
-    assert "pip install -e '.[bench]'" in told
+    error = capsys.readouterr().err
+    assert "no_such_library" in error
+    assert "pip install -e '.[bench]'" in error

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.command.conftest import Run
-from tests.unit.migrations.files import written
+from tests.unit.migrations.files import write_migration
 from tests.unit.wire import closed_port
 
 pytestmark = pytest.mark.usefixtures("isolated", "pauses")
@@ -215,11 +215,11 @@ def test_command_closed_stdin_exits_with_1(
 def test_migrate_new_writes_file_only_in_checkout(run: Run, isolated: Path) -> None:
     status, out, err = run("migrate", "new", "list", "agents", "by", "email")
     assert (status, out) == (1, "")
-    assert "There are no migrations in" in err
+    assert "has no migrations" in err
     assert str(isolated) in err.replace("\n", "")
     folder = Path("quill_models", "migrations", "versions")
     folder.parent.mkdir(parents=True)
-    written(folder, "0001_a")
+    write_migration(folder, "0001_a")
     status, out, err = run("migrate", "new", "list", "agents", "by", "email")
     file = folder / "0002_list_agents_by_email.py"
     assert (status, out, err) == (0, f"Wrote {file}.\n", "")

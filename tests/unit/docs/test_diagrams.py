@@ -18,9 +18,9 @@ def diagrams() -> dict[str, Any]:
     return runpy.run_path(str(DOCS / "diagrams.py"))
 
 
-def test_diagrams_committed_files_are_what_the_script_generates(diagrams: dict[str, Any]) -> None:
+def test_diagrams_committed_files_equal_generated_ones(diagrams: dict[str, Any]) -> None:
     for diagram in diagrams["DIAGRAMS"]:
-        ET.fromstring(diagram.svg())  # noqa: S314 -- our own
+        ET.fromstring(diagram.svg())  # noqa: S314 -- a file of this repository
         assert (DOCS / "_static" / f"{diagram.name}.svg").read_text() == diagram.svg()
 
 
@@ -28,7 +28,7 @@ def test_diagrams_committed_files_are_what_the_script_generates(diagrams: dict[s
     ("name", "page", "absent"),
     [("EVENT", "event-queue", "no event"), ("JOB_RUN", "leases", "no run")],
 )
-def test_diagram_arrows_are_the_rows_of_the_table(
+def test_diagram_arrows_equal_rows_of_the_table(
     diagrams: dict[str, Any], name: str, page: str, absent: str
 ) -> None:
     diagram = diagrams[name]

@@ -1,4 +1,4 @@
-"""When an output is the one that a page shows."""
+"""The comparison of an output with the page."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.docs.transcript import difference
         ("[ 2026-…   ] x", "[ 2025-11-25 ] x"),
     ],
 )
-def test_output_that_differs(shown: str, printed: str) -> None:
+def test_difference_other_output_is_not_empty(shown: str, printed: str) -> None:
     assert difference(shown.split("|"), printed.split("|"))
 
 
-def test_difference_is_read_at_a_glance() -> None:
+def test_difference_is_a_unified_diff() -> None:
     shown = ["one", "took … s", "two", "three"]
     assert difference(shown, ["one", "took 3 s", "2", "three"]).splitlines() == [
         "--- shown",

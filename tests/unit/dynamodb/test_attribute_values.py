@@ -39,14 +39,14 @@ _SHAPE = botocore.session.Session().get_service_model("dynamodb").shape_for("Att
 
 
 @given(_values)
-def test_what_is_put_is_read_back(value: Any) -> None:
+def test_to_attribute_value_any_value_round_trips(value: Any) -> None:
     read = from_attribute_value(to_attribute_value(value, "item"))
     assert read == value
     assert type(read) is type(value)
 
 
 @given(_values)
-def test_a_stored_value_is_what_the_api_takes(value: Any) -> None:
+def test_to_attribute_value_stored_form_is_what_the_api_accepts(value: Any) -> None:
     report = ParamValidator().validate(to_attribute_value(value, "item"), _SHAPE)
     assert not report.has_errors(), report.generate_report()
 
@@ -81,12 +81,14 @@ class _OldTeam(str, enum.Enum):  # noqa: UP042 -- as code for Python 3.10 writes
         ({"a": {"b": [None]}}, {"M": {"a": {"M": {"b": {"L": [{"NULL": True}]}}}}}),
     ],
 )
-def test_how_a_value_is_stored(value: Any, stored: dict[str, Any]) -> None:
+def test_to_attribute_value_each_type_returns_wire_format(
+    value: Any, stored: dict[str, Any]
+) -> None:
     assert to_attribute_value(value, "item") == stored
 
 
 @given(instants(), instants())
-def test_times_are_stored_as_text_that_sorts(one: datetime, other: datetime) -> None:
+def test_to_attribute_value_times_returns_sortable_text(one: datetime, other: datetime) -> None:
     one_text = to_attribute_value(one, "item")["S"]
     other_text = to_attribute_value(other, "item")["S"]
     assert (one_text < other_text) == (one < other)
@@ -130,11 +132,11 @@ def _nested(levels: int) -> dict[str, Any]:
         pytest.param(_nested(5000), r"item\['a'\]", id="deeper than Python goes"),
     ],
 )
-def test_a_refusal_names_where_the_value_stands(value: Any, message: str) -> None:
+def test_to_attribute_value_invalid_value_raises_with_its_path(value: Any, message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
         to_attribute_value(value, "item")
 
 
-def test_a_time_of_another_zone_is_stored_in_utc() -> None:
+def test_to_attribute_value_other_time_zone_returns_utc() -> None:
     east = NOON.astimezone(timezone(timedelta(hours=5)))
     assert to_attribute_value(east, "item") == to_attribute_value(NOON.astimezone(UTC), "item")

@@ -24,7 +24,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(monkeypatch)
 
 
-def test_longer_and_longer_to_the_deadline(pauses: list[float], machine: Machine) -> None:
+def test_wait_repeated_grows_until_the_deadline(pauses: list[float], machine: Machine) -> None:
     backoff = Backoff(60 * SECOND)
     while backoff.wait("Throttled"):
         machine.now += pauses[-1]
@@ -35,7 +35,7 @@ def test_longer_and_longer_to_the_deadline(pauses: list[float], machine: Machine
         assert pauses[at] <= longest
 
 
-def test_tries_that_outlast_the_deadline_are_followed_by_two_more(machine: Machine) -> None:
+def test_wait_tries_longer_than_deadline_allows_two_more(machine: Machine) -> None:
     backoff = Backoff(15 * SECOND)
     for _ in range(2):
         machine.now += 20
@@ -45,6 +45,6 @@ def test_tries_that_outlast_the_deadline_are_followed_by_two_more(machine: Machi
     assert backoff.tries == 3
 
 
-def test_no_deadline_is_one_try(pauses: list[float], machine: Machine) -> None:
+def test_wait_zero_deadline_allows_one_try(pauses: list[float], machine: Machine) -> None:
     assert not Backoff(0 * SECOND).wait("Throttled")
     assert pauses == []

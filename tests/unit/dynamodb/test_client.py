@@ -52,14 +52,14 @@ def plain_server() -> Iterator[str]:
         server.shutdown()
 
 
-def test_an_answer_is_passed_on() -> None:
+def test_request_success_returns_the_document() -> None:
     client = Client(LOCAL)
     wire = Wire(client, always({"Item": KEY}))
     assert ask(client)["Item"] == KEY
     assert wire.sent == [("GetItem", {"TableName": "mine", "Key": KEY})]
 
 
-# What the service refuses.
+# Error responses.
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_an_answer_is_passed_on() -> None:
         ("SomethingNewException", errors.RequestRejected),
     ],
 )
-def test_a_refusal_becomes_an_error_of_ours(code: str, error: type[QuillError]) -> None:
+def test_request_error_response_raises_own_error(code: str, error: type[QuillError]) -> None:
     caught = failure(refusal(code))
     assert type(caught) is error
     assert "mine" in str(caught)
@@ -91,7 +91,7 @@ def test_a_refusal_becomes_an_error_of_ours(code: str, error: type[QuillError]) 
         assert f"because of {code}" in str(caught)
 
 
-def test_a_missing_table_says_how_to_make_it() -> None:
+def test_request_missing_table_names_how_to_create_it() -> None:
     message = str(failure(refusal("ResourceNotFoundException")))
     assert "mine does not exist at http://localhost:8000" in message
     assert "quill schema apply" in message
@@ -110,14 +110,14 @@ def test_a_missing_table_says_how_to_make_it() -> None:
     ],
     ids=["error", "unavailable", "failure", "new", "502 of a proxy", "503 of a proxy", "504"],
 )
-def test_whether_a_failing_server_did_it_is_not_known(reply: Answer) -> None:
+def test_request_server_failure_raises_answer_lost(reply: Answer) -> None:
     caught = failure(reply)
     assert isinstance(caught, errors.AnswerLost)
     assert "Retry it; that is safe" in str(caught)
 
 
 @pytest.mark.parametrize("status", [403, 501])
-def test_a_web_page_is_named_as_one_and_doubted_last(status: int) -> None:
+def test_request_web_page_is_named_in_the_error(status: int) -> None:
     caught = str(failure(answer(b"<!DOCTYPE html><html>No.</html>", status)))
     assert f": a web page with status {status}. " in f"{caught} "
     assert caught.endswith(" Check that http://localhost:8000 is a DynamoDB endpoint.")
@@ -142,12 +142,12 @@ def test_a_web_page_is_named_as_one_and_doubted_last(status: int) -> None:
         "ValidationException",
     ],
 )
-def test_what_the_service_says_is_a_sentence(code: str, said: str, shown: str) -> None:
+def test_request_error_message_ends_as_a_sentence(code: str, said: str, shown: str) -> None:
     status = 500 if code == "InternalServerError" else 400
     assert shown in f"{failure(refusal(code, status, message=said))} "
 
 
-def test_a_local_server_that_is_overloaded_says_what_helps() -> None:
+def test_request_overloaded_local_server_names_the_cause() -> None:
     told = answer(
         json.dumps(
             {
@@ -163,7 +163,7 @@ def test_a_local_server_that_is_overloaded_says_what_helps() -> None:
     assert "quill local start --in-memory" in str(caught)
 
 
-def test_a_refused_condition_carries_what_is_stored() -> None:
+def test_request_failed_condition_carries_the_stored_item() -> None:
     stored = {**KEY, "name": {"S": "Ada"}}
     caught = failure(refusal("ConditionalCheckFailedException", Item=stored))
     assert isinstance(caught, ConditionFailed)
@@ -173,7 +173,7 @@ def test_a_refused_condition_carries_what_is_stored() -> None:
     assert caught.item is None
 
 
-def test_a_canceled_transaction_carries_its_reasons_in_order() -> None:
+def test_request_canceled_transaction_has_reasons_in_order() -> None:
     caught = failure(
         refusal(
             "TransactionCanceledException",
@@ -193,12 +193,12 @@ def test_a_canceled_transaction_carries_its_reasons_in_order() -> None:
     assert "ConditionalCheckFailed, TransactionConflict" in str(caught)
 
 
-def test_what_answers_and_is_no_dynamodb_is_not_believed() -> None:
+def test_request_other_server_raises_request_rejected() -> None:
     # A web server on port 8000, say: a write it took for a page would else be `created`.
     assert "did not respond like DynamoDB" in str(failure(answer(b"<html>Welcome</html>")))
 
 
-# What happens on the way.
+# Connection errors.
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,9 @@ def test_what_answers_and_is_no_dynamodb_is_not_believed() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_server_that_was_not_reached(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_unreachable_server_raises_server_unreachable(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caught = failure(error)
     assert type(caught) is errors.ServerUnreachable
     assert caught.__cause__ is error
@@ -229,7 +231,7 @@ def test_a_server_that_was_not_reached(error: Exception, monkeypatch: pytest.Mon
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_answer_that_was_lost(error: Exception) -> None:
+def test_request_lost_response_raises_answer_lost(error: Exception) -> None:
     caught = failure(error)
     assert type(caught) is errors.AnswerLost
     assert "get_item" in str(caught)
@@ -247,7 +249,7 @@ def test_an_answer_that_was_lost(error: Exception) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_credentials_that_cannot_be_used(error: Exception) -> None:
+def test_request_unusable_credentials_raise_access_denied(error: Exception) -> None:
     caught = failure(error, AWS)
     assert type(caught) is errors.AccessDenied
     assert "No usable AWS credentials were found" in str(caught)
@@ -263,7 +265,7 @@ def test_credentials_that_cannot_be_used(error: Exception) -> None:
         ("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", "Set AWS_CA_BUNDLE"),
     ],
 )
-def test_tls_that_does_not_come_about(message: str, told: str) -> None:
+def test_request_failed_tls_raises_server_unreachable(message: str, told: str) -> None:
     error = boto.SSLError(endpoint_url=URL, error=OSError(message))
     caught = failure(error)
     assert type(caught) is errors.ServerUnreachable
@@ -272,7 +274,7 @@ def test_tls_that_does_not_come_about(message: str, told: str) -> None:
     assert "docker compose up" not in str(caught)
 
 
-def test_tls_that_does_not_come_about_with_aws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_failed_tls_of_aws_names_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AK")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SK")
     error = boto.SSLError(endpoint_url=URL, error=OSError("EOF"))
@@ -282,14 +284,14 @@ def test_tls_that_does_not_come_about_with_aws_itself(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("error", [boto.ReadTimeoutError(endpoint_url=URL)])
-def test_where_nothing_is_ever_answered_the_setting_is_named(error: Exception) -> None:
+def test_request_without_response_names_the_endpoint_setting(error: Exception) -> None:
     assert "check http or https, host and port" in str(failure(error))
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        # Of DynamoDB Local 3.3.0.
+        # Messages of DynamoDB Local 3.3.0.
         "The table does not have the specified index: gsi3",
         "The number of conditions on the keys is invalid",
         "Query key condition not supported",
@@ -302,7 +304,7 @@ def test_where_nothing_is_ever_answered_the_setting_is_named(error: Exception) -
         "One or more parameter values were invalid: Missing the key id in the item",
     ],
 )
-def test_a_table_that_is_not_the_declared_one(message: str) -> None:
+def test_request_other_schema_raises_schema_mismatch(message: str) -> None:
     caught = failure(refusal("ValidationException", message=message))
     assert type(caught) is errors.SchemaMismatch
     assert message in str(caught)
@@ -310,7 +312,7 @@ def test_a_table_that_is_not_the_declared_one(message: str) -> None:
     assert "quill schema diff" in str(caught)
 
 
-def test_anything_else_of_botocore_is_an_error_of_ours() -> None:
+def test_request_other_botocore_error_raises_own_error() -> None:
     caught = failure(boto.UnknownSignatureVersionError(signature_version="9"))
     assert type(caught) is errors.RequestRejected
     assert "get_item at http://localhost:8000 failed" in str(caught)
@@ -319,7 +321,7 @@ def test_anything_else_of_botocore_is_an_error_of_ours() -> None:
 # The real thing.
 
 
-def test_no_server_at_a_closed_port_says_how_to_start_one(pauses: list[float]) -> None:
+def test_request_closed_port_names_ways_to_start_a_server(pauses: list[float]) -> None:
     endpoint = f"http://127.0.0.1:{closed_port()}"
     client = Client(Settings(endpoint=endpoint))
     with pytest.raises(errors.ServerUnreachable) as caught:
@@ -332,7 +334,7 @@ def test_no_server_at_a_closed_port_says_how_to_start_one(pauses: list[float]) -
     assert sum(pauses) < 8
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_localhost(
+def test_request_localhost_ignores_the_proxy_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
@@ -343,7 +345,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_localhost(
     assert isinstance(caught.value.__cause__, boto.EndpointConnectionError)
 
 
-def test_aws_without_credentials() -> None:
+def test_request_aws_without_credentials_raises_access_denied() -> None:
     client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
     wire = Wire(client, always({}))
     with pytest.raises(errors.AccessDenied, match="No usable AWS credentials"):
@@ -351,12 +353,12 @@ def test_aws_without_credentials() -> None:
     assert wire.sent == []
 
 
-def test_aws_without_a_region() -> None:
+def test_request_aws_without_region_raises_configuration_error() -> None:
     with pytest.raises(errors.ConfigurationError, match="Set AWS_REGION"):
         ask(Client(Settings(backend=Backend.AWS)))
 
 
-def test_aws_with_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_aws_missing_profile_raises_access_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     with pytest.raises(errors.AccessDenied, match=r"'no-such-profile' .AWS_PROFILE. is not in"):
         ask(Client(Settings(backend=Backend.AWS, region="eu-west-1")))
@@ -374,7 +376,7 @@ def test_aws_with_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch)
     ],
     ids=["region", "syntax", "source_profile"],
 )
-def test_aws_configuration_that_is_wrong(
+def test_request_aws_invalid_configuration_raises_configuration_error(
     monkeypatch: pytest.MonkeyPatch, isolated: Path, config: str, told: str
 ) -> None:
     (isolated / "config").write_text(config)
@@ -384,7 +386,7 @@ def test_aws_configuration_that_is_wrong(
         ask(Client(Settings(backend=Backend.AWS)))
 
 
-def test_a_plain_server_is_asked_over_tls(plain_server: str) -> None:
+def test_request_tls_to_plain_server_names_http(plain_server: str) -> None:
     client = Client(Settings(endpoint=plain_server.replace("http:", "https:")))
     with pytest.raises(errors.ServerUnreachable, match=r"does not use TLS.*http://"):
         ask(client)
@@ -393,11 +395,11 @@ def test_a_plain_server_is_asked_over_tls(plain_server: str) -> None:
 # Connections.
 
 
-def test_nothing_is_made_before_the_first_request() -> None:
+def test_client_before_first_request_creates_nothing() -> None:
     assert Client(LOCAL)._connection._botocore is None
 
 
-def test_a_closed_client_opens_again() -> None:
+def test_client_closed_opens_again() -> None:
     client = Client(LOCAL)
     first = client.botocore
     assert client.botocore is first
@@ -406,10 +408,10 @@ def test_a_closed_client_opens_again() -> None:
     assert client.botocore is not first
 
 
-# What is read past botocore's parser.
+# Responses without botocore's parser.
 
 
-def test_an_answer_is_what_json_says() -> None:
+def test_request_success_returns_what_json_has() -> None:
     item = {
         "pk": {"S": "é"},
         "n": {"N": "1.50"},
@@ -422,7 +424,7 @@ def test_an_answer_is_what_json_says() -> None:
     assert (found["Items"], found["Count"]) == ([item], 1)
 
 
-def test_request_names_botocore_as_its_user_agent() -> None:
+def test_request_user_agent_is_that_of_botocore() -> None:
     client = Client(LOCAL)
     Wire(client, always({}))
     agents: list[str] = []
@@ -431,7 +433,7 @@ def test_request_names_botocore_as_its_user_agent() -> None:
     assert [each.partition("/")[0] for each in agents] == ["Botocore"]
 
 
-def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
+def test_request_of_pynamodb_is_parsed_by_botocore() -> None:
     client = Client(Settings())
     Wire(client, always({"Item": {"b": {"B": "aGk="}}}))
     found = client.botocore.get_item(TableName="mine", Key=KEY)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -440,7 +442,7 @@ def test_pynamodbs_own_requests_are_parsed_by_botocore() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"{", b"\xff"])
 @pytest.mark.parametrize("kind", ["text/html", "application/x-amz-json-1.0"])
-def test_what_is_no_document_is_no_answer(body: bytes, kind: str) -> None:
+def test_request_response_without_document_raises(body: bytes, kind: str) -> None:
     client = Client(LOCAL)
     reply = answer(body)
     reply.headers["Content-Type"] = kind
@@ -449,7 +451,7 @@ def test_what_is_no_document_is_no_answer(body: bytes, kind: str) -> None:
         ask(client)
 
 
-def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_skew_after_response_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(Settings())
     assert client.clock_skew is None
     reply = answer({})
@@ -462,7 +464,7 @@ def test_how_far_the_clocks_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
-def test_a_server_that_does_not_say_what_time_it_is(date: str | None) -> None:
+def test_clock_skew_without_date_returns_none(date: str | None) -> None:
     client = Client(Settings())
     reply = answer({})
     if date is not None:
@@ -474,7 +476,7 @@ def test_a_server_that_does_not_say_what_time_it_is(date: str | None) -> None:
 
 @pytest.mark.parametrize("operation", ["describe_table", "query", "scan"])
 @pytest.mark.parametrize("reply", [{}, {"hello": [1]}, {"Table": {}}, {"Table": 7}])
-def test_json_of_another_server_is_no_answer(operation: str, reply: dict[str, Any]) -> None:
+def test_request_json_of_another_server_raises(operation: str, reply: dict[str, Any]) -> None:
     client = Client(LOCAL)
     Wire(client, always(reply))
     with pytest.raises(errors.RequestRejected, match="did not respond like DynamoDB"):

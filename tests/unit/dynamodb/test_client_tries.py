@@ -39,14 +39,16 @@ PASSING: list[Answer] = [
 
 
 @pytest.mark.parametrize("reply", PASSING, ids=range(len(PASSING)))
-def test_what_passes_is_tried_again_until_the_deadline(reply: Answer, pauses: list[float]) -> None:
+def test_request_transient_error_is_retried_until_the_deadline(
+    reply: Answer, pauses: list[float]
+) -> None:
     client = Client(replace(LOCAL, deadline=timedelta(seconds=5)))
     wire = Wire(client, always(reply))
     with pytest.raises(QuillError):
         ask(client)
     assert 3 < sum(pauses) <= 5
     assert len(wire.sent) == len(pauses) + 1
-    # The same each time: what was written carries what tells it that it was.
+    # The requests are identical, so the token recognises the first write.
     assert all(request == wire.sent[0] for request in wire.sent)
     # Longer and longer, as a whole: the first five tries in less than a second and a half.
     assert sum(pauses[:5]) < 1.55
@@ -57,7 +59,7 @@ def test_what_passes_is_tried_again_until_the_deadline(reply: Answer, pauses: li
     [refusal("ValidationException"), refusal("AccessDeniedException"), boto.NoCredentialsError()],
     ids=["rejected", "denied", "no credentials"],
 )
-def test_what_does_not_pass_is_tried_once(reply: Answer, pauses: list[float]) -> None:
+def test_request_permanent_error_is_sent_once(reply: Answer, pauses: list[float]) -> None:
     client = Client(LOCAL)
     wire = Wire(client, always(reply))
     with pytest.raises(QuillError):
@@ -82,7 +84,7 @@ class Slow:
         return boto.ReadTimeoutError(endpoint_url=URL)
 
 
-def test_what_one_try_was_too_slow_to_tell_is_asked_again(
+def test_request_slow_first_try_is_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = Client(LOCAL)
@@ -96,7 +98,7 @@ def test_what_one_try_was_too_slow_to_tell_is_asked_again(
         ask(client)
 
 
-def test_a_server_that_never_answers_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_server_that_never_responds_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # Such as the container whose volume cannot be written: a person waits for the message.
     client = Client(LOCAL)
     server = Slow(client, monkeypatch)
@@ -106,7 +108,7 @@ def test_a_server_that_never_answers_is_asked_once(monkeypatch: pytest.MonkeyPat
     assert len(server.wire.sent) == 1
 
 
-def test_a_deadline_of_nothing_is_one_try() -> None:
+def test_request_zero_deadline_is_sent_once() -> None:
     client = Client(replace(LOCAL, deadline=timedelta(0)))
     wire = Wire(client, always(refusal("ThrottlingException")))
     with pytest.raises(errors.Throttled, match="throttled until its deadline"):
@@ -114,8 +116,8 @@ def test_a_deadline_of_nothing_is_one_try() -> None:
     assert len(wire.sent) == 1
 
 
-def test_a_server_that_has_answered_is_waited_for(pauses: list[float]) -> None:
-    # It is being restarted; one that never answered is not there.
+def test_request_server_that_responded_before_is_retried(pauses: list[float]) -> None:
+    # The server is being restarted. A server that never responded does not exist.
     gone = boto.EndpointConnectionError(endpoint_url=URL)
     client = Client(LOCAL)
     wire = Wire(client, always(gone))
@@ -128,7 +130,7 @@ def test_a_server_that_has_answered_is_waited_for(pauses: list[float]) -> None:
     assert ask(client)["Item"] == KEY
 
 
-def test_time_that_stands_still_ends_no_deadline_but_the_waits_do(pauses: list[float]) -> None:
+def test_request_frozen_time_ends_by_the_waits(pauses: list[float]) -> None:
     client = Client(LOCAL)
     Wire(client, always(refusal("ThrottlingException")))
     with freeze_time("2031-05-17 12:00:00"), pytest.raises(errors.Throttled):
@@ -136,7 +138,7 @@ def test_time_that_stands_still_ends_no_deadline_but_the_waits_do(pauses: list[f
     assert 12 < sum(pauses) <= 15
 
 
-def test_a_retry_that_is_answered_is_no_error() -> None:
+def test_request_successful_retry_returns_the_response() -> None:
     client = Client(LOCAL)
     replies: list[Answer] = [
         boto.ConnectionClosedError(endpoint_url=URL),

@@ -22,7 +22,7 @@ def table(name: str, endpoint: str | None = None) -> Table:
 
 
 def in_another_thread() -> str:
-    """What PynamoDB's own calls would go to there."""
+    """Return the table of PynamoDB's own calls in that thread."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: current_table().name).result()
 
@@ -30,14 +30,14 @@ def in_another_thread() -> str:
 # In this thread.
 
 
-def test_the_open_one_is_the_current_one() -> None:
+def test_current_table_one_open_returns_it() -> None:
     here = table("here")
     with entered(here):
         assert current_table() is here
     assert current_table() is not here
 
 
-def test_the_innermost_one_is_the_current_one() -> None:
+def test_current_table_nested_returns_the_innermost() -> None:
     outer, inner = table("outer"), table("inner")
     with entered(outer):
         with entered(inner):
@@ -45,7 +45,7 @@ def test_the_innermost_one_is_the_current_one() -> None:
         assert current_table() is outer
 
 
-def test_the_same_one_may_be_open_twice() -> None:
+def test_current_table_same_table_entered_twice_stays_open() -> None:
     here = table("here")
     with entered(here):
         with entered(here):
@@ -54,7 +54,7 @@ def test_the_same_one_may_be_open_twice() -> None:
         assert in_another_thread() == "here"
 
 
-def test_an_error_ends_it_as_well() -> None:
+def test_current_table_block_left_by_error_is_closed() -> None:
     with pytest.raises(ZeroDivisionError), entered(table("here")):
         _ = 1 // 0
     assert current_table().name == "quill"
@@ -63,12 +63,12 @@ def test_an_error_ends_it_as_well() -> None:
 # In another thread.
 
 
-def test_another_thread_takes_the_only_one_that_is_open() -> None:
+def test_current_table_other_thread_returns_the_only_open_one() -> None:
     with entered(table("only")):
         assert in_another_thread() == "only"
 
 
-def test_another_thread_guesses_nothing_where_several_are_open() -> None:
+def test_current_table_other_thread_several_open_raises() -> None:
     with (
         entered(table("one")),
         entered(table("other")),
@@ -77,7 +77,7 @@ def test_another_thread_guesses_nothing_where_several_are_open() -> None:
         in_another_thread()
 
 
-def test_a_thread_with_one_of_its_own_takes_that() -> None:
+def test_current_table_thread_with_own_block_returns_its_own() -> None:
     def own() -> str:
         with entered(table("own")):
             return current_table().name
@@ -86,7 +86,7 @@ def test_a_thread_with_one_of_its_own_takes_that() -> None:
         assert pool.submit(own).result() == "own"
 
 
-def test_what_another_thread_opens_does_not_change_this_one() -> None:
+def test_current_table_block_of_other_thread_has_no_effect() -> None:
     opened, done = threading.Event(), threading.Event()
 
     def open_another() -> None:
@@ -108,7 +108,9 @@ def test_what_another_thread_opens_does_not_change_this_one() -> None:
 # None open.
 
 
-def test_the_table_of_the_settings_where_none_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_current_table_none_open_returns_that_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first = current_table()
     assert (first.name, first.settings.endpoint) == ("quill", "http://localhost:8000")
     assert current_table() is first
@@ -118,18 +120,18 @@ def test_the_table_of_the_settings_where_none_is_open(monkeypatch: pytest.Monkey
     assert current_table() is first
 
 
-def test_the_settings_file_counts_as_well(isolated: Path) -> None:
+def test_current_table_none_open_reads_the_settings_file(isolated: Path) -> None:
     (isolated / ".env").write_text("QUILL_TABLE=of-file\n")
     assert current_table().name == "of-file"
 
 
-def test_a_wrong_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_current_table_invalid_setting_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_BACKEND", "moto")
     with pytest.raises(ConfigurationError, match="DATA_BACKEND"):
         current_table()
 
 
-def test_the_number_of_shards_is_known_without_a_request() -> None:
+def test_known_shards_of_current_table_sends_no_request() -> None:
     here = table("here")
     wire = Wire(here.client, always({}))
     with entered(here):
@@ -140,7 +142,7 @@ def test_the_number_of_shards_is_known_without_a_request() -> None:
 # PynamoDB's own calls.
 
 
-def test_pynamodb_s_calls_go_to_the_current_table() -> None:
+def test_pynamodb_call_uses_the_current_table() -> None:
     one, other = table("one", "http://one:1"), table("other", "http://other:2")
     item = agent().to_item(DEFAULT_SHARDS)
     wires = {each.name: Wire(each.client, always({"Item": item})) for each in (one, other)}
@@ -157,7 +159,7 @@ def test_pynamodb_s_calls_go_to_the_current_table() -> None:
 # The same through `connect`.
 
 
-def test_a_quill_is_the_current_one_in_its_block() -> None:
+def test_quill_block_makes_its_table_current() -> None:
     with connect(Settings(table="outer")):
         with connect(Settings(table="inner")):
             assert current_table().name == "inner"
@@ -165,7 +167,7 @@ def test_a_quill_is_the_current_one_in_its_block() -> None:
     assert current_table().name == "quill"
 
 
-def test_a_quill_may_be_entered_again_inside_its_own_block() -> None:
+def test_quill_block_nested_in_itself_stays_open() -> None:
     quill = connect(Settings(table="here"))
     with quill:
         with quill:
@@ -174,7 +176,7 @@ def test_a_quill_may_be_entered_again_inside_its_own_block() -> None:
     assert current_table().name == "quill"
 
 
-def test_a_quill_may_be_entered_in_two_threads_at_once() -> None:
+def test_quill_block_in_two_threads_stays_open() -> None:
     quill = connect(Settings(table="here"))
     entered_there, left_here = threading.Event(), threading.Event()
 

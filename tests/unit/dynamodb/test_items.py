@@ -32,12 +32,12 @@ from tests.unit.strategies import models, texts
         ({"a": {"L": [{"M": {"b": {"S": "c"}}}]}}, 1 + 3 + (3 + (1 + 1 + 1) + 1)),
     ],
 )
-def test_the_size_of_an_item(item: dict[str, Any], size: int) -> None:
+def test_size_of_item_matches_the_rules(item: dict[str, Any], size: int) -> None:
     assert size_of(item) == size
 
 
 @pytest.mark.parametrize("number", ["0", "7", "-7", "12", "1" * 38, "-" + "1" * 38, "1E+125"])
-def test_the_size_of_a_number_is_never_taken_for_too_small(number: str) -> None:
+def test_size_of_number_is_never_too_small(number: str) -> None:
     # A byte for two digits and one more, and one for a minus.
     digits = sum(character.isdigit() for character in number)
     exact = (digits + 1) // 2 + 1 + number.startswith("-")
@@ -45,14 +45,14 @@ def test_the_size_of_a_number_is_never_taken_for_too_small(number: str) -> None:
 
 
 @given(st.dictionaries(texts(), st.text(), max_size=5))
-def test_text_counts_in_utf8_bytes(named: dict[str, str]) -> None:
+def test_size_of_text_counts_utf8_bytes(named: dict[str, str]) -> None:
     size = size_of({name: {"S": text} for name, text in named.items()})
     assert size == sum(len(name.encode()) + len(text.encode()) for name, text in named.items())
 
 
 @settings(max_examples=50)
 @given(models())
-def test_every_model_has_a_size(model: Any) -> None:
+def test_size_of_model_is_computed(model: Any) -> None:
     item = model.to_item(DEFAULT_SHARDS)
     assert check_size(item) == size_of(item) > 0
 
@@ -63,7 +63,7 @@ def _item(size: int) -> dict[str, Any]:
     return item
 
 
-def test_an_item_of_400_kb_fits_and_one_byte_more_does_not() -> None:
+def test_check_size_over_400_kb_raises() -> None:
     assert ITEM_BYTES == 409_600
     assert check_size(_item(ITEM_BYTES)) == ITEM_BYTES
     with pytest.raises(InvalidPayload, match="409601 bytes") as caught:
@@ -73,7 +73,7 @@ def test_an_item_of_400_kb_fits_and_one_byte_more_does_not() -> None:
     assert "409600 (400 KB)" in message
 
 
-def test_a_payload_in_another_script_counts_in_bytes() -> None:
+def test_check_size_other_script_counts_bytes() -> None:
     event = webhook_event(payload={"text": "ü" * 210_000})
     with pytest.raises(InvalidPayload, match="WEBHOOK#hubspot#e1 / EVENT"):
         check_size(event.to_item(DEFAULT_SHARDS))

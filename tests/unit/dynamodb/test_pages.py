@@ -8,13 +8,13 @@ from quill_models.dynamodb.pages import PageLimit
 MOST_REQUESTS = 64
 
 
-def test_at_first_it_is_more_than_a_page_holds_of_our_own_items() -> None:
+def test_page_limit_first_is_more_than_a_page_holds() -> None:
     # The smallest of them has 350 bytes.
     assert PageLimit().items * 350 > 2**20
 
 
 @given(st.integers(1, 1_000_000), st.integers(1, 1_000_000))
-def test_it_comes_to_about_what_a_page_holds(held: int, later: int) -> None:
+def test_page_limit_converges_to_the_size_of_a_page(held: int, later: int) -> None:
     """Whatever a page holds, also when it is another number further on."""
     limit = PageLimit()
     for holds in (held, later):
@@ -25,7 +25,7 @@ def test_it_comes_to_about_what_a_page_holds(held: int, later: int) -> None:
 
 
 @given(st.integers(1, 100_000))
-def test_few_requests_are_needed_to_learn_that_more_fits(held: int) -> None:
+def test_page_limit_full_pages_grow_quickly(held: int) -> None:
     limit = PageLimit()
     short = 0
     while limit.items < held:
@@ -34,7 +34,7 @@ def test_few_requests_are_needed_to_learn_that_more_fits(held: int) -> None:
     assert short <= 6
 
 
-def test_a_page_without_items_is_followed_by_another() -> None:
+def test_page_limit_empty_page_requests_more() -> None:
     limit = PageLimit()
     limit.update(0)
     assert limit.items == 1

@@ -9,7 +9,7 @@ from quill_models.errors import InvalidValue
 
 
 class Hand:
-    """A clock that goes on when it is told to."""
+    """A clock that moves when its time is set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -22,7 +22,7 @@ class Hand:
     st.floats(0.5, 1000),
     st.lists(st.tuples(st.floats(0, 30), st.floats(0.5, 40)), min_size=1, max_size=30),
 )
-def test_no_time_has_more_than_its_units_and_one_write(
+def test_rate_limit_any_interval_stays_within_units_and_one_write(
     units: float, writes: list[tuple[float, float]]
 ) -> None:
     clock = Hand()
@@ -42,7 +42,7 @@ def test_no_time_has_more_than_its_units_and_one_write(
             assert taken <= elapsed * units * (1 + 1e-6) + 1e-6
 
 
-def test_it_waits_no_longer_than_it_has_to() -> None:
+def test_rate_limit_wait_is_as_short_as_possible() -> None:
     clock = Hand()
     limit = RateLimit(10, clock)
     assert limit.pause() == 0
@@ -52,19 +52,19 @@ def test_it_waits_no_longer_than_it_has_to() -> None:
     assert limit.pause() == pytest.approx(1)
     clock.now += 1
     assert limit.pause() == 0
-    # What was not used is not saved up.
+    # Unused capacity is not saved.
     clock.now += 100
     limit.consume(20)
     assert limit.pause() == pytest.approx(2)
 
 
-def test_no_limit() -> None:
+def test_rate_limit_none_never_waits() -> None:
     limit = RateLimit(None)
     limit.consume(1e9)
     assert limit.pause() == 0
 
 
 @pytest.mark.parametrize("units", [0, -1, float("inf"), float("nan")])
-def test_a_limit_is_more_than_nothing(units: float) -> None:
+def test_rate_limit_not_positive_raises_invalid_value(units: float) -> None:
     with pytest.raises(InvalidValue, match="units a second"):
         RateLimit(units)

@@ -20,13 +20,13 @@ from tests.unit.examples import NOON
 SECOND = timedelta(seconds=1)
 
 
-def test_a_table_that_says_nothing_has_the_default() -> None:
+def test_shard_count_without_item_is_the_default() -> None:
     assert ShardCount.from_attributes(None) == ShardCount(DEFAULT_SHARDS)
     assert ShardCount.from_attributes({"kind": {"S": "table_settings"}}).to_read() == DEFAULT_SHARDS
 
 
 @given(st.integers(1, MAX_SHARDS), st.integers(1, MAX_SHARDS))
-def test_what_is_stored_is_read_back(shards: int, more: int) -> None:
+def test_shard_count_stored_round_trips(shards: int, more: int) -> None:
     count = ShardCount(shards)
     assert ShardCount.from_attributes(count.to_attributes()) == count
     growing = ShardCount(min(shards, more)).grown(max(shards, more), NOON)
@@ -34,20 +34,18 @@ def test_what_is_stored_is_read_back(shards: int, more: int) -> None:
 
 
 @given(st.integers(1, MAX_SHARDS), st.integers(1, MAX_SHARDS), st.integers(0, 300))
-def test_no_reader_who_learnt_in_time_misses_what_a_writer_wrote(
-    shards: int, more: int, seconds: int
-) -> None:
+def test_shard_count_growing_reader_misses_no_item(shards: int, more: int, seconds: int) -> None:
     before = ShardCount(min(shards, more))
     after = before.grown(max(shards, more), NOON)
     now = NOON + seconds * SECOND
-    # Those who know write no further than all read who may not have learnt of it yet.
+    # Writers with the new number use no shard that readers with the old one do not read.
     assert before.to_write(now) <= after.to_read()
     assert after.to_write(now) <= after.to_read()
     if now < NOON + MAX_AGE:
         assert after.to_write(now) <= before.to_read()
 
 
-def test_writers_use_the_new_shards_from_a_time_on() -> None:
+def test_shard_count_growing_writers_wait_for_readers() -> None:
     growing = ShardCount(4).grown(16, NOON)
     assert growing.next_from is not None
     assert growing.next_from > NOON + MAX_AGE
@@ -57,12 +55,12 @@ def test_writers_use_the_new_shards_from_a_time_on() -> None:
 
 
 @pytest.mark.parametrize("shards", [-1, 0, 3, MAX_SHARDS + 1])
-def test_shards_only_grow(shards: int) -> None:
+def test_grown_fewer_shards_raises_invalid_value(shards: int) -> None:
     with pytest.raises(InvalidValue, match=f"from 4 .* to {MAX_SHARDS}, got {shards}"):
         ShardCount(4).grown(shards, NOON)
 
 
-def test_shards_grow_once_at_a_time() -> None:
+def test_grown_while_growing_raises_invalid_value() -> None:
     growing = ShardCount(4).grown(16, NOON)
     assert growing.next_from is not None
     with pytest.raises(InvalidValue, match="already growing to 16") as caught:
@@ -72,7 +70,7 @@ def test_shards_grow_once_at_a_time() -> None:
 
 
 class _Table:
-    """What is stored, and how often it was asked for."""
+    """The stored item, and the number of reads."""
 
     def __init__(self) -> None:
         self.item: dict[str, Any] | None = ShardCount(8).to_attributes()
@@ -84,7 +82,7 @@ class _Table:
         return self.item
 
 
-def test_the_number_is_read_once_a_minute() -> None:
+def test_shards_current_reads_once_a_minute() -> None:
     table = _Table()
     shards = Shards(table.read, lambda: table.now)
     assert shards.known == ShardCount(DEFAULT_SHARDS)
@@ -100,7 +98,7 @@ def test_the_number_is_read_once_a_minute() -> None:
     assert table.asked == 2
 
 
-def test_what_is_forgotten_is_read_again() -> None:
+def test_shards_forget_reads_again() -> None:
     table = _Table()
     shards = Shards(table.read, lambda: table.now)
     shards.current()

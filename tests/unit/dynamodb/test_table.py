@@ -35,11 +35,11 @@ def table() -> Table:
 
 
 @given(texts(), texts())
-def test_a_key_is_read_back(pk: str, sk: str) -> None:
+def test_key_of_raw_key_round_trips(pk: str, sk: str) -> None:
     assert key_of(raw_key(Key(pk, sk))) == Key(pk, sk)
 
 
-def test_every_write_has_a_token_of_its_own() -> None:
+def test_new_token_is_unique() -> None:
     tokens = {new_token() for _ in range(1000)}
     assert len(tokens) == 1000
     assert token_of(item(write_token={"S": "t"})) == "t"
@@ -61,7 +61,7 @@ def test_every_write_has_a_token_of_its_own() -> None:
         (item(ttl={"S": "1"}), True),
     ],
 )
-def test_an_item_is_absent_from_its_expiry_on(stored: dict[str, Any], *, live: bool) -> None:
+def test_is_live_at_expiry_is_false(stored: dict[str, Any], *, live: bool) -> None:
     assert is_live(stored, NOON) is live
     reader = table()
     Wire(reader.client, always({"Item": stored}))
@@ -69,7 +69,7 @@ def test_an_item_is_absent_from_its_expiry_on(stored: dict[str, Any], *, live: b
 
 
 @given(st.integers(0, 2 * 10**6))
-def test_nothing_expires_before_its_time_nor_a_second_after(microseconds: int) -> None:
+def test_is_live_before_expiry_is_true_to_the_second(microseconds: int) -> None:
     expires = NOON + timedelta(microseconds=microseconds)
     stored = expiring(expires)
     assert is_live(stored, expires - timedelta(microseconds=1))
@@ -79,7 +79,7 @@ def test_nothing_expires_before_its_time_nor_a_second_after(microseconds: int) -
 # Requests.
 
 
-def test_a_read_is_strongly_consistent_and_names_the_table() -> None:
+def test_get_is_strongly_consistent_and_names_the_table() -> None:
     reader = table()
     wire = Wire(reader.client, always({}))
     assert reader.get(KEY) is None
@@ -90,7 +90,7 @@ def test_a_read_is_strongly_consistent_and_names_the_table() -> None:
 
 @pytest.mark.parametrize("index", [None, "gsi1"])
 @pytest.mark.parametrize("newest_first", [False, True])
-def test_a_query_leaves_out_what_has_expired(index: str | None, *, newest_first: bool) -> None:
+def test_query_filters_expired_items(index: str | None, *, newest_first: bool) -> None:
     reader = table()
     wire = Wire(
         reader.client,

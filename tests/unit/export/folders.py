@@ -1,4 +1,4 @@
-"""Exports from a DynamoDB export to S3 that a test makes up, and what came of them."""
+"""Generated DynamoDB exports to S3, and quill's exports of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.examples import NOON
 
 
 def s3_export(folder: Path, models: Iterable[QuillModel], **given: Any) -> Path:
-    """An export to S3 of these models, as it would be stored."""
+    """Write an export to S3 of some models."""
     lines = []
     for model in models:
         model.created_at = model.updated_at = NOON
@@ -25,13 +25,13 @@ def s3_export(folder: Path, models: Iterable[QuillModel], **given: Any) -> Path:
 
 
 def exported(folder: Path, out: Path, models: Iterable[QuillModel], **given: Any) -> Exported:
-    """What an export of these models gives."""
+    """Export some models by way of an export to S3."""
     count = len(list(folder.iterdir())) if folder.exists() else 0
     return export_from_s3(s3_export(folder / f"{count}", models), out, **given)
 
 
 def files_in(out: Path) -> set[str]:
-    """All files of the export, and nothing of the ways it is made by."""
+    """Return all files in the folder except the lock."""
     return {
         path.relative_to(out).as_posix()
         for path in out.rglob("*")
@@ -40,7 +40,7 @@ def files_in(out: Path) -> set[str]:
 
 
 def contents(out: Path) -> dict[str, str]:
-    """Each file with what tells its content from another."""
+    """Return a digest of each file."""
     return {file: hashlib.sha256((out / file).read_bytes()).hexdigest() for file in files_in(out)}
 
 

@@ -1,4 +1,4 @@
-"""Exported files read back by DuckDB, pandas and pyarrow, as a user of each would, with types."""
+"""Typed readers of exported files with DuckDB, pandas and pyarrow."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from quill_models.values.canonical import canonical_json
 Rows = list[dict[str, Any]]
 
 TABLE_OF = {table.kind: table for table in TABLES}
-_NO_VALUE_OF_ITS_OWN = {"date", "agent_id", "team"}
+_DERIVED = {"date", "agent_id", "team"}
 
 
 def expected(model: QuillModel) -> dict[str, Any]:
-    """The row of a model, worked out from its fields."""
+    """Return the expected row of a model."""
     table = TABLE_OF[model.KIND]
     row = {column.name: _value(model, column.name, column.type) for column in table.columns}
     if table.partition is not None:
         row["date"] = getattr(model, table.partition).date()
     if isinstance(model, WebhookEvent) and "gsi2" in model.lists(1):
-        # Where work is left: since it came in, unless something else was said.
+        # Queued events are due from their receipt if they have no due_at.
         row["due_at"] = (model.due_at or model.received_at).astimezone(UTC)
     if isinstance(model, Metric):
         kind, _, name = model.scope.partition(":")
@@ -43,7 +43,7 @@ def expected(model: QuillModel) -> dict[str, Any]:
 
 
 def _value(model: QuillModel, name: str, column_type: Type) -> Any:
-    if name in _NO_VALUE_OF_ITS_OWN and not hasattr(model, name):
+    if name in _DERIVED and not hasattr(model, name):
         return None
     value = getattr(model, name.removesuffix("_exact"))
     if value is None:
@@ -60,15 +60,15 @@ def _value(model: QuillModel, name: str, column_type: Type) -> Any:
 
 
 def rounded(number: Decimal) -> Decimal | None:
-    """To nine digits after the point, half to even, by whole numbers alone."""
+    """Round to nine decimal places, half to even, with integers only."""
     sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
-    whole = int("".join(map(str, digits)))
+    integer = int("".join(map(str, digits)))
     shift = exponent + 9
     if shift >= 0:
-        scaled = whole * 10**shift
+        scaled = integer * 10**shift
     else:
-        scaled, rest = divmod(whole, 10**-shift)
+        scaled, rest = divmod(integer, 10**-shift)
         scaled += 2 * rest > 10**-shift or (2 * rest == 10**-shift and scaled % 2)
     if scaled >= 10**38:
         return None
@@ -98,7 +98,7 @@ def by_duckdb(path: Path, table: StarTable) -> Rows:
         else:
             found = connection.sql(f"FROM read_json('{path}', format = 'nd', columns = {columns})")
         names = found.columns
-        # Python's datetimes with a zone need a package more.
+        # `fetchall` returns aware datetimes only with the package pytz.
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
@@ -109,7 +109,7 @@ def by_pandas(path: Path, table: StarTable) -> Rows:
     if path.suffix == ".csv":
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     else:
-        # Its own reader of JSON makes doubles of all numbers.
+        # `pandas.read_json` would convert all numbers to doubles.
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         frame = pd.DataFrame(
             [json.loads(line, parse_float=Decimal) for line in lines], dtype=object
@@ -139,10 +139,10 @@ def by_pyarrow(path: Path, table: StarTable) -> Rows:
             ),
         )
     elif path.stat().st_size == 0:
-        # It finds no columns in it, and says so; there are no rows either.
+        # pyarrow raises an error for an empty JSON file.
         found = schema.empty_table()
     else:
-        # It reads no times from JSON, but from the text in it.
+        # pyarrow reads times in JSON only by a cast from text.
         texts = pa.schema(
             [
                 (field.name, pa.string() if pa.types.is_temporal(field.type) else field.type)
@@ -187,7 +187,7 @@ ALL_READERS = pytest.mark.parametrize("reader", READERS)
 
 
 def rows_in(out: Path, table: StarTable, reader: str = "pyarrow") -> Rows:
-    """All rows of a table that is exported into a folder, in the order of its files."""
+    """Return all rows of an exported table, in the order of its files."""
     return [
         row for file in sorted((out / table.name).iterdir()) for row in READERS[reader](file, table)
     ]

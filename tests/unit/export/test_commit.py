@@ -1,4 +1,4 @@
-"""Putting in place, cut off after each of its steps, as a process is that is killed."""
+"""The commit of an export, interrupted after each of its steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quill_models.errors import ExportFailed
-from quill_models.export.commit import opened
+from quill_models.export.commit import open_folder
 from quill_models.models import QuillModel
 from tests.unit.examples import NOON, agent, metric
 
@@ -22,11 +22,11 @@ JOURNAL = ".export-journal.json"
 
 
 class Killed(BaseException):
-    """Nothing of the package catches it, and nothing is tidied up."""
+    """Ends an export like SIGKILL: the package does not catch it."""
 
 
-def cut_off(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[[], int]:
-    """Ends the process, as it were, at one of its changes of the folder; counts them."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Raise `Killed` instead of a change of the folder, after a number of changes."""
     done = 0
 
     def counted(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,28 +43,27 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, after: int) -> Callable[[], int]:
         monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
     monkeypatch.setattr(os, "fsync", counted(os.fsync))
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
-    return lambda: done
 
 
 def later() -> list[QuillModel]:
-    """A day more, a day less, and a day that changed."""
+    """Compared with `everything`: one day more, one less, one with other content."""
     return [metric(value=99), metric(bucket_start=NOON.replace(hour=0) + 2 * DAY)]
 
 
-def test_cut_off_anywhere_the_old_one_is_whole_or_the_new_one_is_finished(tmp_path: Path) -> None:
+def test_commit_interrupted_anywhere_keeps_old_or_finishes_new(tmp_path: Path) -> None:
     s3, steps = tmp_path / "s3", 0
     exported(s3, tmp_path / "old", everything())
     exported(s3, tmp_path / "new", later())
     old, new = contents(tmp_path / "old"), contents(tmp_path / "new")
     for each in (old, new):
-        # It says when.
+        # The manifest contains the time of the export.
         del each["manifest.json"]
-    left_whole = finished = 0
+    kept = finished = 0
     while True:
         out = tmp_path / f"out-{steps}"
         exported(s3, out, everything())
         with pytest.MonkeyPatch.context() as patched:
-            cut_off(patched, steps)
+            interrupt(patched, steps)
             try:
                 exported(s3, out, later())
             except Killed:
@@ -76,9 +75,9 @@ def test_cut_off_anywhere_the_old_one_is_whole_or_the_new_one_is_finished(tmp_pa
             found = {file: each for file, each in contents(out).items() if not file.startswith(".")}
             del found["manifest.json"]
             assert found in (old, new), steps
-            left_whole += found == old
-        # What the next export does before anything else.
-        with opened(out):
+            kept += found == old
+        # Every export starts with this.
+        with open_folder(out):
             pass
         found = contents(out)
         del found["manifest.json"]
@@ -87,11 +86,11 @@ def test_cut_off_anywhere_the_old_one_is_whole_or_the_new_one_is_finished(tmp_pa
         assert not (out / JOURNAL).exists()
         assert not list(out.glob(".export-staging-*"))
         steps += 7 if steps < 40 else 1
-    assert left_whole > 3
+    assert kept > 3
     assert finished > 3
 
 
-def test_nothing_is_left_beside_the_export(tmp_path: Path) -> None:
+def test_commit_finished_leaves_only_lock(tmp_path: Path) -> None:
     exported(tmp_path / "s3", tmp_path / "out", everything())
     assert not [file for file in files_in(tmp_path / "out") if file.startswith(".")]
     assert [path.name for path in (tmp_path / "out").glob(".*")] == [".export-lock"]
@@ -103,20 +102,22 @@ def test_nothing_is_left_beside_the_export(tmp_path: Path) -> None:
         "",
         "[]",
         "{}",
-        '{"staging": ".export-staging-1", "files": [], "removed": ["../theirs"]}',
-        '{"staging": ".export-staging-1", "files": ["../theirs"], "removed": []}',
-        '{"staging": ".export-staging-1", "files": [], "removed": ["fact_metric/../../theirs"]}',
+        '{"staging": ".export-staging-1", "files": [], "removed": ["../foreign"]}',
+        '{"staging": ".export-staging-1", "files": ["../foreign"], "removed": []}',
+        '{"staging": ".export-staging-1", "files": [], "removed": ["fact_metric/../../foreign"]}',
         '{"staging": "..", "files": ["fact_metric/empty.csv"], "removed": []}',
         '{"staging": ".export-staging-1", "files": [7], "removed": []}',
     ],
 )
-def test_a_journal_that_is_none_touches_nothing(journal: str, tmp_path: Path) -> None:
+def test_finish_invalid_journal_changes_nothing(journal: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, [agent()])
-    (tmp_path / "theirs").write_text("")
+    (tmp_path / "foreign").write_text("")
     (out / ".export-journal.json").write_text(journal)
     before = contents(tmp_path)
-    with pytest.raises(ExportFailed, match=r"is none (?s:.*)Delete it and export everything"):
+    with pytest.raises(
+        ExportFailed, match=r"is not a valid journal(?s:.*)Delete it and export everything"
+    ):
         exported(tmp_path / "s3", out, [])
     assert contents(tmp_path).items() >= before.items()
     (out / ".export-journal.json").unlink()

@@ -1,3 +1,5 @@
+"""Exports from a DynamoDB export to S3, without a server."""
+
 from __future__ import annotations
 
 import errno
@@ -32,12 +34,12 @@ from .folders import contents, exported, files_in, manifest
 from .readers import ALL_READERS, FORMATS, TABLE_OF, expected, rows_in
 
 DAY = timedelta(days=1)
-OURS = '{"format": "parquet", "schema_version": 1, "sources": [], "tables": %s}'
-HOLDER = """
+MANIFEST = '{"format": "parquet", "schema_version": 1, "sources": [], "tables": %s}'
+LOCKING = """
 import pathlib, sys
-from quill_models.export.commit import opened
-with opened(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
+from quill_models.export.commit import open_folder
+with open_folder(pathlib.Path(sys.argv[1])):
+    print("locked", flush=True)
     input()
 """
 
@@ -59,7 +61,7 @@ def everything() -> list[QuillModel]:
 
 @ALL_READERS
 @FORMATS
-def test_every_kind_is_in_its_table_and_on_its_day(
+def test_export_every_kind_writes_its_table_by_day(
     file_format: Format, reader: str, tmp_path: Path
 ) -> None:
     models = everything()
@@ -74,9 +76,7 @@ def test_every_kind_is_in_its_table_and_on_its_day(
 
 @ALL_READERS
 @FORMATS
-def test_kinds_without_rows_have_a_file_with_their_columns(
-    file_format: Format, reader: str, tmp_path: Path
-) -> None:
+def test_export_no_rows_writes_columns(file_format: Format, reader: str, tmp_path: Path) -> None:
     done = exported(tmp_path / "s3", tmp_path / "out", [], format=file_format)
     assert files_in(tmp_path / "out") == {
         "manifest.json",
@@ -87,7 +87,7 @@ def test_kinds_without_rows_have_a_file_with_their_columns(
     assert set(done.rows.values()) == {0}
 
 
-def test_the_empty_file_goes_when_rows_come_and_comes_when_they_go(tmp_path: Path) -> None:
+def test_export_empty_file_is_replaced_by_rows_and_back(tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, [])
     exported(tmp_path / "s3", out, [metric()])
@@ -99,7 +99,7 @@ def test_the_empty_file_goes_when_rows_come_and_comes_when_they_go(tmp_path: Pat
     assert done.removed == 1
 
 
-def test_the_files_do_not_depend_on_the_order_of_the_items(tmp_path: Path) -> None:
+def test_export_item_order_does_not_change_files(tmp_path: Path) -> None:
     models = everything()
     exported(tmp_path / "s3", tmp_path / "a", models)
     exported(tmp_path / "s3", tmp_path / "b", models[::-1])
@@ -108,9 +108,9 @@ def test_the_files_do_not_depend_on_the_order_of_the_items(tmp_path: Path) -> No
     assert first == second
 
 
-def test_the_manifest_says_what_there_is(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    done = exported(tmp_path / "s3", tmp_path / "out", everything(), report=told.append)
+def test_export_manifest_describes_files(tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    done = exported(tmp_path / "s3", tmp_path / "out", everything(), report=reports.append)
     found = manifest(tmp_path / "out")
     assert found == done.manifest
     assert found["schema_version"] == 1
@@ -134,10 +134,10 @@ def test_the_manifest_says_what_there_is(tmp_path: Path) -> None:
         for table in found["tables"].values()
         for file in table["files"]
     )
-    assert told[-1] == Progress(9, 9)
+    assert reports[-1] == Progress(9, 9)
 
 
-def test_some_kinds_leave_the_others_as_they_are(tmp_path: Path) -> None:
+def test_export_some_kinds_keeps_other_files(tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, everything())
     before = contents(out)
@@ -154,16 +154,16 @@ def test_some_kinds_leave_the_others_as_they_are(tmp_path: Path) -> None:
     assert manifest(out)["sources"] == ["hubspot", "phone"]
 
 
-def test_some_kinds_alone_have_no_other_files(tmp_path: Path) -> None:
+def test_export_some_kinds_in_new_folder_writes_only_them(tmp_path: Path) -> None:
     exported(tmp_path / "s3", tmp_path / "out", everything(), kinds="agent")
     assert files_in(tmp_path / "out") == {"manifest.json", "dim_agent/dim_agent.parquet"}
 
 
-def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+def test_export_other_format_of_some_kinds_raises(tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, everything())
     before = contents(out)
-    with pytest.raises(ExportFailed, match="holds parquet files of schema version 1"):
+    with pytest.raises(ExportFailed, match="contains parquet files of schema version 1"):
         exported(tmp_path / "s3", out, [], format="csv", kinds=["metric"])
     assert contents(out) == before
     exported(tmp_path / "s3", out, everything(), format="csv")
@@ -175,14 +175,14 @@ def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     assert {Path(file).suffix for file in files_in(out)} == {".parquet", ".json"}
 
 
-def test_everything_replaces_files_of_another_version(tmp_path: Path) -> None:
+def test_export_all_kinds_replaces_other_version(tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, everything())
     later = manifest(out)
     later["schema_version"] += 1
-    later["tables"]["fact_metric"]["files"] = [{"name": "2031-05-17", "what": "nobody knows yet"}]
+    later["tables"]["fact_metric"]["files"] = [{"name": "2031-05-17", "what": "unknown"}]
     (out / "manifest.json").write_text(json.dumps(later))
-    with pytest.raises(ExportFailed, match="do not go together"):
+    with pytest.raises(ExportFailed, match="contains parquet files of schema version 2"):
         exported(tmp_path / "s3", out, everything(), kinds=["metric"])
     exported(tmp_path / "s3", out, everything())
     assert manifest(out)["schema_version"] == later["schema_version"] - 1
@@ -190,54 +190,54 @@ def test_everything_replaces_files_of_another_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "theirs",
+    "foreign",
     [
         "{",
         "[]",
         "[" * 100_000,
         '{"name": "a web application", "icons": []}',
-        OURS % "5",
-        OURS % '{"dim_agent": 5}',
-        OURS % '{"dim_agent": {"files": [{}]}}',
+        MANIFEST % "5",
+        MANIFEST % '{"dim_agent": 5}',
+        MANIFEST % '{"dim_agent": {"files": [{}]}}',
         '{"format": "parquet", "schema_version": 1, "sources": 5, "tables": {}}',
     ],
-    ids=lambda theirs: theirs[:70],
+    ids=lambda foreign: foreign[:70],
 )
 @pytest.mark.parametrize("kinds", [None, ["metric"]])
-def test_a_manifest_that_is_not_ours_is_never_replaced(
-    theirs: str, kinds: list[str] | None, tmp_path: Path
+def test_export_foreign_manifest_is_never_replaced(
+    foreign: str, kinds: list[str] | None, tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.json").write_text(theirs)
-    with pytest.raises(ExportFailed, match="no manifest of an export"):
+    (tmp_path / "out" / "manifest.json").write_text(foreign)
+    with pytest.raises(ExportFailed, match="not a manifest of an export"):
         exported(tmp_path / "s3", tmp_path / "out", [], kinds=kinds)
-    assert (tmp_path / "out" / "manifest.json").read_text() == theirs
+    assert (tmp_path / "out" / "manifest.json").read_text() == foreign
 
 
-def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+def test_export_foreign_files_are_kept(tmp_path: Path) -> None:
     (tmp_path / "out" / "fact_metric").mkdir(parents=True)
-    theirs = {"notes.txt", "fact_metric/desktop.ini", "fact_metric/2031-05-17.xlsx"}
-    for file in theirs:
-        (tmp_path / "out" / file).write_text("theirs")
+    foreign = {"notes.txt", "fact_metric/desktop.ini", "fact_metric/2031-05-17.xlsx"}
+    for file in foreign:
+        (tmp_path / "out" / file).write_text("foreign")
     exported(tmp_path / "s3", tmp_path / "out", [])
-    assert theirs < files_in(tmp_path / "out")
+    assert foreign < files_in(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     "given",
     [{"format": "xlsx"}, {"kinds": []}, {"kinds": ["claim"]}],
 )
-def test_values_that_are_not_allowed(given: Any, tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match=r"one of|allowed are"):
+def test_export_invalid_argument_raises_invalid_value(given: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"^(format|kinds) "):
         exported(tmp_path / "s3", tmp_path / "out", [], **given)
 
 
-def test_days_that_are_none(tmp_path: Path) -> None:
+def test_export_invalid_days_raise_invalid_value(tmp_path: Path) -> None:
     quill = connect(Settings(endpoint="http://127.0.0.1:9"))
     today = NOON.date()
-    with pytest.raises(InvalidValue, match="without since"):
+    with pytest.raises(InvalidValue, match="until requires since"):
         export_files(quill, tmp_path, until=today)
-    with pytest.raises(InvalidValue, match="no day from"):
+    with pytest.raises(InvalidValue, match="until must be later"):
         export_files(quill, tmp_path, since=today, until=today)
     with pytest.raises(InvalidValue, match="must be a date"):
         export_files(quill, tmp_path, since=NOON)
@@ -245,53 +245,48 @@ def test_days_that_are_none(tmp_path: Path) -> None:
         Settings(endpoint="http://127.0.0.1:9"),
         clock=lambda: datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
     )
-    with pytest.raises(InvalidValue, match="no day from 9999-12-31"):
+    with pytest.raises(InvalidValue, match="since 9999-12-31"):
         export_files(last, tmp_path, since=date.max)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kinds", [None, ["deal"], ["agent", "deal"]])
-def test_days_of_a_kind_without_a_list_by_day(
+def test_export_days_of_kind_without_list_raises(
     kinds: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deals = StarTable("fact_deal", "deal", (), partition="closes_at")
     monkeypatch.setattr(exporting, "TABLES", (*TABLES, deals))
     quill = connect(Settings(endpoint="http://127.0.0.1:9"))
-    today, says = NOON.date(), r"kind 'deal' .* the whole table, without since; .*agent"
-    with pytest.raises(InvalidValue, match=says):
+    today, message = NOON.date(), r"kind deal .*Omit since .*agent"
+    with pytest.raises(InvalidValue, match=message):
         export_files(quill, tmp_path, since=today, until=today + DAY, kinds=kinds)
     assert not list(tmp_path.glob("*.json"))
 
 
-# What goes wrong.
-
-
 @contextmanager
-def refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
-    """Nothing can be written for good."""
-
-    def refused(_: int) -> None:
+def failing_fsync(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    def fail(_: int) -> None:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", refused)
+        patched.setattr(os, "fsync", fail)
         yield
 
 
 @FORMATS
-def test_without_space_what_was_there_stays(
+def test_export_full_disk_keeps_previous_files(
     file_format: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, everything(), format=file_format)
     before = contents(out)
-    with refusing(monkeypatch, errno.ENOSPC):
+    with failing_fsync(monkeypatch, errno.ENOSPC):
         with pytest.raises(ExportFailed, match=f"{out} failed: No space left on device"):
             exported(tmp_path / "s3", out, [], format=file_format)
     assert contents(out) == before
 
 
-def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_export_unwritable_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportFailed, match="Not a directory"):
         exported(tmp_path / "s3", tmp_path / "file" / "out", [])
@@ -304,40 +299,40 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         ("value", {"N": "many"}),
         ("bucket_start", {"S": "2031-05-17"}),
         ("bucket_start", {"NULL": True}),
-        # Each is a time to Python, and one that would be put in another order or on no day.
+        # Python parses these times, but they would be sorted wrongly or have no day.
         ("bucket_start", {"S": "20310517T120000,1234567890Z"}),
         ("bucket_start", {"S": "2031-05-17 12:00:00.000000Z"}),
         ("unit", {"S": 7}),
     ],
 )
-def test_an_item_that_cannot_be_a_row_is_named(
+def test_export_invalid_item_raises_key_and_attribute(
     attribute: str, value: dict[str, Any], tmp_path: Path
 ) -> None:
     item = {**metric().to_item(4), attribute: value}
     write_export(tmp_path / "s3", [line_of(item)])
-    with pytest.raises(InvalidValue, match="METRIC#agent:7#calls#day") as told:
+    with pytest.raises(InvalidValue, match="METRIC#agent:7#calls#day") as raised:
         export_from_s3(tmp_path / "s3", tmp_path / "out")
-    assert attribute in str(told.value)
+    assert attribute in str(raised.value)
 
 
-def test_two_at_once_are_refused(tmp_path: Path) -> None:
+def test_export_concurrent_export_raises(tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported(tmp_path / "s3", out, everything())
     before = contents(out)
-    holder = subprocess.Popen(
+    other = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            HOLDER,
+            LOCKING,
             str(out),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert holder.stdout is not None
-    holder.stdout.readline()
+    assert other.stdout is not None
+    other.stdout.readline()
     with pytest.raises(ExportFailed, match="Another process is exporting into"):
         exported(tmp_path / "s3", out, [])
-    holder.communicate(b"\n", timeout=30)
+    other.communicate(b"\n", timeout=30)
     assert contents(out) == before
     exported(tmp_path / "s3", out, [])

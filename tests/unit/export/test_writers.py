@@ -1,3 +1,5 @@
+"""The file formats, read back by several readers."""
+
 from __future__ import annotations
 
 import sys
@@ -31,7 +33,7 @@ def stored(model: QuillModel) -> QuillModel:
     return model
 
 
-def check_comes_back(file_format: Format, models: list[QuillModel]) -> None:
+def check_reads_back(file_format: Format, models: list[QuillModel]) -> None:
     table = TABLE_OF[models[0].KIND]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x.{file_format}"
@@ -44,27 +46,29 @@ def check_comes_back(file_format: Format, models: list[QuillModel]) -> None:
 @KINDS
 @settings(max_examples=10)
 @given(data=st.data())
-def test_every_model_comes_back_equal(kind: str, file_format: Format, data: st.DataObject) -> None:
+def test_writer_any_model_reads_back_equal(
+    kind: str, file_format: Format, data: st.DataObject
+) -> None:
     models = data.draw(st.lists(MODELS[kind], min_size=1, max_size=3))
-    check_comes_back(file_format, [stored(each) for each in models])
+    check_reads_back(file_format, [stored(each) for each in models])
 
 
 @FORMATS
-def test_text_stays_text(file_format: Format) -> None:
+def test_writer_special_text_reads_back_equal(file_format: Format) -> None:
     texts = ["NULL", "NA", "nan", "null", "None", "true", "12", "1e5", "2031-05-17", '"', '""']
     texts += ["a,b\r\nc", "\r", "\n", " a ", "\t", "'", "\\N", "\\", "=1+1", "ü🦜\u2028", "\ufeff"]
     texts.append("x" * 70_000)
-    check_comes_back(
+    check_reads_back(
         file_format, [stored(webhook_event(event_type=text, last_error=text)) for text in texts]
     )
 
 
 @FORMATS
-def test_numbers_of_38_digits(file_format: Format) -> None:
-    most = "9" * 29 + "." + "9" * 9
-    held = {
+def test_writer_38_digits_are_rounded_or_null(file_format: Format) -> None:
+    largest = "9" * 29 + "." + "9" * 9
+    stored_values = {
         "9" * 38: None,
-        most: most,
+        largest: largest,
         "-0." + "0" * 8 + "1": "-1E-9",
         "0." + "0" * 8 + "15": "2E-9",
         "0." + "0" * 8 + "25": "2E-9",
@@ -72,17 +76,17 @@ def test_numbers_of_38_digits(file_format: Format) -> None:
         "9.9999999999999999999999999999999999999E+125": None,
         "0.1000000000000000055511151231257827021": "0.1",
     }
-    models: list[QuillModel] = [stored(metric(value=Decimal(value))) for value in held]
+    models: list[QuillModel] = [stored(metric(value=Decimal(value))) for value in stored_values]
     assert [expected(model)["value"] for model in models] == [
-        None if each is None else Decimal(each) for each in held.values()
+        None if each is None else Decimal(each) for each in stored_values.values()
     ]
-    check_comes_back(file_format, models)
+    check_reads_back(file_format, models)
 
 
 @ALL_READERS
 @FORMATS
 @pytest.mark.parametrize("table", TABLES, ids=[table.name for table in TABLES])
-def test_without_rows_there_are_the_columns(
+def test_writer_no_rows_writes_columns(
     table: Any, file_format: Format, reader: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"empty.{file_format}"
@@ -91,12 +95,12 @@ def test_without_rows_there_are_the_columns(
     names = [column.name for column in table.columns]
     if file_format is Format.CSV:
         assert path.read_bytes().decode() == ",".join(names) + "\r\n"
-    # JSON Lines without a line say nothing; the manifest has the columns.
+    # An empty JSON Lines file has no columns. They are in the manifest.
     assert (path.stat().st_size == 0) is (file_format is Format.JSONL)
 
 
 @FORMATS
-def test_batches_follow_each_other(file_format: Format, tmp_path: Path) -> None:
+def test_writer_batches_are_written_in_order(file_format: Format, tmp_path: Path) -> None:
     table = TABLE_OF["metric"]
     models: list[QuillModel] = [stored(metric(value=number)) for number in range(5)]
     rows = rows_of(models)
@@ -106,12 +110,13 @@ def test_batches_follow_each_other(file_format: Format, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "groups"), [({"_GROUP_ROWS": 3}, [3, 2]), ({"_GROUP_BYTES": 1}, [2, 1, 2]), ({}, [5])]
+    ("limits", "groups"),
+    [({"_GROUP_ROWS": 3}, [3, 2]), ({"_GROUP_BYTES": 1}, [2, 1, 2]), ({}, [5])],
 )
-def test_batches_make_row_groups_bounded_by_rows_and_by_bytes(
-    most: dict[str, int], groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_writer_parquet_row_groups_are_bounded(
+    limits: dict[str, int], groups: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in most.items():
+    for name, value in limits.items():
         monkeypatch.setattr(writers, name, value)
     rows = rows_of([stored(metric(value=number)) for number in range(5)])
     path = tmp_path / "x.parquet"
@@ -120,11 +125,11 @@ def test_batches_make_row_groups_bounded_by_rows_and_by_bytes(
     assert [found.row_group(at).num_rows for at in range(found.num_row_groups)] == groups
 
 
-def test_every_kind_has_an_example() -> None:
+def test_examples_cover_every_kind() -> None:
     assert TABLE_OF.keys() == EXAMPLES.keys() == MODELS.keys()
 
 
-def test_without_pyarrow_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writer_without_pyarrow_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ExportFailed, match=r"pip install 'quill-models\[export\]'.*csv or jsonl"):
         writer(Format.PARQUET)

@@ -1,4 +1,4 @@
-"""Events to vary, and the samples."""
+"""Example events and the samples."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The identity and the digest of HubSpot events."""
+
 from __future__ import annotations
 
 import random
@@ -36,7 +38,7 @@ def identities(text: bytes) -> dict[str, str]:
     return {event.event_key: event.digest for event in hubspot.parse(text)}
 
 
-# The identity is stored: a version that computes another one takes every retry for a new event.
+# Identities are stored. If a version computed others, every retry would become a new event.
 
 
 @pytest.mark.parametrize(
@@ -64,23 +66,25 @@ def identities(text: bytes) -> dict[str, str]:
         ),
     ],
 )
-def test_identities_never_change(event: dict[str, Any], event_key: str, content: str) -> None:
+def test_identity_known_events_never_changes(
+    event: dict[str, Any], event_key: str, content: str
+) -> None:
     assert key(event) == event_key
     assert digest(event) == content
 
 
-# Deliveries of the same events.
+# Retries.
 
 
 @pytest.mark.parametrize("name", ["property_changes.json", "mixed_objects.json"])
-def test_retries_of_the_samples(name: str) -> None:
+def test_identity_sample_retries_is_equal(name: str) -> None:
     assert sample_events(f"retry_of_{name}") != sample_events(name)
     assert identities(sample(f"retry_of_{name}")) == identities(sample(name))
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 10), min_size=4, max_size=4), st.randoms())
-def test_retries(attempts: list[int], rng: random.Random) -> None:
+def test_identity_reordered_retries_is_equal(attempts: list[int], rng: random.Random) -> None:
     retried = [
         event | {"attemptNumber": attempt} for event, attempt in zip(EVENTS, attempts, strict=True)
     ]
@@ -90,17 +94,17 @@ def test_retries(attempts: list[int], rng: random.Random) -> None:
     assert identities(body(*reordered)) == identities(body(*EVENTS))
 
 
-def test_a_delivery_without_an_attempt_number_is_the_same() -> None:
+def test_identity_missing_attempt_number_is_equal() -> None:
     assert identities(body(without(CHANGE, "attemptNumber"))) == identities(body(CHANGE))
 
 
-def test_presses_of_the_test_button_differ() -> None:
+def test_key_presses_of_test_button_differ() -> None:
     (event,) = sample_events("test_button.json")
 
     assert key(event) != key(event | {"occurredAt": event["occurredAt"] + 1})
 
 
-def test_two_properties_changed_in_one_moment_differ() -> None:
+def test_key_two_properties_changed_at_once_differ() -> None:
     first, second, *_ = sample_events("property_changes.json")
 
     assert first["eventId"] == second["eventId"]
@@ -109,7 +113,7 @@ def test_two_properties_changed_in_one_moment_differ() -> None:
     assert key(CHANGE) != key(CHANGE | {"propertyName": "hubspot_owner_id"})
 
 
-def test_the_directions_of_an_association_differ() -> None:
+def test_key_directions_of_association_differ() -> None:
     other = ASSOCIATION | {
         "fromObjectId": ASSOCIATION["toObjectId"],
         "toObjectId": ASSOCIATION["fromObjectId"],
@@ -119,7 +123,7 @@ def test_the_directions_of_an_association_differ() -> None:
     assert key(ASSOCIATION) != key(ASSOCIATION | {"associationRemoved": True})
 
 
-# Ids written in two ways.
+# Spellings of ids.
 
 NUMERIC_IDS = [
     *((CHANGE, name) for name in ("eventId", "subscriptionId", "portalId", "appId", "objectId")),
@@ -131,7 +135,9 @@ NUMERIC_IDS = [
 @pytest.mark.parametrize(("event", "name"), NUMERIC_IDS)
 @settings(deadline=None)
 @given(number=st.integers(0, 2**63))
-def test_numbers_and_text_are_the_same_id(event: dict[str, Any], name: str, number: int) -> None:
+def test_identity_id_as_number_or_text_is_equal(
+    event: dict[str, Any], name: str, number: int
+) -> None:
     as_number, as_text = event | {name: number}, event | {name: str(number)}
 
     assert key(as_number) == key(as_text)
@@ -139,7 +145,7 @@ def test_numbers_and_text_are_the_same_id(event: dict[str, Any], name: str, numb
     assert parsed(as_number).object_id == parsed(as_text).object_id
 
 
-def test_merged_ids_in_any_order_and_writing_are_the_same() -> None:
+def test_identity_merged_ids_in_any_order_is_equal() -> None:
     other = MERGE | {"mergedObjectIds": ["300", 200]}
 
     assert key(MERGE) == key(other)
@@ -149,7 +155,7 @@ def test_merged_ids_in_any_order_and_writing_are_the_same() -> None:
     assert key(MERGE) != key(MERGE | {"mergedObjectIds": [200, 200, 300]})
 
 
-def test_either_name_of_the_type_is_the_same() -> None:
+def test_identity_event_type_or_subscription_type_is_equal() -> None:
     renamed = without(CHANGE, "subscriptionType") | {"eventType": CHANGE["subscriptionType"]}
 
     assert identities(body(renamed)) == identities(body(CHANGE))
@@ -168,7 +174,7 @@ OPTIONAL_IDENTIFYING = {
 
 
 @pytest.mark.parametrize(("event", "name"), OPTIONAL_IDENTIFYING.values())
-def test_absent_is_null_but_not_empty(event: dict[str, Any], name: str) -> None:
+def test_identity_null_is_absent_but_empty_is_not(event: dict[str, Any], name: str) -> None:
     absent = without(event, name)
     empty = [] if name == "mergedObjectIds" else ""
 
@@ -178,7 +184,7 @@ def test_absent_is_null_but_not_empty(event: dict[str, Any], name: str) -> None:
         assert len({key(absent), key(event), key(absent | {name: empty})}) == 3
 
 
-# What holds for any two events.
+# Any two events.
 
 IDS = st.integers(0, 2**63) | st.text('0123456789abc-,[]" é', max_size=12)
 ABSENT_OR_IDS = st.none() | IDS
@@ -214,7 +220,7 @@ CONTENTS = st.dictionaries(st.sampled_from(CONTENT_NAMES), FINITE)
 
 
 def normal(name: str, value: Any) -> Any:
-    """What two writings of one value have in common."""
+    """Return the normal form of a value, equal for all its spellings."""
     if name == "mergedObjectIds" and value is not None:
         return sorted(str(one) for one in value)
     if name != "occurredAt" and isinstance(value, int) and not isinstance(value, bool):
@@ -232,9 +238,7 @@ def normal_identity(event: dict[str, Any]) -> dict[str, Any]:
 
 @settings(deadline=None, max_examples=150)
 @given(IDENTITIES, st.data())
-def test_another_value_of_one_identifying_field_is_another_event(
-    event: dict[str, Any], data: st.DataObject
-) -> None:
+def test_key_other_identifying_value_differs(event: dict[str, Any], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(IDENTIFYING)))
     other = event | {name: data.draw(IDENTIFYING[name])}
     assume(normal_identity(event) != normal_identity(other))
@@ -245,7 +249,7 @@ def test_another_value_of_one_identifying_field_is_another_event(
 
 @settings(deadline=None, max_examples=150)
 @given(IDENTITIES, IDENTITIES)
-def test_keys_are_equal_exactly_where_identities_are(
+def test_key_is_equal_only_for_equal_identities(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     same = normal_identity(first) == normal_identity(second)
@@ -255,13 +259,13 @@ def test_keys_are_equal_exactly_where_identities_are(
 
 @settings(deadline=None)
 @given(IDENTITIES, CONTENTS, CONTENTS)
-def test_content_changes_the_digest_and_never_the_key(
+def test_digest_changes_with_content_but_key_does_not(
     identity: dict[str, Any], first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     one, other = parsed(identity | first), parsed(identity | second)
 
     assert one.event_key == other.event_key
-    # Written the same, not merely equal in value: 1 and true, 1 and 1.0 are not the same content.
+    # The JSON text counts: 1 and true, or 1 and 1.0, are different content.
     assert (one.digest == other.digest) is (
         body(dict(sorted(first.items()))) == body(dict(sorted(second.items())))
     )
@@ -269,16 +273,14 @@ def test_content_changes_the_digest_and_never_the_key(
 
 @settings(deadline=None)
 @given(IDENTITIES, CONTENTS)
-def test_the_key_begins_with_the_id_that_hubspot_shows(
-    identity: dict[str, Any], content: dict[str, Any]
-) -> None:
+def test_key_starts_with_event_id(identity: dict[str, Any], content: dict[str, Any]) -> None:
     event_id, _, rest = key(identity | content).rpartition(".")
 
     assert event_id == str(identity["eventId"])
     assert len(rest) == 43
 
 
-def test_fields_do_not_run_into_one_another() -> None:
+def test_key_adjacent_fields_are_unambiguous() -> None:
     assert key(CHANGE | {"portalId": 12, "appId": 3}) != key(CHANGE | {"portalId": 1, "appId": 23})
     quoted = CHANGE | {"propertyName": 'a"],["sourceId","b'}
     assert key(quoted) != key(CHANGE | {"propertyName": "a"})

@@ -1,3 +1,5 @@
+"""`hubspot.parse`."""
+
 from __future__ import annotations
 
 import json
@@ -28,17 +30,17 @@ SAMPLES = {
 }
 
 
-def refused(text: bytes | str) -> InvalidPayload:
+def error_of(text: bytes | str) -> InvalidPayload:
     with pytest.raises(InvalidPayload) as caught:
         hubspot.parse(text)
     return caught.value
 
 
-# What becomes of an event.
+# Models.
 
 
 @pytest.mark.parametrize(("name", "count"), SAMPLES.items())
-def test_samples_are_read_in_order(name: str, count: int) -> None:
+def test_parse_samples_returns_events_in_order(name: str, count: int) -> None:
     events = hubspot.parse(sample(name), received_at=RECEIVED)
 
     assert len(events) == count
@@ -46,7 +48,7 @@ def test_samples_are_read_in_order(name: str, count: int) -> None:
     assert len({event.event_key for event in events}) == count
 
 
-def test_fields_of_a_property_change() -> None:
+def test_parse_property_change_sets_fields() -> None:
     (event,) = hubspot.parse(body(CHANGE), received_at=RECEIVED)
 
     assert event.source == "hubspot"
@@ -81,7 +83,7 @@ def test_fields_of_a_property_change() -> None:
         (CHANGE | {"subscriptionType": "object.creation"}, "object", "847297356"),
     ],
 )
-def test_what_an_event_is_about(
+def test_parse_event_sets_object_type_and_id(
     event: dict[str, Any], object_type: str, object_id: str | None
 ) -> None:
     model = parsed(event)
@@ -90,7 +92,7 @@ def test_what_an_event_is_about(
     assert model.object_id == object_id
 
 
-def test_event_type_stands_in_for_a_missing_subscription_type() -> None:
+def test_parse_event_type_replaces_missing_subscription_type() -> None:
     event = without(CHANGE, "subscriptionType") | {"eventType": "deal.creation"}
 
     assert parsed(event).event_type == "deal.creation"
@@ -100,7 +102,7 @@ def test_event_type_stands_in_for_a_missing_subscription_type() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, LAST))
-def test_milliseconds_are_exact(milliseconds: int) -> None:
+def test_parse_milliseconds_are_exact(milliseconds: int) -> None:
     occurred_at = parsed(CHANGE | {"occurredAt": milliseconds}).occurred_at
 
     assert occurred_at.utcoffset() == timedelta(0)
@@ -108,7 +110,7 @@ def test_milliseconds_are_exact(milliseconds: int) -> None:
     assert since_1970 // timedelta(microseconds=1) == milliseconds * 1000
 
 
-def test_numbers_are_exact_and_unknown_fields_are_kept() -> None:
+def test_parse_numbers_are_exact_and_unknown_fields_kept() -> None:
     text = '[{"eventId":1,"subscriptionType":"a.b","occurredAt":2,"new":{"x":[0.10,1e2,null]}}]'
 
     (event,) = hubspot.parse(text)
@@ -118,11 +120,11 @@ def test_numbers_are_exact_and_unknown_fields_are_kept() -> None:
 
 
 @freeze_time("2027-03-01 08:30:00.25")
-def test_received_now_unless_said() -> None:
+def test_parse_received_at_defaults_to_now() -> None:
     assert parsed(CHANGE).received_at == RECEIVED
 
 
-def test_received_at_becomes_utc_and_naive_times_are_refused() -> None:
+def test_parse_received_at_is_utc_and_naive_raises() -> None:
     berlin = RECEIVED.astimezone(timezone(timedelta(hours=1)))
 
     assert hubspot.parse(body(CHANGE), berlin)[0].received_at.utcoffset() == timedelta(0)
@@ -143,15 +145,15 @@ def test_received_at_becomes_utc_and_naive_times_are_refused() -> None:
         b" \r\n\t" + body(CHANGE) + b"\r\n",
     ],
 )
-def test_text_bytes_and_byte_order_marks(text: bytes | str) -> None:
+def test_parse_text_bytes_and_byte_order_mark_are_equal(text: bytes | str) -> None:
     assert hubspot.parse(text, RECEIVED) == hubspot.parse(body(CHANGE), RECEIVED)
 
 
-def test_an_empty_array_has_no_events() -> None:
+def test_parse_empty_array_returns_no_events() -> None:
     assert hubspot.parse(b"[]") == []
 
 
-def test_more_than_a_hundred_events() -> None:
+def test_parse_more_than_hundred_events_returns_all() -> None:
     events = hubspot.parse(body(*(CHANGE | {"objectId": number} for number in range(250))))
 
     assert [event.object_id for event in events] == [str(number) for number in range(250)]
@@ -174,26 +176,26 @@ def test_more_than_a_hundred_events() -> None:
         (b'["a\nb"]', "line 1, column 4: a control character, or the end of the line, inside a"),
         (b"[{", "line 1, column 3: the JSON text ends too early: "),
         (b"[\n\n", "line 3, column 1: the JSON text ends too early: "),
-        (b"[\n1, NaN]", "line 2, column 4: NaN is no JSON number"),
-        (b"[Infinity]", "line 1, column 2: Infinity is no JSON number"),
-        (b"[-Infinity]", "line 1, column 2: -Infinity is no JSON number"),
+        (b"[\n1, NaN]", "line 2, column 4: NaN is not a JSON number"),
+        (b"[Infinity]", "line 1, column 2: Infinity is not a JSON number"),
+        (b"[-Infinity]", "line 1, column 2: -Infinity is not a JSON number"),
         (b"[\xe9]", "not UTF-8: byte 1 is 0xe9"),
         ("[]".encode("utf-16"), "not UTF-8: byte 0 is 0xff"),
         ('["\ud800"]', "not valid Unicode text: character 2 is an unpaired surrogate"),
-        (b"[" * 100_000, "nested too deeply to be read"),
-        (b'[{"a":' * 100_000, "nested too deeply to be read"),
-        (b"[" + b"9" * 5000 + b"]", "a number is too large to be read"),
-        (b"[1.5e9999999999999999999]", "a number is too large to be read"),
+        (b"[" * 100_000, "nested too deeply to parse"),
+        (b'[{"a":' * 100_000, "nested too deeply to parse"),
+        (b"[" + b"9" * 5000 + b"]", "a number is too large to parse"),
+        (b"[1.5e9999999999999999999]", "a number is too large to parse"),
         (b'[{}, {"x": [{"a": 1, "a": 1}]}]', "event 1: the name 'a' occurs more than once in one"),
         (b'{"a": 1, "a": 1}', "the name 'a' occurs more than once in one object"),
     ],
 )
-def test_what_is_no_array_of_json_is_refused(text: bytes | str, message: str) -> None:
-    assert str(refused(text)).startswith(message)
+def test_parse_invalid_body_raises(text: bytes | str, message: str) -> None:
+    assert str(error_of(text)).startswith(message)
 
 
-def test_a_parsed_body_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="the raw body of the request, bytes or text, not list"):
+def test_parse_parsed_body_raises_invalid_value() -> None:
+    with pytest.raises(InvalidValue, match="bytes or text, got list"):
         hubspot.parse([CHANGE])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -233,7 +235,7 @@ IDS = [
         ({"subscriptionType": ".a"}, "subscriptionType is the text '.a'; expected text such as"),
         ({"subscriptionType": "a.b\n"}, "subscriptionType is the text 'a.b\\n'; expected text"),
         ({"subscriptionType": "a. b"}, "subscriptionType is the text 'a. b'; expected text such"),
-        ({"subscriptionType": None}, "subscriptionType is missing (and so is eventType"),
+        ({"subscriptionType": None}, "subscriptionType is missing, and so is eventType"),
         ({"subscriptionType": None, "eventType": 5}, "eventType is the number 5; expected text"),
         ({"propertyName": 5}, "propertyName is the number 5; expected text"),
         ({"associationType": ["x"]}, "associationType is an array; expected text"),
@@ -251,8 +253,10 @@ IDS = [
         *(({name: "a\x00"}, f"{name} is the text 'a\\x00'; expected a whole") for name in IDS),
     ],
 )
-def test_absurd_fields_are_refused(change: dict[str, Any], reason: str) -> None:
-    error = refused(body(CHANGE, MERGE, CHANGE | change))
+def test_parse_invalid_field_raises_position_and_reason(
+    change: dict[str, Any], reason: str
+) -> None:
+    error = error_of(body(CHANGE, MERGE, CHANGE | change))
 
     assert error.position == "event 2"
     assert error.reason.startswith(reason)
@@ -260,8 +264,8 @@ def test_absurd_fields_are_refused(change: dict[str, Any], reason: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["eventId", "occurredAt", "subscriptionType"])
-def test_missing_fields_are_refused(name: str) -> None:
-    error = refused(body(CHANGE, without(CHANGE, name)))
+def test_parse_missing_field_raises(name: str) -> None:
+    error = error_of(body(CHANGE, without(CHANGE, name)))
 
     assert error.position == "event 1"
     assert error.reason.startswith(f"{name} is missing")
@@ -270,7 +274,7 @@ def test_missing_fields_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "name", sorted(CHANGE.keys() - {"eventId", "occurredAt", "subscriptionType"})
 )
-def test_other_fields_may_be_missing(name: str) -> None:
+def test_parse_other_missing_field_is_accepted(name: str) -> None:
     assert parsed(without(CHANGE, name)).payload == without(CHANGE, name)
 
 
@@ -284,24 +288,24 @@ def test_other_fields_may_be_missing(name: str) -> None:
         ([CHANGE], "an array"),
     ],
 )
-def test_what_is_no_object_is_refused(event: Any, shown: str) -> None:
-    error = refused(body(CHANGE, event))
+def test_parse_event_not_an_object_raises(event: Any, shown: str) -> None:
+    error = error_of(body(CHANGE, event))
 
     assert str(error) == f"event 1: {shown}; expected an event, which is an object"
 
 
-def test_what_the_model_refuses_is_refused_with_its_position() -> None:
-    # Each within bounds, but together longer than a partition key of DynamoDB.
+def test_parse_invalid_model_raises_position() -> None:
+    # Each field is valid, but together they exceed a partition key of DynamoDB.
     long = "\U0001f600" * 256
     change = {"subscriptionType": "object.creation", "objectTypeId": long, "objectId": long}
 
-    error = refused(body(CHANGE, CHANGE | change))
+    error = error_of(body(CHANGE, CHANGE | change))
 
     assert error.position == "event 1"
     assert isinstance(error.__cause__, InvalidValue)
 
 
-# Anything at all.
+# Any input.
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -319,15 +323,15 @@ NEARLY_EVENTS = st.fixed_dictionaries(
 )
 
 
-def read_or_refused(text: bytes | str) -> None:
-    """Nothing but `InvalidPayload` is raised, and that with a reason of a readable length."""
-    refusal = None
+def check_parses_or_raises(text: bytes | str) -> None:
+    """Check that a text parses, or raises `InvalidPayload` with a short reason."""
+    raised = None
     events = []
     try:
         events = hubspot.parse(text)
     except InvalidPayload as error:
-        refusal = error
-    assert refusal is None or 0 < len(refusal.reason) < 300
+        raised = error
+    assert raised is None or 0 < len(raised.reason) < 300
     assert all(event.source == "hubspot" for event in events)
 
 
@@ -335,43 +339,43 @@ def nested(depth: int) -> bytes:
     return body(CHANGE).replace(b'"lead"', b"[" * depth + b"]" * depth)
 
 
-def test_nesting_beyond_what_dynamodb_maps_could_hold() -> None:
+def test_parse_deep_nesting_is_kept() -> None:
     (event,) = hubspot.parse(nested(100))
 
     assert event.payload["propertyValue"][0][0][0] != []
 
 
 @pytest.mark.parametrize("depth", range(200, 1200, 25))
-def test_nesting_that_only_some_of_the_steps_can_follow(depth: int) -> None:
-    read_or_refused(nested(depth))
+def test_parse_deeper_nesting_returns_or_raises(depth: int) -> None:
+    check_parses_or_raises(nested(depth))
 
 
-def test_nesting_that_none_of_the_steps_can_follow() -> None:
-    # Deeper than the JSON reader itself goes, so that the steps after it are reached.
+def test_webhook_event_deepest_nesting_raises() -> None:
+    # Deeper than the JSON parser allows, to reach the steps after it.
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
 
-    with pytest.raises(InvalidPayload, match="nested too deeply to be read"):
+    with pytest.raises(InvalidPayload, match="nested too deeply to parse"):
         webhook_event(CHANGE | {"propertyValue": deep}, RECEIVED)
 
 
 @settings(deadline=None)
 @given(st.binary() | st.text())
-def test_any_bytes_and_any_text(text: bytes | str) -> None:
-    read_or_refused(text)
+def test_parse_any_text_returns_or_raises(text: bytes | str) -> None:
+    check_parses_or_raises(text)
 
 
 @settings(deadline=None)
 @given(st.binary(), st.integers(0), st.integers(0, 3))
-def test_any_damage_to_a_body(damage: bytes, place: int, removed: int) -> None:
-    whole = body(CHANGE, MERGE)
-    at = place % len(whole)
-    read_or_refused(whole[:at] + damage + whole[at + removed :])
+def test_parse_damaged_body_returns_or_raises(damage: bytes, offset: int, removed: int) -> None:
+    original = body(CHANGE, MERGE)
+    at = offset % len(original)
+    check_parses_or_raises(original[:at] + damage + original[at + removed :])
 
 
 @settings(deadline=None)
 @given(JSON | st.lists(JSON) | st.lists(NEARLY_EVENTS))
-def test_any_json(value: Any) -> None:
-    read_or_refused(json.dumps(value))
-    read_or_refused(json.dumps(value, ensure_ascii=False))
+def test_parse_any_json_returns_or_raises(value: Any) -> None:
+    check_parses_or_raises(json.dumps(value))
+    check_parses_or_raises(json.dumps(value, ensure_ascii=False))

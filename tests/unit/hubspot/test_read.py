@@ -1,3 +1,5 @@
+"""`hubspot.read`."""
+
 from __future__ import annotations
 
 import gc
@@ -40,21 +42,21 @@ def object_ids(text: bytes) -> list[str | None]:
     return [event.object_id for event in read(text)]
 
 
-def read_until_refused(text: bytes) -> tuple[list[WebhookEvent], InvalidPayload]:
-    """The events before the refusal, and the refusal."""
+def read_until_error(text: bytes) -> tuple[list[WebhookEvent], InvalidPayload]:
+    """Return the events before the error, and the error."""
     events: list[WebhookEvent] = []
     with pytest.raises(InvalidPayload) as caught:
         events.extend(hubspot.read(io.BytesIO(text), NOON))
     return events, caught.value
 
 
-# What a file may look like.
+# Layouts.
 
 
 @pytest.mark.parametrize(
     "name", ["property_changes.json", "mixed_objects.json", "test_button.json"]
 )
-def test_a_file_with_one_delivery_reads_as_its_body(name: str) -> None:
+def test_read_one_delivery_equals_parse(name: str) -> None:
     assert read(sample(name)) == hubspot.parse(sample(name), NOON)
 
 
@@ -62,7 +64,7 @@ def test_a_file_with_one_delivery_reads_as_its_body(name: str) -> None:
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n  \r\n\n", b"\xef\xbb\xbf\n"])
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n\r\n \t\n"])
-def test_arrays_on_any_number_of_lines(
+def test_read_array_in_any_layout_equals_parse(
     indent: int | None, line_end: bytes, start: bytes, end: bytes
 ) -> None:
     text = text_of(EVENTS, indent).replace(b"\n", line_end)
@@ -70,7 +72,7 @@ def test_arrays_on_any_number_of_lines(
     assert read(start + text + end) == hubspot.parse(body(*EVENTS), NOON)
 
 
-def test_json_lines_of_deliveries_and_events() -> None:
+def test_read_json_lines_yields_deliveries_and_events() -> None:
     text = b"\n".join(
         [
             text_of([numbered(1), numbered(2)]),
@@ -85,18 +87,18 @@ def test_json_lines_of_deliveries_and_events() -> None:
     assert object_ids(text) == ["1", "2", "3", "4", "5"]
 
 
-def test_pretty_printed_texts_one_after_the_other() -> None:
+def test_read_pretty_printed_texts_yields_all() -> None:
     text = text_of([numbered(1)], 2) + b"\n" + text_of(numbered(2), 4) + b"\n[\n]\n"
 
     assert object_ids(text + text_of([numbered(3)])) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b" \r\n\t\n", b"\xef\xbb\xbf", b"[]", b"[]\n[]\n"])
-def test_a_file_may_have_no_events(text: bytes) -> None:
+def test_read_no_events_yields_nothing(text: bytes) -> None:
     assert read(text) == []
 
 
-def test_brackets_and_quotes_inside_strings_count_for_nothing() -> None:
+def test_read_brackets_in_strings_do_not_count() -> None:
     odd = numbered(1) | {"propertyValue": '[{"\\', 'a"]': "}]\\\\"}
 
     assert [event.payload for event in read(text_of([odd, odd], 1) + b"\n" + text_of(odd))] == [
@@ -126,7 +128,7 @@ VALUES = st.recursive(
         )
     )
 )
-def test_any_layout_reads_the_same(
+def test_read_any_values_in_any_layout_are_equal(
     layout: list[tuple[list[Any], bool, int | None, bool]],
 ) -> None:
     texts, expected = [], []
@@ -145,19 +147,19 @@ def test_any_layout_reads_the_same(
 # Times.
 
 
-def test_received_when_the_text_was_read_unless_said() -> None:
+def test_read_received_at_defaults_to_time_of_text() -> None:
     with freeze_time(NOON) as clock:
         events = hubspot.read(io.BytesIO(body(CHANGE, MERGE) + b"\n" + body(MESSAGE)))
         received = [next(events).received_at]
         clock.tick(timedelta(seconds=5))
         received += [event.received_at for event in events]
 
-    # The clock is asked once for each delivery.
+    # All events of a delivery have one time.
     assert received == [NOON, NOON, NOON + timedelta(seconds=5)]
     assert [event.received_at for event in hubspot.read([body(CHANGE)], NOON)] == [NOON]
 
 
-def test_a_naive_time_is_refused_before_anything_is_read() -> None:
+def test_read_naive_received_at_raises_before_reading() -> None:
     with pytest.raises(InvalidValue, match="received_at has no time zone"):
         hubspot.read(io.BytesIO(b""), datetime(2027, 3, 1))  # noqa: DTZ001
 
@@ -165,7 +167,7 @@ def test_a_naive_time_is_refused_before_anything_is_read() -> None:
 # Laziness.
 
 
-def test_lines_are_read_as_events_are_asked_for() -> None:
+def test_read_file_is_read_lazily() -> None:
     lines_read = 0
 
     def endless() -> Iterator[bytes]:
@@ -181,15 +183,14 @@ def test_lines_are_read_as_events_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-def test_memory_stays_flat(indent: int | None) -> None:
+def test_read_long_file_needs_constant_memory(indent: int | None) -> None:
     count = 1000
     lines = text_of(numbered(1), indent).splitlines(keepends=True)
     lines[-1] += b"\n"
     file = itertools.chain.from_iterable(itertools.repeat(lines, count))
-    # What the first event of a process leaves for all others is not counted.
+    # The first event fills caches, which do not count.
     assert len(list(hubspot.read(lines, NOON))) == 1
-    # simplejson's encoder leaves cycles, held by nobody and gone when they are collected; looking
-    # for them among what was made before would take long.
+    # simplejson's encoder leaves reference cycles. Freezing older objects makes collecting fast.
     gc.freeze()
     tracemalloc.start()
     try:
@@ -210,15 +211,13 @@ def test_memory_stays_flat(indent: int | None) -> None:
         ([b'{"eventId": 1,\n'], 500),
         ([b'[{"eventId": 1, "x": [\n'], 500),
         ([b"[\n"], 500),
-        # Well for 500 lines, and then a comma is missing.
+        # After 500 valid lines a comma is missing.
         ([b"[\n", *[text_of(numbered(2)) + b",\n"] * 500], 1500),
-        # A string never goes on in the next line.
+        # A string cannot continue on the next line.
         ([b'[{"eventId": "1\n'], 2),
     ],
 )
-def test_what_never_closes_does_not_swallow_the_rest_of_a_long_file(
-    broken: list[bytes], most_lines: int
-) -> None:
+def test_read_unclosed_text_stops_early(broken: list[bytes], most_lines: int) -> None:
     lines_read = 0
 
     def lines() -> Iterator[bytes]:
@@ -238,7 +237,7 @@ def test_what_never_closes_does_not_swallow_the_rest_of_a_long_file(
     assert lines_read <= most_lines
 
 
-# What is refused, and where.
+# Errors and their positions.
 
 
 @pytest.mark.parametrize(
@@ -250,12 +249,12 @@ def test_what_never_closes_does_not_swallow_the_rest_of_a_long_file(
         (b"]", "line 3, column 1: not JSON: Expecting value"),
         (b'[{"eventId": "3', "line 3, column 14: not JSON: Unterminated string"),
         (b'"', "line 3, column 1: not JSON: Unterminated string"),
-        (b"[NaN]", "line 3, column 2: NaN is no JSON number"),
+        (b"[NaN]", "line 3, column 2: NaN is not a JSON number"),
         (b"7", "line 3: the number 7; expected an array of events or one event"),
         (b'"events"', "line 3: the text 'events'; expected an array of events or one event"),
         (b"\xff", "line 3: not UTF-8: byte 0 is 0xff"),
-        (b"[" * 100_000 + b"]" * 100_000, "line 3: nested too deeply to be read"),
-        (b"[" + b"9" * 5000 + b"]", "line 3: a number is too large to be read"),
+        (b"[" * 100_000 + b"]" * 100_000, "line 3: nested too deeply to parse"),
+        (b"[" + b"9" * 5000 + b"]", "line 3: a number is too large to parse"),
         (b'{"a": 1, "a": 2}', "line 3: the name 'a' occurs more than once in one object"),
         (b'[{"a": 1, "a": 2}]', "line 3, event 0: the name 'a' occurs more than once in one obj"),
         (b"{}", "line 3: eventId is missing"),
@@ -264,7 +263,7 @@ def test_what_never_closes_does_not_swallow_the_rest_of_a_long_file(
         (b'[\n{"eventId":\n1},\n{}]', "line 3, event 0: subscriptionType is missing"),
         (
             b'[\n{"eventId":\n oops}\n]',
-            "line 5, column 2: not JSON: Expecting value (in the JSON text that begins in line 3)",
+            "line 5, column 2: not JSON: Expecting value (in the JSON text that starts at line 3)",
         ),
         (
             b'{\n"a": "b\n"}',
@@ -273,22 +272,22 @@ def test_what_never_closes_does_not_swallow_the_rest_of_a_long_file(
     ],
 )
 @pytest.mark.parametrize("rest", [b"", b"\n", b"\n" + body(MERGE) + b"\n"])
-def test_refusals_name_the_line_and_come_after_the_events_before(
+def test_read_invalid_text_raises_line_after_earlier_events(
     line: bytes, message: str, rest: bytes
 ) -> None:
     before = b"\n" + body(CHANGE, ASSOCIATION) + b"\n"
-    # A string left open goes on to the end of its line, whether or not another line follows.
+    # The column of an open string depends on whether another line follows.
     if message.endswith("Unterminated string") and rest:
         message = message.partition(", column")[0]
 
-    events, error = read_until_refused(before + line + rest)
+    events, error = read_until_error(before + line + rest)
 
     assert events == hubspot.parse(body(CHANGE, ASSOCIATION), NOON)
     assert str(error).startswith(message)
 
 
-def test_the_events_before_one_in_the_same_delivery_are_given() -> None:
-    events, error = read_until_refused(text_of([CHANGE, MERGE, {}, CHANGE]))
+def test_read_invalid_event_yields_earlier_events() -> None:
+    events, error = read_until_error(text_of([CHANGE, MERGE, {}, CHANGE]))
 
     assert events == hubspot.parse(body(CHANGE, MERGE), NOON)
     assert error.position == "line 1, event 2"
@@ -296,16 +295,16 @@ def test_the_events_before_one_in_the_same_delivery_are_given() -> None:
 
 @settings(deadline=None)
 @given(st.integers(1), st.sampled_from([None, 0, 2]), st.booleans())
-def test_a_file_cut_off_anywhere_is_refused(place: int, indent: int | None, lines: bool) -> None:
+def test_read_truncated_file_raises(offset: int, indent: int | None, lines: bool) -> None:
     texts = [text_of(event, indent) for event in EVENTS] if lines else [text_of(EVENTS, indent)]
-    whole = b"\n".join(texts)
+    original = b"\n".join(texts)
     ends = set(itertools.accumulate(len(text) + 1 for text in texts))
-    at = place % len(whole)
-    # Between two texts nothing is missing of either.
+    at = offset % len(original)
+    # Between two texts, both are complete.
     if at in ends or at + 1 in ends or at == 0:
         at += 2
 
-    events, error = read_until_refused(whole[:at])
+    events, error = read_until_error(original[:at])
 
     assert error.position is not None
     assert events == hubspot.parse(body(*EVENTS), NOON)[: len(events)]
@@ -314,13 +313,13 @@ def test_a_file_cut_off_anywhere_is_refused(place: int, indent: int | None, line
 
 @settings(deadline=None)
 @given(st.binary(), st.integers(0), st.integers(0, 3))
-def test_any_damage_is_read_or_refused(damage: bytes, place: int, removed: int) -> None:
-    whole = text_of([CHANGE, MERGE], 2) + b"\n" + text_of(MESSAGE) + b"\n" + body(ASSOCIATION)
-    at = place % len(whole)
-    refusal = None
+def test_read_damaged_file_returns_or_raises(damage: bytes, offset: int, removed: int) -> None:
+    original = text_of([CHANGE, MERGE], 2) + b"\n" + text_of(MESSAGE) + b"\n" + body(ASSOCIATION)
+    at = offset % len(original)
+    raised = None
     try:
-        events = read(whole[:at] + damage + whole[at + removed :])
+        events = read(original[:at] + damage + original[at + removed :])
     except InvalidPayload as error:
-        events, refusal = [], error
-    assert refusal is None or str(refusal).startswith("line ")
+        events, raised = [], error
+    assert raised is None or str(raised).startswith("line ")
     assert all(event.source == "hubspot" for event in events)

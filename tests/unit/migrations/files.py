@@ -1,4 +1,4 @@
-"""Packages of migrations of a test's own."""
+"""Packages of migrations for one test."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from itertools import count
 from pathlib import Path
 from types import ModuleType
 
-NOTHING = "def up(step):\n    pass\n"
+EMPTY_UP = "def up(step):\n    pass\n"
 
 
-def written(folder: Path, name: str, body: str = NOTHING, description: str | None = None) -> Path:
-    """A migration's file; described by its name, unless told otherwise."""
+def write_migration(
+    folder: Path, name: str, body: str = EMPTY_UP, description: str | None = None
+) -> Path:
+    """Write the file of a migration; its default description is its name."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.py"
     path.write_text(f"DESCRIPTION = {description or name!r}\n\n\n{body}", encoding="utf-8")
     return path
 
 
-def in_order(folder: Path, number: int) -> Path:
-    """A folder with so many migrations that do nothing."""
+def numbered(folder: Path, number: int) -> Path:
+    """Write a number of migrations that change nothing, and return their folder."""
     for each in range(1, number + 1):
-        written(folder, f"{each:04d}_m{each}")
+        write_migration(folder, f"{each:04d}_m{each}")
     return folder
 
 
@@ -30,7 +32,7 @@ _packages = count()
 
 
 def package_of(folder: Path) -> ModuleType:
-    """A folder as a package, of which nothing was imported before, as in a new process."""
+    """Return a folder as a package with a new name, so that its modules are imported again."""
     package = ModuleType(f"migrations_{next(_packages)}")
     package.__path__ = [str(folder)]
     sys.modules[package.__name__] = package

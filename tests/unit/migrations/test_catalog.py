@@ -1,3 +1,5 @@
+"""The catalog of migrations."""
+
 from __future__ import annotations
 
 import ast
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from quill_models.errors import InvalidMigrations, InvalidValue
 from quill_models.migrations import Migration, catalog, versions, write_new
-from tests.unit.migrations.files import NOTHING, in_order, package_of, written
+from tests.unit.migrations.files import EMPTY_UP, numbered, package_of, write_migration
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted(Path(str(versions.__file__)).parent.glob("0*.py"))
@@ -24,7 +26,7 @@ def find(folder: Path) -> list[Migration]:
     return catalog.find(package_of(folder))
 
 
-def test_those_of_the_project_are_found_in_order() -> None:
+def test_find_package_versions_returns_them_in_order() -> None:
     found = catalog.find()
     assert [f"{each.name}.py" for each in found] == [path.name for path in SHIPPED]
     assert [each.number for each in found] == list(range(1, len(SHIPPED) + 1))
@@ -35,7 +37,7 @@ def test_those_of_the_project_are_found_in_order() -> None:
     ]
 
 
-def test_checksums_stay_what_tables_hold() -> None:
+def test_find_package_versions_have_the_recorded_checksums() -> None:
     assert [each.checksum for each in catalog.find()[:3]] == [
         "3786d72c059c4b86cb5a5d71d134882341b0b96502ff1c2e9807696264ae9236",
         "ea03b374e9f5e85bda9a7beb7c88688760e9867f9154ff1e3c073b7dd9aafe7f",
@@ -44,7 +46,7 @@ def test_checksums_stay_what_tables_hold() -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_importing_a_migration_only_defines(path: Path) -> None:
+def test_migration_module_has_only_definitions(path: Path) -> None:
     module = import_module(f"{versions.__name__}.{path.stem}")
     assert callable(module.up)
     docstring, *body = ast.parse(path.read_text()).body
@@ -54,8 +56,7 @@ def test_importing_a_migration_only_defines(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_migration_stands_on_its_own(path: Path) -> None:
-    """It stays what it was when the models have moved on."""
+def test_migration_module_imports_nothing_of_the_package(path: Path) -> None:
     tree = ast.parse(path.read_text())
     only_for_types = {
         id(inner)
@@ -77,7 +78,7 @@ def test_a_migration_stands_on_its_own(path: Path) -> None:
                 assert "from ." not in text
 
 
-def test_importing_the_package_reads_none() -> None:
+def test_import_of_the_package_opens_no_migration() -> None:
     program = (
         "import sys\n"
         "opened = []\n"
@@ -94,8 +95,8 @@ def test_importing_the_package_reads_none() -> None:
     assert ran.stdout == "True []\n"
 
 
-def test_the_checksum_is_that_of_the_text_whatever_its_line_ends(tmp_path: Path) -> None:
-    path = written(tmp_path, "0001_a")
+def test_checksum_other_line_ends_is_unchanged(tmp_path: Path) -> None:
+    path = write_migration(tmp_path, "0001_a")
     text = path.read_bytes()
     (one,) = find(tmp_path)
     assert one.checksum == hashlib.sha256(text).hexdigest()
@@ -107,8 +108,8 @@ def test_the_checksum_is_that_of_the_text_whatever_its_line_ends(tmp_path: Path)
     assert changed.checksum != one.checksum
 
 
-def test_what_runs_is_what_was_read(tmp_path: Path) -> None:
-    path = written(tmp_path, "0001_a", "def up(step):\n    step.append(1)\n")
+def test_find_file_changed_afterwards_keeps_imported_code(tmp_path: Path) -> None:
+    path = write_migration(tmp_path, "0001_a", "def up(step):\n    step.append(1)\n")
     package = package_of(tmp_path)
     (migration,) = catalog.find(package)
     path.write_text("raise ValueError")
@@ -123,18 +124,18 @@ def test_what_runs_is_what_was_read(tmp_path: Path) -> None:
         lambda numbers: sorted(numbers) != list(range(1, len(numbers) + 1))
     )
 )
-def test_a_gap_or_a_number_twice_is_an_error_whatever_they_are(
+def test_find_gap_or_duplicate_number_raises_invalid_migrations(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[int]
 ) -> None:
     folder = tmp_path_factory.mktemp("migrations")
     for at, number in enumerate(numbers):
-        written(folder, f"{number:04d}_{'abcdef'[at]}")
-    with pytest.raises(InvalidMigrations, match=r"missing|Two migrations"):
+        write_migration(folder, f"{number:04d}_{'abcdef'[at]}")
+    with pytest.raises(InvalidMigrations, match=r"missing|twice"):
         find(folder)
 
 
-def test_a_gap_is_named(tmp_path: Path) -> None:
-    in_order(tmp_path, 4)
+def test_find_gap_error_names_number_and_neighbours(tmp_path: Path) -> None:
+    numbered(tmp_path, 4)
     (tmp_path / "0003_m3.py").unlink()
     with pytest.raises(
         InvalidMigrations, match=r"0003 is missing between 0002_m2\.py and 0004_m4\.py"
@@ -146,62 +147,66 @@ def test_a_gap_is_named(tmp_path: Path) -> None:
         find(tmp_path)
 
 
-def test_a_number_that_two_have_is_named(tmp_path: Path) -> None:
-    written(in_order(tmp_path, 2), "0002_other")
-    with pytest.raises(InvalidMigrations, match=r"0002: 0002_m2\.py and 0002_other\.py"):
+def test_find_duplicate_number_error_names_both_files(tmp_path: Path) -> None:
+    write_migration(numbered(tmp_path, 2), "0002_other")
+    with pytest.raises(
+        InvalidMigrations, match=r"0002 exists twice: 0002_m2\.py and 0002_other\.py"
+    ):
         find(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["1_a", "00001_a", "0001-a", "0001_", "0001_A", "0001"])
-def test_a_file_that_is_named_otherwise_is_not_passed_over(tmp_path: Path, name: str) -> None:
-    path = written(in_order(tmp_path, 1), name)
-    with pytest.raises(InvalidMigrations, match="not named as a migration is") as told:
+def test_find_malformed_file_name_raises_invalid_migrations(tmp_path: Path, name: str) -> None:
+    path = write_migration(numbered(tmp_path, 1), name)
+    with pytest.raises(InvalidMigrations, match="not a valid name") as raised:
         find(tmp_path)
-    assert str(path) in str(told.value)
+    assert str(path) in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ('DESCRIPTION = "a"\n', "no function up"),
-        (NOTHING, "DESCRIPTION"),
-        (f'DESCRIPTION = ""\n{NOTHING}', "DESCRIPTION"),
-        (f"DESCRIPTION = 7\n{NOTHING}", "DESCRIPTION"),
-        (f"DESCRIPTION: str\n{NOTHING}", "DESCRIPTION"),
+        (EMPTY_UP, "DESCRIPTION"),
+        (f'DESCRIPTION = ""\n{EMPTY_UP}', "DESCRIPTION"),
+        (f"DESCRIPTION = 7\n{EMPTY_UP}", "DESCRIPTION"),
+        (f"DESCRIPTION: str\n{EMPTY_UP}", "DESCRIPTION"),
         ("def up(step:\n", "cannot be imported"),
         ("\0", "cannot be imported"),
         ("1 / 0\n", "cannot be imported"),
     ],
 )
-def test_a_file_that_is_no_migration_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_find_module_without_migration_error_names_it(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     path = tmp_path / "0001_a.py"
     path.write_text(text)
-    with pytest.raises(InvalidMigrations, match=said) as told:
+    with pytest.raises(InvalidMigrations, match=expected) as raised:
         find(tmp_path)
-    assert path.stem in str(told.value)
+    assert path.stem in str(raised.value)
 
 
-def test_no_files_at_all(tmp_path: Path) -> None:
+def test_find_folder_without_migrations_raises_invalid_migrations(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "not-there"):
-        with pytest.raises(InvalidMigrations, match="no migrations in"):
+        with pytest.raises(InvalidMigrations, match="has no migrations"):
             find(folder)
 
 
-# A new one.
+# Writing a new migration.
 
 
-def test_a_new_one_has_the_next_number_and_can_be_read(tmp_path: Path) -> None:
-    path = write_new("  List agents by e-mail,\n quickly ", in_order(tmp_path, 2))
+def test_write_new_migration_has_next_number(tmp_path: Path) -> None:
+    path = write_new("  List agents by e-mail,\n quickly ", numbered(tmp_path, 2))
     assert path == tmp_path / "0003_list_agents_by_e_mail_quickly.py"
     new = find(tmp_path)[-1]
     assert (new.number, new.description) == (3, "List agents by e-mail, quickly")
 
 
 @given(st.text(max_size=100))
-def test_any_words_give_a_migration_or_a_message(
+def test_write_new_any_words_give_a_migration_or_invalid_value(
     tmp_path_factory: pytest.TempPathFactory, words: str
 ) -> None:
-    folder = in_order(tmp_path_factory.mktemp("migrations"), 1)
+    folder = numbered(tmp_path_factory.mktemp("migrations"), 1)
     try:
         write_new(words, folder)
     except InvalidValue:
@@ -212,19 +217,19 @@ def test_any_words_give_a_migration_or_a_message(
 
 
 @pytest.mark.parametrize("folder", ["not-there", "empty"])
-def test_a_new_one_is_for_a_checkout(tmp_path: Path, folder: str) -> None:
+def test_write_new_folder_without_migrations_raises(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidMigrations, match="checkout of the package"):
+    with pytest.raises(InvalidMigrations, match="in a checkout"):
         write_new("words", tmp_path / folder)
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-# In a wheel.
+# The wheel.
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, unpacked, which is what installing it does."""
+    """Build the wheel and return the folder of its unpacked content."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
@@ -239,7 +244,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_has_them_and_nothing_else_of_their_folder(installed: Path) -> None:
+def test_wheel_contains_exactly_the_migrations(installed: Path) -> None:
     shipped = installed / "quill_models" / "migrations" / "versions"
     assert {path.name for path in shipped.iterdir()} == {"__init__.py"} | {
         path.name for path in SHIPPED
@@ -249,5 +254,5 @@ def test_the_wheel_has_them_and_nothing_else_of_their_folder(installed: Path) ->
     assert not (installed / "migrations").exists()
 
 
-def test_the_wheel_tells_type_checkers_that_it_is_typed(installed: Path) -> None:
+def test_wheel_contains_py_typed(installed: Path) -> None:
     assert (installed / "quill_models" / "py.typed").is_file()

@@ -1,4 +1,4 @@
-"""0003 composes what the model composes."""
+"""Migration 0003 composes the same attributes as the model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stored(model: QuillModel, shards: int) -> dict[str, Any]:
 @example(metric(scope="agent:" + "ü" * 600, name="🦜" * 150), 7)
 @example(metric(scope="agent:" + "x" * 999), 7)
 @example(metric(scope="agent:a#b%23", name="\x00 $%&"), 7)
-def test_an_old_metric_becomes_what_a_new_one_is(new: Metric, shards: int) -> None:
+def test_attributes_old_metric_becomes_equal_to_a_new_one(new: Metric, shards: int) -> None:
     item = stored(new, shards)
     old = {name: value for name, value in item.items() if name not in ADDED}
     set_ = MIGRATION["attributes"](old, shards)
@@ -38,12 +38,12 @@ def test_an_old_metric_becomes_what_a_new_one_is(new: Metric, shards: int) -> No
 
 
 @given(metrics(), st.integers(1, 1000), st.integers(1, 1000))
-def test_what_is_in_the_list_is_left_alone(new: Metric, shards: int, other: int) -> None:
+def test_attributes_listed_metric_is_unchanged(new: Metric, shards: int, other: int) -> None:
     assert MIGRATION["attributes"](stored(new, shards), other) == {}
 
 
 @KINDS
-def test_other_kinds_are_left_alone(kind: str) -> None:
+def test_attributes_other_kind_is_unchanged(kind: str) -> None:
     if kind != "metric":
         item = stored(EXAMPLES[kind](), 4)
         item = {name: value for name, value in item.items() if name not in ADDED}
@@ -55,7 +55,7 @@ def test_other_kinds_are_left_alone(kind: str) -> None:
     st.none() | st.tuples(st.integers(1, 1000), st.integers(-300, 300)),
     instants(),
 )
-def test_it_takes_as_many_shards_as_writers_do(
+def test_shards_of_growing_table_equals_shards_of_writers(
     shards: int, growing: tuple[int, int] | None, now: datetime
 ) -> None:
     now = now.astimezone(UTC).replace(microsecond=0)
@@ -67,5 +67,5 @@ def test_it_takes_as_many_shards_as_writers_do(
 
 
 @pytest.mark.parametrize("settings", [{}, {"pk": {"S": "QUILL"}}])
-def test_a_table_that_does_not_say_has_as_many_as_a_new_one(settings: dict[str, Any]) -> None:
+def test_shards_of_table_without_number_is_the_default(settings: dict[str, Any]) -> None:
     assert MIGRATION["shards_of"](settings, NOON.timestamp()) == ShardCount().to_write(NOON)

@@ -80,11 +80,11 @@ _TEXT_FIELDS: list[tuple[Make, str]] = [
 
 @pytest.mark.parametrize(("make", "field"), _TEXT_FIELDS)
 @pytest.mark.parametrize("value", [*_NOT_TEXT, "", "\ud800", "a\udfff"])
-def test_what_is_no_text_is_refused(make: Make, field: str, value: Any) -> None:
+def test_text_not_text_raises_invalid_value(make: Make, field: str, value: Any) -> None:
     refused(make, field, value)
 
 
-def test_a_value_whose_text_would_be_endless_is_refused_as_any_other() -> None:
+def test_text_endless_repr_raises_invalid_value() -> None:
     refused(agent, "agent_id", 10**5000)
 
 
@@ -104,7 +104,7 @@ class _Named(str):
 
 
 @pytest.mark.parametrize("value", [_Team.NORTH, _OldTeam.NORTH, _Named("north")])
-def test_a_kind_of_text_is_stored_as_the_text_it_is(value: str) -> None:
+def test_text_subclass_is_stored_as_plain_text(value: str) -> None:
     team = agent(team=value).team
     assert team == "north"
     assert type(team) is str
@@ -129,17 +129,17 @@ _TIME_FIELDS: list[tuple[Make, str]] = [
 
 @pytest.mark.parametrize(("make", "field"), _TIME_FIELDS)
 @pytest.mark.parametrize("value", _NOT_TIMES)
-def test_what_is_no_aware_time_is_refused(make: Make, field: str, value: Any) -> None:
+def test_instant_naive_or_not_a_time_raises(make: Make, field: str, value: Any) -> None:
     refused(make, field, value)
 
 
-def test_a_time_that_utc_has_no_year_for_is_refused() -> None:
+def test_instant_outside_utc_years_raises() -> None:
     early = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
     refused(webhook_event, "occurred_at", early)
 
 
 @given(instants())
-def test_times_are_kept_in_utc_with_microseconds(instant: datetime) -> None:
+def test_instant_is_kept_in_utc_with_microseconds(instant: datetime) -> None:
     occurred_at = webhook_event(occurred_at=instant).occurred_at
     assert occurred_at == instant
     assert occurred_at.tzinfo is UTC
@@ -151,15 +151,13 @@ def test_times_are_kept_in_utc_with_microseconds(instant: datetime) -> None:
 
 @pytest.mark.parametrize("value", [each for each in _NOT_NUMBERS if each is not None])
 @pytest.mark.parametrize(("make", "field"), [(metric, "value"), (interaction, "duration_seconds")])
-def test_what_is_no_number_is_refused(make: Make, field: str, value: Any) -> None:
+def test_number_not_a_number_raises(make: Make, field: str, value: Any) -> None:
     assert "must be a number" in refused(make, field, value)
 
 
 @pytest.mark.parametrize("value", _NOT_STORABLE)
 @pytest.mark.parametrize(("make", "field"), [(metric, "value"), (interaction, "duration_seconds")])
-def test_a_number_that_dynamodb_does_not_keep_is_refused(
-    make: Make, field: str, value: Any
-) -> None:
+def test_number_not_storable_raises(make: Make, field: str, value: Any) -> None:
     assert "38 digits" in refused(make, field, value)
 
 
@@ -168,24 +166,24 @@ def test_a_number_that_dynamodb_does_not_keep_is_refused(
 @example(Decimal("1E-130"))
 @example(Decimal("9." + "9" * 37 + "E+125"))
 @example(Decimal("1." + "0" * 60))
-def test_numbers_that_dynamodb_keeps_are_taken_exactly(number: Decimal) -> None:
+def test_number_storable_is_exact(number: Decimal) -> None:
     assert metric(value=number).value == number
     assert Decimal(metric(value=number).to_item(1)["value"]["N"]) == number
 
 
 @given(st.integers(-(10**38) + 1, 10**38 - 1))
-def test_whole_numbers_are_taken_exactly(number: int) -> None:
+def test_whole_number_is_exact(number: int) -> None:
     assert exact_decimal(number, "value") == number
 
 
 @given(st.floats(1e-100, 1e100) | st.floats(-1e100, -1e-100) | st.sampled_from((0.1 + 0.2, 0.0)))
-def test_a_float_is_the_number_that_python_shows_of_it(number: float) -> None:
+def test_number_float_is_its_decimal_text(number: float) -> None:
     assert str(metric(value=number).value) == str(Decimal(str(number)))
     assert float(metric(value=number).value) == number
 
 
 @given(st.decimals(allow_nan=True, allow_infinity=True))
-def test_every_decimal_is_kept_exactly_or_refused(number: Decimal) -> None:
+def test_number_decimal_is_exact_or_raises(number: Decimal) -> None:
     try:
         kept = exact_decimal(number, "value")
     except InvalidValue:
@@ -205,7 +203,7 @@ def test_every_decimal_is_kept_exactly_or_refused(number: Decimal) -> None:
     ("make", "field"),
     [(job_run, "attempt"), (job_run, "fencing_token"), (webhook_event, "attempts")],
 )
-def test_what_is_no_whole_number_is_refused(make: Make, field: str, value: Any) -> None:
+def test_whole_not_an_integer_raises(make: Make, field: str, value: Any) -> None:
     refused(make, field, value)
 
 
@@ -232,7 +230,7 @@ def test_what_is_no_whole_number_is_refused(make: Make, field: str, value: Any) 
     ],
 )
 @pytest.mark.parametrize("value", ["nothing of it", "", "CALL", 7, [], True])
-def test_another_value_is_refused_and_the_allowed_ones_are_named(
+def test_choice_unknown_value_raises_with_allowed_values(
     make: Make, field: str, allowed: list[str], value: Any
 ) -> None:
     message = refused(make, field, value)
@@ -260,11 +258,11 @@ def test_another_value_is_refused_and_the_allowed_ones_are_named(
         {"a": {"b": "c"}},
     ],
 )
-def test_what_maps_no_text_to_text_is_refused(value: Any) -> None:
+def test_text_map_not_text_to_text_raises(value: Any) -> None:
     refused(agent, "external_ids", value)
 
 
-def test_external_ids_of_another_kind_of_text_are_stored_as_text() -> None:
+def test_text_map_subclass_is_stored_as_plain_text() -> None:
     stored = agent(external_ids={_Team.NORTH: _OldTeam.NORTH}).to_item(1)["external_ids"]
     assert stored == {"M": {"north": {"S": "north"}}}
     ((name, text),) = stored["M"].items()
@@ -308,18 +306,18 @@ _DOCUMENT_FIELDS: list[tuple[Make, str]] = [
         pytest.param({"a": Decimal("1" * 5000)}, id="a decimal of 5,000 digits"),
     ],
 )
-def test_what_is_no_json_is_refused(make: Make, field: str, value: Any) -> None:
+def test_document_not_json_raises(make: Make, field: str, value: Any) -> None:
     refused(make, field, value)
 
 
-def test_a_document_that_contains_itself_is_refused() -> None:
+def test_document_containing_itself_raises() -> None:
     document: dict[str, Any] = {}
     document["itself"] = document
     refused(webhook_event, "payload", document)
 
 
 @pytest.mark.parametrize("levels", [33, 100, 300])
-def test_documents_may_be_deeper_than_dynamodb_maps(levels: int) -> None:
+def test_document_deeper_than_dynamodb_maps_is_stored(levels: int) -> None:
     document: dict[str, Any] = {}
     for _ in range(levels):
         document = {"in": document}
@@ -327,14 +325,14 @@ def test_documents_may_be_deeper_than_dynamodb_maps(levels: int) -> None:
 
 
 @pytest.mark.parametrize("make_mapping", [MappingProxyType, dict])
-def test_any_mapping_is_taken(make_mapping: Callable[[dict[str, Any]], Any]) -> None:
+def test_document_any_mapping_is_accepted(make_mapping: Callable[[dict[str, Any]], Any]) -> None:
     given_one = make_mapping({"a": make_mapping({"b": 1})})
     assert webhook_event(payload=given_one).payload == {"a": {"b": 1}}
 
 
 @given(documents())
 @example({"a": "\ud800", "ü": 10**60 + 1, "d": Decimal("1.10")})
-def test_what_a_source_sends_survives_unchanged(document: dict[str, Any]) -> None:
+def test_document_of_a_source_round_trips(document: dict[str, Any]) -> None:
     stored = webhook_event(payload=document).to_item(1)
     # As UTF-8, which is how it travels.
     stored["payload"]["S"].encode()
@@ -344,14 +342,14 @@ def test_what_a_source_sends_survives_unchanged(document: dict[str, Any]) -> Non
 
 
 @given(json_values())
-def test_canonical_json_of_what_it_says_is_itself(value: Any) -> None:
+def test_canonical_json_of_its_document_is_itself(value: Any) -> None:
     text = canonical_json({"value": value})
     read = webhook_event(payload={"value": value}).payload
     assert canonical_json(read) == text
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(), min_size=2, max_size=5))
-def test_canonical_json_knows_no_order_of_names(document: dict[str, int]) -> None:
+def test_canonical_json_ignores_the_order_of_names(document: dict[str, int]) -> None:
     turned = dict(reversed(document.items()))
     assert canonical_json(turned) == canonical_json(document)
 
@@ -368,12 +366,12 @@ def test_canonical_json_knows_no_order_of_names(document: dict[str, int]) -> Non
         ({"a": ("x", "y")}, '{"a":["x","y"]}'),
     ],
 )
-def test_canonical_json_of(document: dict[str, Any], text: str) -> None:
+def test_canonical_json_examples(document: dict[str, Any], text: str) -> None:
     assert canonical_json(document) == text
 
 
 @given(texts(), texts())
-def test_a_document_is_a_copy(name: str, text: str) -> None:
+def test_document_is_a_copy(name: str, text: str) -> None:
     inner = {name: text}
     document = {"inner": inner, "list": [1]}
     event = webhook_event(payload=document)
@@ -382,7 +380,7 @@ def test_a_document_is_a_copy(name: str, text: str) -> None:
     assert event.payload == {"inner": {name: text}, "list": [1]}
 
 
-def test_external_ids_are_a_copy() -> None:
+def test_text_map_is_a_copy() -> None:
     ids = {"hubspot": "1"}
     one = agent(external_ids=ids)
     ids["hubspot"] = "2"
@@ -409,7 +407,7 @@ def test_external_ids_are_a_copy() -> None:
         (webhook_event, "payload", {7: 7}),
     ],
 )
-def test_a_wrong_value_is_refused_when_it_is_set(make: Make, field: str, value: Any) -> None:
+def test_field_invalid_assignment_raises(make: Make, field: str, value: Any) -> None:
     model = make()
     before = model.to_item(1)
     with pytest.raises(InvalidValue, match=field):
@@ -417,7 +415,7 @@ def test_a_wrong_value_is_refused_when_it_is_set(make: Make, field: str, value: 
     assert model.to_item(1) == before
 
 
-def test_an_optional_field_may_be_taken_away() -> None:
+def test_field_optional_can_be_unset() -> None:
     one = agent()
     one.name = None
     assert "name" not in one.to_item(1)

@@ -17,13 +17,13 @@ from tests.unit.examples import EXAMPLES, NOON, agent, interaction, metric, webh
 from tests.unit.strategies import models
 
 
-def test_every_kind_has_a_json_form() -> None:
+def test_to_json_every_kind_is_covered() -> None:
     assert set(MODELS) == set(EXAMPLES)
 
 
 @settings(max_examples=50)
 @given(models())
-def test_what_is_shown_is_read_back(model: QuillModel) -> None:
+def test_from_json_of_to_json_round_trips(model: QuillModel) -> None:
     shown = to_json(model)
     assert from_json(shown) == model
     text = simplejson.dumps(shown, use_decimal=True, allow_nan=False)
@@ -31,14 +31,14 @@ def test_what_is_shown_is_read_back(model: QuillModel) -> None:
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_every_field_is_shown(kind: str) -> None:
+def test_to_json_has_every_field(kind: str) -> None:
     model = EXAMPLES[kind]()
     stored_with = {"created_at", "updated_at", "ttl"}
     assert set(to_json(model)) == {"kind", *model.codec().fields, *stored_with}
     assert to_json(model)["kind"] == kind
 
 
-def test_the_json_form_of_an_interaction() -> None:
+def test_to_json_interaction_example() -> None:
     call = interaction(duration_seconds=Decimal("180.50"), outcome=None)
     call.stamp(Table(Settings(), lambda: NOON))
     assert to_json(call) == {
@@ -67,11 +67,11 @@ def test_the_json_form_of_an_interaction() -> None:
     ("value", "shown"),
     [(Decimal("3.00"), "3"), (Decimal("3E+2"), "300"), (Decimal("-0.0"), "0"), (0.1, "0.1")],
 )
-def test_a_number_is_shown_as_people_write_it(value: Any, shown: str) -> None:
+def test_to_json_number_is_in_plain_notation(value: Any, shown: str) -> None:
     assert str(to_json(metric(value=value))["value"]) == shown
 
 
-def test_the_expiry_is_shown_in_epoch_seconds() -> None:
+def test_to_json_ttl_is_in_epoch_seconds() -> None:
     event = webhook_event()
     event.stamp(Table(Settings(), lambda: NOON))
     assert to_json(event)["ttl"] == int(NOON.timestamp()) + 30 * 86_400
@@ -83,7 +83,7 @@ def _changed(kind: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", EXAMPLES)
 @pytest.mark.parametrize("name", ["created_at", "updated_at", "ttl"])
-def test_when_it_was_stored_is_set_anew(kind: str, name: str) -> None:
+def test_from_json_stored_times_are_ignored(kind: str, name: str) -> None:
     read = from_json(_changed(kind, **{name: "whatever"}))
     assert read == EXAMPLES[kind]()
     assert getattr(read, name) is None
@@ -142,18 +142,18 @@ def test_when_it_was_stored_is_set_anew(kind: str, name: str) -> None:
         (_changed("webhook_event", payload=[]), "webhook_event: payload must be a mapping"),
     ],
 )
-def test_a_bad_field_is_refused_by_name(fields: Any, message: str) -> None:
+def test_from_json_invalid_field_names_it(fields: Any, message: str) -> None:
     with pytest.raises(InvalidPayload, match=message):
         from_json(fields)
 
 
-def test_fields_that_are_null_are_as_if_left_out() -> None:
+def test_from_json_null_field_is_absent() -> None:
     assert from_json({"kind": "agent", "agent_id": "7", "team": None, "status": None}) == agent(
         name=None, email=None, team=None, external_ids={}, source_updated_at=None
     )
 
 
-def test_times_of_any_zone_are_read() -> None:
+def test_from_json_time_of_any_zone_is_read() -> None:
     read = from_json(
         {"kind": "interaction", "interaction_id": "1", "started_at": "2031-05-17T14:00+02:00"}
     )

@@ -146,7 +146,7 @@ def keys(**given_keys: tuple[str, str]) -> dict[str, str]:
         ),
     ],
 )
-def test_the_keys_of_each_kind(model: QuillModel, expected: dict[str, str]) -> None:
+def test_keys_of_each_kind(model: QuillModel, expected: dict[str, str]) -> None:
     assert model.composed_keys(1) == expected
 
 
@@ -166,11 +166,11 @@ def test_the_keys_of_each_kind(model: QuillModel, expected: dict[str, str]) -> N
         (interaction(external_id=None), []),
     ],
 )
-def test_the_claims_of_external_ids(model: Any, expected: list[Key]) -> None:
+def test_keys_of_external_id_claims(model: Any, expected: list[Key]) -> None:
     assert model.external_id_keys() == expected
 
 
-def test_the_settings_of_the_table_lie_beside_all_kinds() -> None:
+def test_keys_of_table_settings_are_apart_from_all_kinds() -> None:
     assert Key("QUILL", "SETTINGS") == TABLE_SETTINGS
 
 
@@ -231,7 +231,7 @@ def _identities(kinds: dict[str, Any]) -> st.SearchStrategy[list[tuple[str, tupl
 @example([("agent", ("1",)), ("agent", ("1#PROFILE",)), ("interaction", ("1",))])
 @example([("webhook event", ("a#b", "c")), ("webhook event", ("a", "b#c"))])
 @example([("webhook event", ("a%23b", "c")), ("webhook event", ("a#b", "c"))])
-def test_no_two_identities_of_any_kind_share_a_key_of_the_table(
+def test_keys_distinct_identities_have_distinct_keys(
     identities: list[tuple[str, tuple[Any, ...]]],
 ) -> None:
     composed = [_TABLE[kind][0](*arguments) for kind, arguments in identities]
@@ -240,7 +240,7 @@ def test_no_two_identities_of_any_kind_share_a_key_of_the_table(
 
 @pytest.mark.parametrize("partitions", [_GSI1, _GSI2, _GSI3], ids=["gsi1", "gsi2", "gsi3"])
 @given(st.data())
-def test_no_two_lists_of_any_kind_share_a_partition_of_an_index(
+def test_lists_distinct_lists_have_distinct_partitions(
     partitions: Partitions, data: st.DataObject
 ) -> None:
     lists = data.draw(_identities(partitions))
@@ -248,7 +248,7 @@ def test_no_two_lists_of_any_kind_share_a_partition_of_an_index(
     assert len(set(composed)) == len(lists)
 
 
-def test_an_agent_and_its_interactions_share_one_partition_of_gsi1() -> None:
+def test_lists_agent_and_its_interactions_share_a_partition() -> None:
     assert agent().composed_keys(1)["gsi1pk"] == interaction().composed_keys(1)["gsi1pk"]
 
 
@@ -265,7 +265,7 @@ def _inside(instant: datetime, since: datetime | None, until: datetime | None) -
 @given(_near, _names, _ends, _ends)
 @example(NOON, "", NOON, NOON + timedelta(microseconds=1))
 @example(NOON, "", None, NOON)
-def test_the_range_of_interactions_has_its_beginning_and_not_its_end(
+def test_interactions_between_includes_start_excludes_end(
     started_at: datetime, interaction_id: str, since: datetime | None, until: datetime | None
 ) -> None:
     lower, upper = key_schema.interactions_between(since, until)
@@ -274,7 +274,7 @@ def test_the_range_of_interactions_has_its_beginning_and_not_its_end(
 
 
 @given(_ends, _ends)
-def test_no_range_of_interactions_has_the_profile_of_the_agent(
+def test_interactions_between_excludes_the_agent(
     since: datetime | None, until: datetime | None
 ) -> None:
     lower, upper = key_schema.interactions_between(since, until)
@@ -284,7 +284,7 @@ def test_no_range_of_interactions_has_the_profile_of_the_agent(
 @given(_near, _ends, _ends)
 @example(NOON, NOON, NOON + timedelta(microseconds=1))
 @example(NOON, None, NOON)
-def test_the_range_of_buckets_has_its_beginning_and_not_its_end(
+def test_buckets_between_includes_start_excludes_end(
     bucket_start: datetime, since: datetime | None, until: datetime | None
 ) -> None:
     lower, upper = key_schema.buckets_between(since, until)
@@ -293,7 +293,7 @@ def test_the_range_of_buckets_has_its_beginning_and_not_its_end(
 
 
 @given(_near, _names, _names, _near)
-def test_the_range_of_runs_has_its_end(
+def test_runs_until_includes_end(
     ends: datetime, job_name: str, window: str, until: datetime
 ) -> None:
     lower, upper = key_schema.runs_until(until)
@@ -303,7 +303,7 @@ def test_the_range_of_runs_has_its_end(
 @given(_near, _names, _names, _ends, _ends)
 @example(NOON, "sync", "1", NOON, NOON)
 @example(NOON, "sync", "1", None, NOON)
-def test_the_ranges_of_runs_and_events_have_their_beginning_and_not_their_end(
+def test_runs_and_events_between_include_start_exclude_end(
     at: datetime, job_name: str, window: str, since: datetime | None, until: datetime | None
 ) -> None:
     lower, upper = key_schema.runs_between(since, until)
@@ -314,7 +314,7 @@ def test_the_ranges_of_runs_and_events_have_their_beginning_and_not_their_end(
 
 
 @pytest.mark.parametrize("until", [datetime.min.replace(tzinfo=UTC)])
-def test_a_range_that_ends_with_the_first_instant_there_is_is_empty(until: datetime) -> None:
+def test_between_ending_at_first_instant_is_empty(until: datetime) -> None:
     lower, upper = key_schema.buckets_between(None, until)
     assert upper < key_schema.metric("global", "calls", "hour", until).sk
     assert not lower <= key_schema.metric("global", "calls", "hour", until).sk <= upper
@@ -333,9 +333,7 @@ def test_a_range_that_ends_with_the_first_instant_there_is_is_empty(until: datet
     ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("end", ["since", "until"])
-def test_a_naive_end_of_a_range_is_refused(
-    between: Callable[..., tuple[str, str]], end: str
-) -> None:
+def test_between_naive_time_raises(between: Callable[..., tuple[str, str]], end: str) -> None:
     ends = {"since": NOON, "until": NOON, end: NOON.replace(tzinfo=None)}
     with pytest.raises(InvalidValue, match="no time zone"):
         between(**ends)
@@ -345,7 +343,7 @@ def test_a_naive_end_of_a_range_is_refused(
 
 
 @given(texts(), texts(), texts(), texts())
-def test_agents_are_listed_by_name_and_then_by_id(
+def test_agents_order_is_by_name_then_id(
     name: str, agent_id: str, other_name: str, other_id: str
 ) -> None:
     one = key_schema.agents_order(name, agent_id)
@@ -354,7 +352,7 @@ def test_agents_are_listed_by_name_and_then_by_id(
 
 
 @given(_near, texts(), _near, texts())
-def test_interactions_metrics_runs_and_events_are_listed_by_time(
+def test_other_orders_are_by_time(
     one: datetime, one_id: str, other: datetime, other_id: str
 ) -> None:
     ordered = (one, one_id) < (other, other_id)
@@ -368,7 +366,7 @@ def test_interactions_metrics_runs_and_events_are_listed_by_time(
     assert (runs(one, one_id, "w") < runs(other, other_id, "w")) == ordered
 
 
-def test_the_longest_name_still_has_a_place_in_a_list() -> None:
+def test_order_of_longest_name_fits() -> None:
     assert agent(name="n" * 5000).composed_keys(1)["gsi3sk"] == compose_order("AGENT", "n" * 5000)
 
 
@@ -376,7 +374,7 @@ def test_the_longest_name_still_has_a_place_in_a_list() -> None:
 
 
 @given(texts())
-def test_the_shard_of_an_interaction_depends_on_its_identity_alone(interaction_id: str) -> None:
+def test_shard_of_interaction_depends_on_identity_only(interaction_id: str) -> None:
     one = Interaction(interaction_id=interaction_id, started_at=NOON)
     other = interaction(interaction_id=interaction_id, started_at=MIDNIGHT, ended_at=None)
     one_shard, other_shard = (
@@ -386,7 +384,7 @@ def test_the_shard_of_an_interaction_depends_on_its_identity_alone(interaction_i
     assert int(one_shard) in range(4)
 
 
-def test_each_sharded_list_is_read_where_it_is_written() -> None:
+def test_sharded_lists_are_read_from_the_shards_written() -> None:
     shards = 4
     event = webhook_event(status="failed")
     event_keys = event.composed_keys(shards)
@@ -407,7 +405,7 @@ def test_each_sharded_list_is_read_where_it_is_written() -> None:
     }
 
 
-# What DynamoDB would refuse is refused before any request.
+# Invalid keys raise before any request.
 
 
 @pytest.mark.parametrize(
@@ -430,14 +428,14 @@ def test_each_sharded_list_is_read_where_it_is_written() -> None:
         pytest.param(lambda: webhook_event(object_id="x" * 2100), 2048, id="object_id"),
     ],
 )
-def test_a_too_long_identifier_is_refused_at_construction(
+def test_key_too_long_identifier_raises_at_construction(
     make: Callable[[], QuillModel], limit: int
 ) -> None:
     with pytest.raises(InvalidValue, match=f"DynamoDB allows {limit}"):
         make()
 
 
-def test_the_longest_identifiers_that_fit_are_taken() -> None:
+def test_key_longest_identifiers_are_accepted() -> None:
     assert len(agent(agent_id="x" * (2048 - len("AGENT#"))).key().pk) == 2048
     assert len(job_run(window="x" * (1024 - len("RUN#"))).key().sk) == 1024
 
@@ -452,7 +450,7 @@ def test_the_longest_identifiers_that_fit_are_taken() -> None:
     ],
     ids=["table key", "table key of two", "partition", "order"],
 )
-def test_text_that_is_no_unicode_is_refused_in_a_look_up(
+def test_lookup_invalid_unicode_raises(
     look_up: Callable[[str], object],
 ) -> None:
     with pytest.raises(InvalidValue, match="Unicode"):

@@ -35,7 +35,7 @@ from tests.unit.strategies import texts
 
 
 @KINDS
-def test_constructors_take_only_names(kind: str) -> None:
+def test_constructor_positional_argument_raises(kind: str) -> None:
     model = type(EXAMPLES[kind]())
     parameters = list(inspect.signature(model).parameters.values())
     assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
@@ -48,15 +48,13 @@ def test_constructors_take_only_names(kind: str) -> None:
 @pytest.mark.parametrize(
     "name", ["nonsense", "kind", "created_at", "ttl", "write_token", *COMPOSED]
 )
-def test_constructors_take_nothing_unknown_nor_what_is_not_the_callers(
-    kind: str, name: str
-) -> None:
+def test_constructor_unknown_or_internal_argument_raises(kind: str, name: str) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         EXAMPLES[kind](**{name: "x"})
 
 
 @KINDS
-def test_each_needed_field_is_named_where_it_is_none(kind: str) -> None:
+def test_constructor_missing_field_names_it(kind: str) -> None:
     model = type(EXAMPLES[kind]())
     needed = [
         name
@@ -69,7 +67,7 @@ def test_each_needed_field_is_named_where_it_is_none(kind: str) -> None:
             EXAMPLES[kind](**{name: None})
 
 
-def test_what_an_interaction_may_not_say() -> None:
+def test_interaction_inconsistent_fields_raise() -> None:
     with pytest.raises(InvalidValue, match="call-1 has an external_id but no source"):
         interaction(source=None)
     with pytest.raises(InvalidValue, match=r"call-1 ends at .*, before its start"):
@@ -80,13 +78,13 @@ def test_what_an_interaction_may_not_say() -> None:
 @pytest.mark.parametrize(
     "scope", ["agent", "agent:", "team:", ":7", "Global", "GLOBAL", "global:", "squad:7", " global"]
 )
-def test_another_scope_is_refused_and_the_allowed_ones_are_named(scope: str) -> None:
+def test_metric_invalid_scope_raises_with_allowed_scopes(scope: str) -> None:
     with pytest.raises(InvalidValue, match="agent:<id>, team:<name> or global"):
         metric(scope=scope)
 
 
 @given(st.sampled_from(("agent", "team")), texts())
-def test_a_scope_takes_every_identity(kind: str, identity: str) -> None:
+def test_metric_scope_accepts_any_identity(kind: str, identity: str) -> None:
     assert metric(scope=f"{kind}:{identity}").scope == f"{kind}:{identity}"
 
 
@@ -94,7 +92,7 @@ def test_a_scope_takes_every_identity(kind: str, identity: str) -> None:
 
 
 @KINDS
-def test_models_are_equal_by_content(kind: str) -> None:
+def test_eq_same_content_is_true(kind: str) -> None:
     one, same = EXAMPLES[kind](), EXAMPLES[kind]()
     assert one == same
     same.stamp(table())
@@ -125,18 +123,18 @@ def test_models_are_equal_by_content(kind: str) -> None:
         (webhook_event, {"status": "dead"}),
     ],
 )
-def test_models_with_other_content_are_not_equal(
+def test_eq_other_content_is_false(
     make: Callable[..., QuillModel], changes: dict[str, Any]
 ) -> None:
     assert make(**changes) != make()
 
 
-def test_numbers_and_times_are_equal_by_value() -> None:
+def test_eq_compares_numbers_and_times_by_value() -> None:
     assert metric(value=12.0) == metric(value=Decimal("12.00")) == metric(value=12)
 
 
 @pytest.mark.parametrize(("one", "other"), [(True, 1), (False, 0), (True, Decimal("1.0"))])
-def test_true_is_not_one(one: Any, other: Any) -> None:
+def test_eq_true_differs_from_one(one: Any, other: Any) -> None:
     # They are in JSON two things: an edit from one to the other is an edit.
     assert interaction(attributes={"vip": one}) != interaction(attributes={"vip": other})
     assert interaction(attributes={"in": [one]}) != interaction(attributes={"in": [other]})
@@ -155,7 +153,7 @@ SECRET = "hunter2"
         webhook_event(payload={"email": SECRET}, last_error=SECRET),
     ],
 )
-def test_the_text_of_a_model_shows_who_it_is_and_no_payload(model: QuillModel) -> None:
+def test_repr_shows_identity_and_no_payload(model: QuillModel) -> None:
     text = repr(model)
     assert SECRET not in text
     assert SECRET not in str(model)
@@ -169,14 +167,14 @@ def test_the_text_of_a_model_shows_who_it_is_and_no_payload(model: QuillModel) -
 
 @KINDS
 @pytest.mark.parametrize("name", COMPOSED)
-def test_composed_keys_cannot_be_set_by_hand(kind: str, name: str) -> None:
+def test_composed_key_assignment_raises(kind: str, name: str) -> None:
     with pytest.raises(InvalidValue, match=f"{name} is composed from the fields"):
         setattr(EXAMPLES[kind](), name, "by hand")
 
 
 @pytest.mark.usefixtures("isolated")
 @KINDS
-def test_composed_keys_are_read_like_any_attribute(kind: str) -> None:
+def test_composed_key_is_readable(kind: str) -> None:
     model = EXAMPLES[kind]()
     with entered(table()):
         shown = {name: getattr(model, name) for name in COMPOSED}
@@ -184,7 +182,7 @@ def test_composed_keys_are_read_like_any_attribute(kind: str) -> None:
     assert shown == {name: composed.get(name) for name in COMPOSED}
 
 
-def test_composed_keys_follow_a_changed_field() -> None:
+def test_composed_key_follows_a_changed_field() -> None:
     one = agent()
     one.team = "south"
     one.name = "Grace"
@@ -208,7 +206,7 @@ def test_composed_keys_follow_a_changed_field() -> None:
     assert "gsi2pk" not in event.to_item(1)
 
 
-def test_stale_keys_of_a_stored_item_are_not_taken_over() -> None:
+def test_from_item_stale_keys_are_recomposed() -> None:
     item = agent(team="north").to_item(1)
     read = Agent.from_item({**item, "gsi2pk": {"S": "TEAM#gone"}})
     assert read.to_item(1)["gsi2pk"] == {"S": "TEAM#north"}

@@ -32,7 +32,7 @@ from tests.unit.examples import (
 from tests.unit.strategies import MODELS, texts
 from tests.unit.wire import Wire, always
 
-# Of each of five kinds.
+# Models of five kinds.
 FEW = settings(max_examples=25)
 
 
@@ -50,7 +50,7 @@ def _types(value: Any) -> Any:
 @KINDS
 @FEW
 @given(st.data())
-def test_what_is_stored_is_read_back(kind: str, data: st.DataObject) -> None:
+def test_from_item_of_to_item_round_trips(kind: str, data: st.DataObject) -> None:
     model = data.draw(MODELS[kind])
     item = model.to_item(DEFAULT_SHARDS)
     read = type(model).from_item(item)
@@ -62,7 +62,7 @@ def test_what_is_stored_is_read_back(kind: str, data: st.DataObject) -> None:
 @KINDS
 @FEW
 @given(st.data())
-def test_a_stamped_model_is_read_back(kind: str, data: st.DataObject) -> None:
+def test_from_item_stamped_model_round_trips(kind: str, data: st.DataObject) -> None:
     model = data.draw(MODELS[kind])
     model.stamp(table())
     item = model.to_item(DEFAULT_SHARDS)
@@ -84,7 +84,7 @@ _PUT_ITEM = (
 @KINDS
 @FEW
 @given(st.data())
-def test_a_stored_item_is_what_the_api_takes(kind: str, data: st.DataObject) -> None:
+def test_to_item_is_what_the_api_accepts(kind: str, data: st.DataObject) -> None:
     item = data.draw(MODELS[kind]).to_item(DEFAULT_SHARDS)
     assert _PUT_ITEM is not None
     report = ParamValidator().validate({"TableName": "quill", "Item": item}, _PUT_ITEM)
@@ -97,7 +97,7 @@ def test_a_stored_item_is_what_the_api_takes(kind: str, data: st.DataObject) -> 
 @KINDS
 @FEW
 @given(st.data())
-def test_attributes_of_a_newer_version_survive(kind: str, data: st.DataObject) -> None:
+def test_from_item_unknown_attributes_are_kept(kind: str, data: st.DataObject) -> None:
     model = data.draw(MODELS[kind])
     newer: dict[str, Any] = {
         f"x_{name}": value
@@ -127,7 +127,7 @@ def test_attributes_of_a_newer_version_survive(kind: str, data: st.DataObject) -
 
 
 @KINDS
-def test_an_item_of_another_kind_is_refused(kind: str) -> None:
+def test_from_item_other_kind_raises(kind: str) -> None:
     model = EXAMPLES[kind]()
     kinds: list[dict[str, Any]] = [{"S": "something_else"}, {"N": "1"}, {}]
     for stored in kinds:
@@ -149,7 +149,7 @@ def test_an_item_of_another_kind_is_refused(kind: str) -> None:
         (job_run(), "attempt", {"N": "many"}),
     ],
 )
-def test_a_stored_value_that_cannot_be_read_is_named(
+def test_from_item_invalid_value_names_the_field(
     model: QuillModel, field: str, stored: dict[str, Any]
 ) -> None:
     # Written by hand, or by a newer version: the error is one of this package.
@@ -160,7 +160,7 @@ def test_a_stored_value_that_cannot_be_read_is_named(
 
 
 @KINDS
-def test_a_copy_is_equal_and_its_own(kind: str) -> None:
+def test_copy_is_equal_and_independent(kind: str) -> None:
     model = EXAMPLES[kind]()
     model.unknown = {"x_new": {"S": "kept"}}
     copied = model.copy()
@@ -176,7 +176,7 @@ def test_a_copy_is_equal_and_its_own(kind: str) -> None:
 
 @pytest.mark.usefixtures("isolated")
 @KINDS
-def test_raw_data_and_serialize_are_each_others_inverse(kind: str) -> None:
+def test_deserialize_inverts_serialize(kind: str) -> None:
     model = EXAMPLES[kind]()
     with entered(table()):
         raw = model.serialize()
@@ -185,7 +185,7 @@ def test_raw_data_and_serialize_are_each_others_inverse(kind: str) -> None:
         assert model.to_dynamodb_dict() == raw
 
 
-def test_the_models_are_pynamodb_models_of_one_table() -> None:
+def test_models_are_pynamodb_models_of_one_table() -> None:
     assert Agent.Meta is Metric.Meta
     assert set(Agent.get_attributes()) >= {"pk", "sk", "agent_id", "kind", "ttl"}
     assert Agent._hash_keyname == "pk"
@@ -193,21 +193,21 @@ def test_the_models_are_pynamodb_models_of_one_table() -> None:
 
 
 @pytest.mark.usefixtures("isolated")
-def test_the_name_of_the_table_is_that_of_the_current_one() -> None:
+def test_table_name_is_that_of_the_current_table() -> None:
     with entered(table(table="another")):
         assert Agent.Meta.table_name == "another"
         assert Interaction.Meta.table_name == "another"
 
 
 @pytest.mark.usefixtures("isolated")
-def test_save_puts_the_whole_item_with_its_keys_and_stamps() -> None:
+def test_save_puts_the_item_with_keys_and_stamps() -> None:
     here = table(table="here")
     wire = Wire(here.client, always({}))
     event = webhook_event()
     with entered(here):
         event.save()
     names = [name for name, _ in wire.sent]
-    # The number of shards, which stands in the keys, is read first.
+    # The number of shards, a part of the keys, is read first.
     assert names == ["GetItem", "PutItem"]
     put = wire.sent[-1][1]
     assert put["TableName"] == "here"
@@ -217,7 +217,7 @@ def test_save_puts_the_whole_item_with_its_keys_and_stamps() -> None:
 
 
 @pytest.mark.usefixtures("isolated")
-def test_an_update_that_would_leave_a_key_stale_is_refused() -> None:
+def test_update_raises_invalid_value() -> None:
     here = table(table="here")
     wire = Wire(here.client, always({}))
     with entered(here), pytest.raises(InvalidValue, match="put of the repository"):
@@ -226,7 +226,7 @@ def test_an_update_that_would_leave_a_key_stale_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("isolated")
-def test_a_query_reads_the_index_and_makes_models() -> None:
+def test_query_of_index_returns_models() -> None:
     here = table(table="here")
     stored = webhook_event().to_item(DEFAULT_SHARDS)
     wire = Wire(here.client, always({"Items": [stored], "Count": 1, "ScannedCount": 1}))
@@ -237,7 +237,7 @@ def test_a_query_reads_the_index_and_makes_models() -> None:
     assert (name, request["TableName"], request["IndexName"]) == ("Query", "here", "gsi1")
 
 
-def test_metrics_of_one_bucket_differ_by_scope_alone() -> None:
+def test_metrics_of_one_bucket_differ_by_scope() -> None:
     one, other = metric(), metric(scope="global")
     assert one.composed_keys(1)["gsi1pk"] == other.composed_keys(1)["gsi1pk"]
     assert one.key() != other.key()

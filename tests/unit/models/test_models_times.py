@@ -1,4 +1,4 @@
-"""What the clock says in a model: buckets, expiry and stamps."""
+"""Times of models: buckets, expiry and stamps."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def _next(grain: Grain, start: datetime) -> datetime:
 
 @pytest.mark.parametrize("grain", Grain)
 @given(instants())
-def test_a_time_falls_in_the_bucket_that_starts_at_its_floor(
-    grain: Grain, instant: datetime
-) -> None:
+def test_floor_is_the_start_of_the_bucket(grain: Grain, instant: datetime) -> None:
     utc = instant.astimezone(UTC)
     start = grain.floor(utc)
     assert start <= utc < _next(grain, start)
@@ -63,7 +61,7 @@ def test_a_time_falls_in_the_bucket_that_starts_at_its_floor(
         (Grain.MONTH, datetime(2031, 5, 1, tzinfo=UTC)),
     ],
 )
-def test_the_buckets_of_one_moment(grain: Grain, start: datetime) -> None:
+def test_floor_of_each_grain(grain: Grain, start: datetime) -> None:
     moment = NOON + timedelta(minutes=34, microseconds=5)
     assert grain.floor(moment) == start
     assert metric(grain=grain, bucket_start=start).bucket_start == start
@@ -74,7 +72,7 @@ def test_the_buckets_of_one_moment(grain: Grain, start: datetime) -> None:
 
 @pytest.mark.parametrize("grain", Grain)
 @given(st.data())
-def test_only_the_start_of_a_bucket_is_taken(grain: Grain, data: st.DataObject) -> None:
+def test_metric_inside_a_bucket_raises(grain: Grain, data: st.DataObject) -> None:
     instant = data.draw(instants()).astimezone(UTC)
     start = grain.floor(instant)
     assert metric(grain=grain, bucket_start=start).bucket_start == start
@@ -95,13 +93,13 @@ def _epoch(instant: datetime) -> int:
     return int(instant.timestamp())
 
 
-def test_a_webhook_event_expires_so_long_after_it_was_written() -> None:
+def test_event_expires_after_its_write() -> None:
     assert _ttl(webhook_event(), NOON) == _epoch(NOON + timedelta(days=30))
     week = timedelta(days=7)
     assert _ttl(webhook_event(), NOON, webhook_retention=week) == _epoch(NOON + week)
 
 
-def test_a_webhook_event_that_is_held_or_rests_expires_so_long_after_it_is_due() -> None:
+def test_event_leased_or_in_backoff_expires_after_its_due_time() -> None:
     event = webhook_event()
     event.due_at = NOON + timedelta(days=100)
     assert _ttl(event, NOON) == _epoch(NOON + timedelta(days=130))
@@ -109,14 +107,14 @@ def test_a_webhook_event_that_is_held_or_rests_expires_so_long_after_it_is_due()
     assert _ttl(event, NOON) == _epoch(NOON + timedelta(days=30))
 
 
-def test_expiry_is_rounded_up_to_whole_seconds() -> None:
+def test_ttl_is_rounded_up_to_seconds() -> None:
     late = NOON + timedelta(microseconds=1)
     event = webhook_event()
     assert _ttl(event, late) == _epoch(NOON + timedelta(days=30)) + 1
     assert event.ttl == NOON + timedelta(days=30, seconds=1)
 
 
-def test_a_job_run_expires_so_long_after_its_lease() -> None:
+def test_job_run_running_expires_after_its_lease() -> None:
     lease_end = NOON + timedelta(minutes=5)
     ninety_days = timedelta(days=90)
     assert _ttl(job_run(), NOON) == _epoch(lease_end + ninety_days)
@@ -125,13 +123,13 @@ def test_a_job_run_expires_so_long_after_its_lease() -> None:
     assert _ttl(job_run(), much_later) == _epoch(much_later + ninety_days)
 
 
-def test_a_job_run_that_is_over_expires_so_long_after_its_end() -> None:
+def test_job_run_ended_expires_after_its_end() -> None:
     run = job_run(status="failed", lease_expires_at=NOON + timedelta(days=365))
     assert _ttl(run, NOON) == _epoch(NOON + timedelta(days=90))
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 400))
-def test_no_live_run_ever_expires(lease: int, now: int, days: int) -> None:
+def test_job_run_running_never_expires_before_its_lease(lease: int, now: int, days: int) -> None:
     run = job_run(lease_expires_at=NOON + timedelta(seconds=lease))
     expires = _ttl(run, NOON + timedelta(seconds=now), job_retention=timedelta(days=days))
     assert expires is not None
@@ -148,17 +146,17 @@ def test_no_live_run_ever_expires(lease: int, now: int, days: int) -> None:
         (metric(), {}),
     ],
 )
-def test_what_is_kept_for_ever_has_no_ttl(model: QuillModel, retention: dict[str, Any]) -> None:
+def test_retention_none_has_no_ttl(model: QuillModel, retention: dict[str, Any]) -> None:
     assert _ttl(model, NOON, **retention) is None
 
 
-def test_an_expiry_that_is_no_time_is_refused_when_it_is_set() -> None:
+def test_ttl_not_a_time_raises() -> None:
     for value in (1_936_000_000, "tomorrow", NOON.replace(tzinfo=None)):
         with pytest.raises(InvalidValue, match="ttl"):
             agent().ttl = value  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_an_expiry_at_the_end_of_time_is_refused_by_name() -> None:
+def test_ttl_beyond_year_9999_raises() -> None:
     with pytest.raises(InvalidValue, match="ttl"):
         agent().ttl = datetime.max.replace(tzinfo=UTC)
 
@@ -167,7 +165,7 @@ def test_an_expiry_at_the_end_of_time_is_refused_by_name() -> None:
 
 
 @KINDS
-def test_a_stamp_is_the_time_of_the_clock_and_a_token_of_its_own(kind: str) -> None:
+def test_stamp_sets_time_and_unique_token(kind: str) -> None:
     model = EXAMPLES[kind]()
     later = NOON + timedelta(hours=1)
     model.stamp(table())

@@ -15,7 +15,7 @@ from tests.unit.export.readers import TABLE_OF, rounded
 from tests.unit.strategies import numbers
 
 MODELS: dict[str, type[QuillModel]] = {kind: type(make()) for kind, make in EXAMPLES.items()}
-# What is stored and stands in no table: how an item is found and written, and who holds it.
+# Stored attributes that are in no table: keys, tokens and leases.
 LEFT_OUT = {"kind", "ttl", "write_token", "created_token", "lease_id"}
 # An event's due time is the sort key of the work list.
 FIELD_OF = {"gsi2sk": "due_at"}
@@ -23,7 +23,7 @@ TABLES_BY_NAME = pytest.mark.parametrize("table", TABLES, ids=[table.name for ta
 
 
 @KINDS
-def test_every_field_of_a_model_is_in_its_table(kind: str) -> None:
+def test_tables_have_every_field_of_the_models(kind: str) -> None:
     model = MODELS[kind]
     taken = {FIELD_OF.get(column.attribute, column.attribute) for column in TABLE_OF[kind].columns}
     assert taken == set(model.codec().writers) - LEFT_OUT
@@ -31,7 +31,7 @@ def test_every_field_of_a_model_is_in_its_table(kind: str) -> None:
 
 
 @TABLES_BY_NAME
-def test_a_column_stands_once_and_is_of_its_model(table: StarTable) -> None:
+def test_tables_have_each_column_once(table: StarTable) -> None:
     names = [column.name for column in table.columns]
     assert len(names) == len(set(names))
     readers = MODELS[table.kind].codec().readers
@@ -40,15 +40,15 @@ def test_a_column_stands_once_and_is_of_its_model(table: StarTable) -> None:
 
 
 @TABLES_BY_NAME
-def test_facts_have_a_day_and_the_dimension_has_none(table: StarTable) -> None:
+def test_tables_facts_have_a_day_dimensions_do_not(table: StarTable) -> None:
     dates = [column.name for column in table.columns if column.type is Type.DATE]
     assert dates == ([] if table.name == "dim_agent" else ["date"])
     assert (table.partition is None) is (not dates)
     assert table.name.startswith("fact_" if dates else "dim_")
 
 
-def test_another_schema_is_another_version() -> None:
-    # Power BI's model is made for these columns. Where one changes, raise SCHEMA_VERSION with it.
+def test_tables_changed_schema_requires_new_version() -> None:
+    # The model of Power BI uses these columns. If one changes, increment SCHEMA_VERSION.
     described = [
         (table.name, column.name, column.type.value) for table in TABLES for column in table.columns
     ]
@@ -57,7 +57,7 @@ def test_another_schema_is_another_version() -> None:
 
 
 @given(numbers())
-def test_a_number_is_held_as_far_as_its_column_goes(number: Decimal) -> None:
+def test_fixed_decimal_rounds_to_the_column(number: Decimal) -> None:
     held = fixed_decimal(str(number))
     assert (None if held is None else Decimal(held)) == rounded(number)
     if held is not None:
@@ -71,11 +71,11 @@ def test_a_number_is_held_as_far_as_its_column_goes(number: Decimal) -> None:
     ("text", "held"),
     [("-0", "0"), ("1E+2", "100"), ("-1E-10", "0"), ("1.50", "1.5"), ("007", "7"), ("0.0", "0")],
 )
-def test_numbers_are_written_in_one_way(text: str, held: str) -> None:
+def test_fixed_decimal_has_one_notation(text: str, held: str) -> None:
     assert fixed_decimal(text) == held
 
 
-def test_whole_numbers_beyond_64_bits_are_left_out() -> None:
+def test_row_whole_number_over_64_bits_returns_none() -> None:
     table = TABLE_OF["job_run"]
     at = table.position("attempt")
     item = EXAMPLES["job_run"]().to_item(4)
@@ -89,7 +89,7 @@ def test_whole_numbers_beyond_64_bits_are_left_out() -> None:
         assert table.row({**item, "attempt": {"N": text}})[at] == held
 
 
-def test_half_a_character_is_refused() -> None:
+def test_row_unpaired_surrogate_raises() -> None:
     item = EXAMPLES["agent"]().to_item(4)
     with pytest.raises(InvalidValue, match="agent AGENT#7 has an invalid name"):
         TABLE_OF["agent"].row({**item, "name": {"S": "\ud83d"}})

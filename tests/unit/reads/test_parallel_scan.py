@@ -24,14 +24,14 @@ _positions = st.builds(
 
 
 @given(_positions)
-def test_a_position_is_read_back_as_it_was_saved(position: ScanPosition) -> None:
+def test_scan_position_saved_round_trips(position: ScanPosition) -> None:
     document = json.loads(json.dumps(asdict(position)))
     read = ScanPosition.saved(document, position.index, len(position.segments))
     assert (read.index, read.segments) == (position.index, position.segments)
 
 
 @given(_positions)
-def test_a_position_of_another_scan_is_the_beginning(position: ScanPosition) -> None:
+def test_scan_position_of_other_scan_begins_again(position: ScanPosition) -> None:
     document = asdict(position)
     for index, number in (
         (position.index, len(position.segments) + 1),
@@ -42,7 +42,7 @@ def test_a_position_of_another_scan_is_the_beginning(position: ScanPosition) -> 
 
 
 @given(_positions, st.integers(0, 10**10), st.integers(0, 10**9), st.floats(0, 1e6))
-def test_progress_never_says_what_cannot_be(
+def test_progress_is_never_inconsistent(
     position: ScanPosition, total: int, begun_with: int, seconds: float
 ) -> None:
     told = Progress.of(position, total, min(begun_with, position.seen), seconds)
@@ -54,7 +54,7 @@ def test_progress_never_says_what_cannot_be(
         assert (told.left, told.total) == (0, told.seen)
 
 
-def test_the_time_left_is_told_from_what_this_attempt_did() -> None:
+def test_progress_left_depends_on_this_attempt() -> None:
     position = ScanPosition(
         None, [SegmentPosition(seen=300, changed=30), SegmentPosition(seen=200)]
     )
@@ -66,7 +66,7 @@ def test_the_time_left_is_told_from_what_this_attempt_did() -> None:
     assert (beyond.total, beyond.left) == (500, None)
 
 
-def test_segments_begin_at_the_beginning() -> None:
+def test_scan_position_beginning_has_no_start() -> None:
     position = ScanPosition.beginning("gsi1", 3)
     assert position.segments == [SegmentPosition(None, ended=False, seen=0, changed=0)] * 3
     with pytest.raises(AttributeError):

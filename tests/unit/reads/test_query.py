@@ -78,7 +78,7 @@ def served(names: Sequence[str], table: str = "mine") -> tuple[Table, Wire]:
 NAMES = ["Ada", "Grace", "Katherine", "Mary"]
 
 
-def test_a_list_makes_no_request_before_it_is_used() -> None:
+def test_query_before_use_sends_no_request() -> None:
     table, wire = served(NAMES)
     query = team(table)
     assert wire.sent == []
@@ -86,7 +86,7 @@ def test_a_list_makes_no_request_before_it_is_used() -> None:
     assert [found.name for found in query] == NAMES
 
 
-def test_the_first() -> None:
+def test_first_returns_the_first_item() -> None:
     table, wire = served(NAMES)
     first = team(table).first()
     assert first is not None
@@ -100,7 +100,7 @@ def test_the_first() -> None:
 
 
 @pytest.mark.parametrize("expired", [0, 40])
-def test_no_request_asks_for_more_than_a_limit_can_say(expired: int) -> None:
+def test_page_limit_never_exceeds_the_api_maximum(expired: int) -> None:
     table, wire = served(NAMES)
     server = wire.reply
     start = {each: {"S": "x"} for each in ("pk", "sk", "gsi2pk", "gsi2sk")}
@@ -123,7 +123,7 @@ def test_no_request_asks_for_more_than_a_limit_can_say(expired: int) -> None:
 
 
 @given(st.lists(texts(), max_size=12, unique=True), st.integers(1, 5), st.booleans())
-def test_pages_put_together_are_the_list(names: list[str], limit: int, newest_first: bool) -> None:
+def test_page_all_pages_are_the_list(names: list[str], limit: int, newest_first: bool) -> None:
     table, _ = served(names)
     query = team(table, newest_first=newest_first)
     found: list[Agent] = []
@@ -140,7 +140,7 @@ def test_pages_put_together_are_the_list(names: list[str], limit: int, newest_fi
     assert len(found) == len(names)
 
 
-def test_a_cursor_is_good_in_another_process_and_for_another_size_of_page() -> None:
+def test_page_cursor_works_in_other_process_and_page_size() -> None:
     table, _ = served(NAMES)
     cursor = team(table).page(1).cursor
     again, _ = served(NAMES)
@@ -160,7 +160,7 @@ def test_a_cursor_is_good_in_another_process_and_for_another_size_of_page() -> N
     ],
     ids=["list", "order", "index", "range", "table"],
 )
-def test_a_cursor_of_another_query_is_refused(other: Any) -> None:
+def test_page_cursor_of_other_query_raises(other: Any) -> None:
     table, _ = served(NAMES)
     cursor = team(table).page(1).cursor
     with pytest.raises(InvalidCursor, match="The cursor was changed"):
@@ -168,7 +168,7 @@ def test_a_cursor_of_another_query_is_refused(other: Any) -> None:
 
 
 @given(st.data())
-def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
+def test_page_changed_cursor_raises(data: st.DataObject) -> None:
     table, wire = served(NAMES)
     cursor = team(table).page(1).cursor
     assert cursor is not None
@@ -189,7 +189,7 @@ def test_an_altered_cursor_is_refused(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "none", "ü", "🦜", "====", "A" * 5000, 7, b"x"])
-def test_what_is_no_cursor_is_refused(cursor: Any) -> None:
+def test_page_invalid_cursor_raises(cursor: Any) -> None:
     table, wire = served(NAMES)
     with pytest.raises(InvalidCursor):
         team(table).page(1, cursor)
@@ -197,14 +197,14 @@ def test_what_is_no_cursor_is_refused(cursor: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_page_of_nothing_is_refused(limit: int) -> None:
+def test_page_zero_limit_raises(limit: int) -> None:
     table, _ = served(NAMES)
     with pytest.raises(ValueError, match=f"limit must be at least 1, got {limit}") as caught:
         team(table).page(limit)
     assert isinstance(caught.value, QuillError)
 
 
-def test_a_range_that_ends_before_it_begins_is_an_empty_list() -> None:
+def test_query_range_ending_before_start_is_empty() -> None:
     table, wire = served(NAMES)
     query = Query(table, Agent, ["TEAM#north"], index="gsi2", between=("b", "a"))
     assert list(query) == []

@@ -24,7 +24,7 @@ def item(number: int) -> RawItem:
 
 
 class Pages:
-    """A list in pages. Where it is gated, each request after the first waits to be let through."""
+    """A list in pages. If it is gated, each request after the first waits for `release`."""
 
     def __init__(self, sizes: list[int], *, gated: bool = False) -> None:
         self.asked: list[int] = []
@@ -48,7 +48,7 @@ class Pages:
 
 
 @given(st.lists(st.integers(0, 25), min_size=1, max_size=6), st.booleans())
-def test_all_items_come_once_and_in_order(sizes: list[int], is_wanted: bool) -> None:
+def test_items_all_pages_once_and_in_order(sizes: list[int], is_wanted: bool) -> None:
     pages = Pages(sizes)
     with ReadAhead(1, is_wanted=is_wanted) as ahead:
         assert list(ahead.items(pages.request(None), pages.request)) == pages.all
@@ -56,7 +56,7 @@ def test_all_items_come_once_and_in_order(sizes: list[int], is_wanted: bool) -> 
 
 
 @given(st.lists(st.integers(1, 25), min_size=2, max_size=5), st.data())
-def test_no_more_than_one_page_ahead_is_asked_for(sizes: list[int], data: st.DataObject) -> None:
+def test_items_at_most_one_page_ahead(sizes: list[int], data: st.DataObject) -> None:
     pages = Pages(sizes)
     used = data.draw(st.integers(1, sum(sizes)))
     with ReadAhead(1, is_wanted=True) as ahead:
@@ -64,11 +64,11 @@ def test_no_more_than_one_page_ahead_is_asked_for(sizes: list[int], data: st.Dat
         for _ in range(used):
             next(reading)
         begun = sum(1 for at in range(len(sizes)) if sum(sizes[:at]) < used)
-        # What is on its way may not have begun yet.
+        # The request in flight may not have begun.
         assert len(pages.asked) <= begun + 1
 
 
-def test_the_next_page_is_asked_for_while_this_one_is_used() -> None:
+def test_items_next_page_is_requested_during_use() -> None:
     pages = Pages([20, 1, 1], gated=True)
     with ReadAhead(1, is_wanted=True) as ahead:
         reading = ahead.items(pages.request(None), pages.request)
@@ -81,14 +81,14 @@ def test_the_next_page_is_asked_for_while_this_one_is_used() -> None:
         for _ in range(17):
             next(reading)
         assert pages.asked == [0, 1]
-        # Whoever takes the second page has the third one fetched.
+        # Taking the second page requests the third one.
         next(reading)
         _wait_for(lambda: pages.asked == [0, 1, 2])
         pages.gate.release()
         assert next(reading) == pages.all[-1]
 
 
-def test_whoever_leaves_stops_what_was_not_asked_for_yet() -> None:
+def test_items_left_early_stops_requests() -> None:
     pages = Pages([20, 20, 20], gated=True)
     with ReadAhead(1, is_wanted=True) as ahead:
         reading = ahead.items(pages.request(None), pages.request)
@@ -100,7 +100,7 @@ def test_whoever_leaves_stops_what_was_not_asked_for_yet() -> None:
     assert pages.asked == [0, 1]
 
 
-def test_an_error_comes_after_what_was_read_before_it() -> None:
+def test_items_error_comes_after_earlier_items() -> None:
     pages = Pages([3, 3, 3])
 
     def request(start: RawItem | None) -> RawPage:
@@ -116,7 +116,7 @@ def test_an_error_comes_after_what_was_read_before_it() -> None:
     assert found == pages.all[:6]
 
 
-def test_many_lists_share_few_threads() -> None:
+def test_items_many_lists_share_few_threads() -> None:
     lists = [Pages([5, 5, 5]) for _ in range(20)]
     with ReadAhead(2, is_wanted=True) as ahead:
         firsts = ahead.all(lambda pages: pages.request(None), lists)
@@ -127,7 +127,7 @@ def test_many_lists_share_few_threads() -> None:
     assert [[row[at] for row in rows] for at in range(20)] == [pages.all for pages in lists]
 
 
-def test_a_first_page_without_items_puts_nothing_off() -> None:
+def test_items_empty_first_page_requests_at_once() -> None:
     pages = Pages([0, 1, 1], gated=True)
     with ReadAhead(1, is_wanted=True) as ahead:
         reading = ahead.items(pages.request(None), pages.request)
@@ -137,7 +137,7 @@ def test_a_first_page_without_items_puts_nothing_off() -> None:
         pages.gate.release()
 
 
-# Where there are no threads.
+# Without threads.
 
 
 def no_more_threads(_: Thread) -> None:
@@ -145,20 +145,18 @@ def no_more_threads(_: Thread) -> None:
 
 
 @given(st.lists(st.integers(0, 25), min_size=1, max_size=6), st.integers(1, 3))
-def test_without_threads_each_page_is_fetched_when_it_is_asked_for(
-    sizes: list[int], parallel: int
-) -> None:
+def test_items_without_threads_requests_on_use(sizes: list[int], parallel: int) -> None:
     lists = [Pages(sizes) for _ in range(3)]
     with pytest.MonkeyPatch.context() as patched, ReadAhead(parallel, is_wanted=True) as ahead:
         patched.setattr(Thread, "start", no_more_threads)
         firsts = ahead.all(lambda pages: pages.request(None), lists)
         for first, pages in zip(firsts, lists, strict=True):
             assert list(ahead.items(first, pages.request)) == pages.all
-    # One that has begun elsewhere is not known to have: a first request may be made twice.
+    # A request of the parent is unknown to the child, so a first request may be sent twice.
     assert all(pages.asked[-len(sizes) :] == list(range(len(sizes))) for pages in lists)
 
 
-def test_an_error_without_threads_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_without_threads_raises_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def request(start: RawItem | None) -> RawPage:
         raise LookupError("no page")
 
@@ -188,7 +186,7 @@ threading.Thread(target=read).start()
 """
 
 
-def test_a_thread_reads_on_after_the_main_one_has_ended() -> None:
+def test_items_thread_after_main_thread_ended_continues() -> None:
     done = subprocess.run(
         [sys.executable, "-c", AFTER_THE_MAIN_THREAD], capture_output=True, text=True, check=False
     )
@@ -198,7 +196,7 @@ def test_a_thread_reads_on_after_the_main_one_has_ended() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("used", [1, 25, 45])
-def test_a_forked_process_reads_on_by_itself(used: int) -> None:
+def test_items_forked_process_continues_alone(used: int) -> None:
     pages = Pages([20, 20, 20, 20])
     with ReadAhead(1, is_wanted=True) as ahead:
         reading = ahead.items(pages.request(None), pages.request)

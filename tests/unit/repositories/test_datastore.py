@@ -34,13 +34,13 @@ def store(reply: dict[str, Any] | None = None) -> tuple[DynamoDataStore, Wire]:
     return DynamoDataStore(table), wire
 
 
-def test_the_adapter_is_a_data_store() -> None:
+def test_store_is_a_data_store() -> None:
     made, _ = store()
     as_protocol: DataStore = made
     assert isinstance(as_protocol, DataStore)
 
 
-def test_what_is_put_is_under_its_key_and_expires() -> None:
+def test_put_stores_under_key_with_ttl() -> None:
     made, wire = store()
     assert made.put(KEY, {"text": "hello", "n": Decimal("1.10")}, ttl=timedelta(seconds=1.5))
     ((name, request),) = wire.sent
@@ -57,7 +57,7 @@ def test_what_is_put_is_under_its_key_and_expires() -> None:
     }
 
 
-def test_what_is_read_has_its_key_and_expiry_beside_it() -> None:
+def test_get_returns_key_and_expiry() -> None:
     stored = {
         "pk": {"S": "NOTE#1"},
         "sk": {"S": "BODY"},
@@ -84,7 +84,7 @@ def test_what_is_read_has_its_key_and_expiry_beside_it() -> None:
         (Key("NOTE#1", "x" * 1025), "sk has 1025 bytes; DynamoDB allows 1024"),
     ],
 )
-def test_a_key_that_dynamodb_does_not_take_is_refused_by_every_call(key: Key, message: str) -> None:
+def test_every_call_invalid_key_raises(key: Key, message: str) -> None:
     made, wire = store()
     for call in (
         lambda: made.put(key, {}),
@@ -101,7 +101,7 @@ def test_a_key_that_dynamodb_does_not_take_is_refused_by_every_call(key: Key, me
 
 
 @given(texts(), texts())
-def test_every_other_key_is_taken_as_it_is(pk: str, sk: str) -> None:
+def test_every_call_other_key_is_used_unchanged(pk: str, sk: str) -> None:
     made, wire = store()
     made.delete(Key(pk, sk))
     assert wire.sent[0][1]["Key"] == {"pk": {"S": pk}, "sk": {"S": sk}}
@@ -119,16 +119,14 @@ def test_every_other_key_is_taken_as_it_is(pk: str, sk: str) -> None:
         ("text", "mapping"),
     ],
 )
-def test_an_item_that_cannot_be_stored_as_it_is_is_refused(
-    item: dict[str, Any], message: str
-) -> None:
+def test_put_invalid_item_raises(item: dict[str, Any], message: str) -> None:
     made, wire = store()
     with pytest.raises(InvalidValue, match=message):
         made.put(KEY, item)
     assert wire.sent == []
 
 
-def test_an_item_over_400_kb_is_refused_before_any_request() -> None:
+def test_put_over_400_kb_raises_before_any_request() -> None:
     made, wire = store()
     with pytest.raises(InvalidPayload, match="NOTE#1 / BODY has 5000"):
         made.put(KEY, {"a": "x" * 500_000})
@@ -136,7 +134,7 @@ def test_an_item_over_400_kb_is_refused_before_any_request() -> None:
 
 
 @pytest.mark.parametrize("ttl", [NOON.replace(tzinfo=None), 60, timedelta.max])
-def test_an_expiry_that_is_none_is_refused(ttl: Any) -> None:
+def test_put_invalid_ttl_raises(ttl: Any) -> None:
     made, wire = store()
     with pytest.raises(InvalidValue, match="ttl"):
         made.put(KEY, {}, ttl=ttl)
@@ -145,7 +143,7 @@ def test_an_expiry_that_is_none_is_refused(ttl: Any) -> None:
     assert wire.sent == []
 
 
-def test_no_two_marks_are_the_same_write() -> None:
+def test_check_and_mark_tokens_are_unique() -> None:
     made, wire = store()
     assert made.check_and_mark(KEY, timedelta(days=1))
     assert made.check_and_mark(KEY, timedelta(days=1))
@@ -154,7 +152,7 @@ def test_no_two_marks_are_the_same_write() -> None:
     assert wire.sent[0][1]["ConditionExpression"] == "attribute_not_exists(#pk) OR #ttl <= :now"
 
 
-def test_a_query_asks_for_a_page_when_the_one_before_is_used_up() -> None:
+def test_query_requests_a_page_when_needed() -> None:
     made, wire = store()
     keys = [{"pk": {"S": "NOTE#1"}, "sk": {"S": str(number)}} for number in range(3)]
     pages: list[dict[str, Any]] = [
@@ -174,7 +172,7 @@ def test_a_query_asks_for_a_page_when_the_one_before_is_used_up() -> None:
     }
 
 
-def test_errors_of_keys_are_errors_of_ours() -> None:
+def test_invalid_key_raises_own_error() -> None:
     made, _ = store()
     with pytest.raises(QuillError):
         made.get(Key("", ""))

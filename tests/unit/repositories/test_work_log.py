@@ -90,13 +90,15 @@ def of_event(status: str = "processing", **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("former", [None, run("failed", 1, "KeyError")], ids=["first", "failed"])
-def test_run_started_is_info(records: pytest.LogCaptureFixture, former: JobRun | None) -> None:
+def test_log_run_started_is_info(records: pytest.LogCaptureFixture, former: JobRun | None) -> None:
     log_run_started(run(), former)
     text = "Job sync, window w: attempt 2 started"
     assert only(records) == ("quill_models.job_runs", "INFO", text, of_run())
 
 
-def test_run_started_after_expired_lease_is_a_warning(records: pytest.LogCaptureFixture) -> None:
+def test_log_run_started_after_expired_lease_is_a_warning(
+    records: pytest.LogCaptureFixture,
+) -> None:
     log_run_started(run(), run(attempt=1))
     text = (
         "Job sync, window w: attempt 2 took over from attempt 1 of host:1, "
@@ -109,7 +111,7 @@ def test_run_started_after_expired_lease_is_a_warning(records: pytest.LogCapture
     ("status", "error", "level"),
     [("succeeded", None, "INFO"), ("cancelled", None, "INFO"), ("failed", "KeyError", "WARNING")],
 )
-def test_run_ended_names_the_status(
+def test_log_run_ended_names_the_status(
     records: pytest.LogCaptureFixture, status: str, error: str | None, level: str
 ) -> None:
     log_run_ended(run(status, error=error))
@@ -118,20 +120,22 @@ def test_run_ended_names_the_status(
     assert only(records) == ("quill_models.job_runs", level, text, fields)
 
 
-def test_run_lost_is_a_warning(records: pytest.LogCaptureFixture) -> None:
+def test_log_run_lost_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.RUN_LOST, run())
     text = "Job sync, window w: attempt 2 lost its lease"
     assert only(records) == ("quill_models.job_runs", "WARNING", text, of_run())
 
 
-def test_run_not_renewed_names_the_class_of_the_error(records: pytest.LogCaptureFixture) -> None:
+def test_log_run_not_renewed_names_the_class_of_the_error(
+    records: pytest.LogCaptureFixture,
+) -> None:
     log_work(Line.RUN_NOT_RENEWED, run(), error=ValueError(SECRET))
     text = "Job sync, window w: the lease of attempt 2 could not be renewed: ValueError"
     fields = of_run(quill_error="ValueError")
     assert only(records) == ("quill_models.job_runs", "WARNING", text, fields)
 
 
-def test_event_dead_is_a_warning(records: pytest.LogCaptureFixture) -> None:
+def test_log_event_dead_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.EVENT_DEAD, event("dead"))
     text = "Event hubspot/e1 is dead after 3 attempts"
     assert only(records) == ("quill_models.events", "WARNING", text, of_event("dead"))
@@ -145,7 +149,7 @@ def test_event_dead_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     ],
     ids=["without a key", "with its key"],
 )
-def test_unreadable_event_is_named_by_what_is_known(
+def test_log_unreadable_event_names_the_known_key(
     records: pytest.LogCaptureFixture, item: dict[str, Any], key: str
 ) -> None:
     log_unreadable("hubspot", item)
@@ -154,20 +158,22 @@ def test_unreadable_event_is_named_by_what_is_known(
     assert only(records) == ("quill_models.events", "WARNING", text, fields)
 
 
-def test_event_lost_is_a_warning(records: pytest.LogCaptureFixture) -> None:
+def test_log_event_lost_is_a_warning(records: pytest.LogCaptureFixture) -> None:
     log_work(Line.EVENT_LOST, event())
     text = "Event hubspot/e1: this worker lost the lease"
     assert only(records) == ("quill_models.events", "WARNING", text, of_event())
 
 
-def test_event_not_renewed_names_the_class_of_the_error(records: pytest.LogCaptureFixture) -> None:
+def test_log_event_not_renewed_names_the_class_of_the_error(
+    records: pytest.LogCaptureFixture,
+) -> None:
     log_work(Line.EVENT_NOT_RENEWED, event(), error=ValueError(SECRET))
     text = "Event hubspot/e1: its lease could not be renewed: ValueError"
     fields = of_event(quill_error="ValueError")
     assert only(records) == ("quill_models.events", "WARNING", text, fields)
 
 
-def test_handler_error_names_its_place(records: pytest.LogCaptureFixture) -> None:
+def test_log_handler_error_names_its_position(records: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match=SECRET) as raised:
         raise ValueError(SECRET)
     log_handler_error(event("processed"), raised.value)
@@ -181,6 +187,8 @@ def test_handler_error_names_its_place(records: pytest.LogCaptureFixture) -> Non
     )
 
 
-def test_handler_error_without_a_traceback_has_no_place(records: pytest.LogCaptureFixture) -> None:
+def test_log_handler_error_without_traceback_has_no_position(
+    records: pytest.LogCaptureFixture,
+) -> None:
     log_handler_error(event("processed"), KeyError())
     assert only(records)[2].endswith("when its handler raised KeyError")

@@ -1,4 +1,4 @@
-"""What differs, and the change that mends it: compared without a server."""
+"""Differences between the live and the declared table, and the changes that fix them."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ DECLARED = Declared.of(AWS)
 
 
 def equal_table() -> dict[str, Any]:
-    """As DescribeTable would show the table that AWS has made."""
+    """Return the response of DescribeTable for a table as declared, on AWS."""
     return {
         **DECLARED.table,
         "TableName": "quill",
@@ -48,12 +48,12 @@ def only(live: Live, declared: Declared = DECLARED) -> Difference:
     return found
 
 
-def test_an_equal_table_has_none() -> None:
+def test_differences_equal_table_returns_none() -> None:
     assert differences(DECLARED, equal()) == []
 
 
 @given(st.randoms())
-def test_the_order_in_which_the_server_lists_things_is_none(random: Any) -> None:
+def test_differences_other_order_of_lists_returns_none(random: Any) -> None:
     table = equal_table()
     for name in ("AttributeDefinitions", "GlobalSecondaryIndexes", "KeySchema"):
         table[name] = random.sample(table[name], len(table[name]))
@@ -61,14 +61,14 @@ def test_the_order_in_which_the_server_lists_things_is_none(random: Any) -> None
 
 
 @given(st.sets(st.sampled_from(["gsi1", "gsi2", "gsi3"])))
-def test_each_missing_index_is_named_once_and_created(missing: set[str]) -> None:
+def test_differences_missing_index_creates_it(missing: set[str]) -> None:
     kept = [
         index
         for index in DECLARED.table["GlobalSecondaryIndexes"]
         if index["IndexName"] not in missing
     ]
     found = differences(DECLARED, with_table(GlobalSecondaryIndexes=kept))
-    assert [each.what for each in found] == [f"index {name!r}" for name in sorted(missing)]
+    assert [each.what for each in found] == [f"index '{name}'" for name in sorted(missing)]
     for each in found:
         assert each.change is not None
         assert each.change.deletes is None
@@ -78,7 +78,7 @@ def test_each_missing_index_is_named_once_and_created(missing: set[str]) -> None
         assert {each["AttributeName"] for each in defined} == used
 
 
-def test_an_index_attribute_of_another_type() -> None:
+def test_differences_other_index_attribute_type_deletes_index() -> None:
     attributes = [
         {**each, "AttributeType": "N"} if each["AttributeName"] == "gsi2sk" else each
         for each in DECLARED.table["AttributeDefinitions"]
@@ -89,7 +89,7 @@ def test_an_index_attribute_of_another_type() -> None:
     assert found.change.deletes == "gsi2"
 
 
-def test_nothing_can_mend_a_key_schema() -> None:
+def test_differences_other_key_schema_cannot_be_fixed() -> None:
     found = only(with_table(KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}]))
     assert (found.what, found.change, found.harmful) == ("key schema", None, True)
     assert "QUILL_TABLE" in found.remedy
@@ -118,38 +118,38 @@ def test_nothing_can_mend_a_key_schema() -> None:
         ),
     ],
 )
-def test_settings_of_the_table(live: Live, what: str, was: str) -> None:
+def test_differences_other_table_setting_is_harmless(live: Live, what: str, was: str) -> None:
     found = only(live)
     assert (found.what, found.live, found.harmful) == (what, was, False)
     assert found.change is not None
     assert found.change.deletes is None
 
 
-def test_only_the_tags_that_are_lacking_are_set() -> None:
+def test_differences_missing_tags_sets_only_those() -> None:
     found = only(replace(equal(), tags={"team": "data"}))
     assert found.change is not None
     assert found.change.parameters["Tags"] == [{"Key": "stage", "Value": "live"}]
 
 
-def test_what_does_not_matter_or_cannot_be_had_is_no_difference() -> None:
+def test_differences_unwanted_or_unsupported_feature_returns_none() -> None:
     bare = Live(
         table={**equal_table(), "DeletionProtectionEnabled": False, "SSEDescription": {}},
         ttl=equal().ttl,
     )
     assert differences(Declared.of(Settings()), bare) == []
-    # What the server does not have is neither on nor off.
+    # An unsupported feature is neither on nor off.
     local = "arn:aws:dynamodb:ddblocal:000000000000:table/quill"
     known = {**equal_table(), "SSEDescription": {}, "TableArn": local}
     assert differences(DECLARED, Live(table=known, ttl=equal().ttl)) == []
 
 
-def test_aws_own_key_cannot_be_told_from_another() -> None:
+def test_differences_aws_managed_key_accepts_any_key() -> None:
     declared = Declared.of(replace(AWS, kms_key="aws-managed"))
     assert differences(declared, equal()) == []
     assert only(with_table(SSEDescription={}), declared).what == "encryption"
 
 
-def test_without_a_stream_wanted_any_will_do() -> None:
+def test_differences_stream_not_declared_returns_none() -> None:
     declared = Declared.of(AWS, stream=False)
     for stream in ({"StreamEnabled": False}, {"StreamEnabled": True, "StreamViewType": "X"}):
         assert differences(declared, with_table(StreamSpecification=stream)) == []

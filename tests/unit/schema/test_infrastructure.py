@@ -1,4 +1,4 @@
-"""The table as code: what the formats' own readers and linters say of it."""
+"""Infrastructure code, checked by the parsers and linters of each format."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ EVERY = [LOCAL, AWS, MANAGED]
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What cfn-lint has to say of each document, warnings included. It takes seconds to start."""
+    """Return the findings of one run of cfn-lint for each document, warnings included."""
     documents = {
         f"cloudformation-{at}": json.loads(export_schema("cloudformation", settings=settings))
         for at, settings in enumerate(EVERY)
@@ -72,16 +72,16 @@ def with_policy(policy: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_everything_passes_the_linter(findings: dict[str, list[str]]) -> None:
-    said = {name: messages for name, messages in findings.items() if messages}
-    # And it would see a mistake.
-    assert said.keys() == {"wrong-table", "wrong-policy"}
-    assert "FREE" in said["wrong-table"][0]
-    assert "getitems" in said["wrong-policy"][0].lower()
+def test_export_schema_all_templates_pass_cfn_lint(findings: dict[str, list[str]]) -> None:
+    failed = {name: messages for name, messages in findings.items() if messages}
+    # The linter finds the mistakes made on purpose.
+    assert failed.keys() == {"wrong-table", "wrong-policy"}
+    assert "FREE" in failed["wrong-table"][0]
+    assert "getitems" in failed["wrong-policy"][0].lower()
 
 
 @pytest.mark.parametrize("settings", EVERY)
-def test_cloudformation_says_what_the_models_declare(settings: Settings) -> None:
+def test_cloudformation_template_equals_declared_table(settings: Settings) -> None:
     template = json.loads(export_schema("cloudformation", settings=settings))
     table = template["Resources"]["QuillTable"]
     assert table["DeletionPolicy"] == "Retain"
@@ -97,7 +97,7 @@ def test_cloudformation_says_what_the_models_declare(settings: Settings) -> None
 
 @pytest.mark.parametrize("settings", EVERY)
 @pytest.mark.parametrize("role", ROLES)
-def test_a_policy_allows_nothing_by_a_pattern(settings: Settings, role: str) -> None:
+def test_policy_has_no_wildcard_actions(settings: Settings, role: str) -> None:
     policy = json.loads(export_schema("iam", role, settings))
     for statement in policy["Statement"]:
         assert "*" not in statement["Resource"]
@@ -106,7 +106,7 @@ def test_a_policy_allows_nothing_by_a_pattern(settings: Settings, role: str) -> 
     assert (len(policy["Statement"]) == 3) == (settings.kms_key == KEY)
 
 
-def test_each_role_may_do_what_the_one_before_may() -> None:
+def test_policy_roles_extend_each_other() -> None:
     reader, writer, migrator = (
         {
             action
@@ -121,7 +121,7 @@ def test_each_role_may_do_what_the_one_before_may() -> None:
 
 
 def _unquoted(value: Any) -> Any:
-    """As Terraform sees it: the parser keeps the quotes of strings."""
+    """Remove the quotes that the parser keeps around strings."""
     if isinstance(value, dict):
         return {
             _unquoted(name): _unquoted(each)
@@ -134,7 +134,7 @@ def _unquoted(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("settings", EVERY)
-def test_terraform_parses_and_says_the_same(settings: Settings) -> None:
+def test_terraform_resource_equals_declared_table(settings: Settings) -> None:
     document = _unquoted(hcl2.loads(export_schema("terraform", settings=settings)))
     table = document["resource"][0]["aws_dynamodb_table"]["quill"]
     declared = declared_table()
@@ -164,7 +164,7 @@ def test_terraform_parses_and_says_the_same(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("text", ["${a}", "%{if a}", 'a "b"', "\\", "é"])
-def test_no_text_is_taken_for_a_template(text: str) -> None:
+def test_terraform_text_with_template_marks_is_escaped(text: str) -> None:
     from quill_models.schema.infrastructure.terraform import _text  # noqa: PLC0415
 
     written = _text(text)
@@ -172,7 +172,7 @@ def test_no_text_is_taken_for_a_template(text: str) -> None:
     assert json.loads(written.replace("$${", "${").replace("%%{", "%{")) == text
 
 
-def test_what_there_is_not() -> None:
+def test_export_schema_unknown_format_or_role_raises_invalid_value() -> None:
     with pytest.raises(InvalidValue, match="cloudformation"):
         export_schema("yaml", settings=LOCAL)
     with pytest.raises(InvalidValue, match="reader"):

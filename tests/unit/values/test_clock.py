@@ -15,7 +15,7 @@ from tests.unit.strategies import instants
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def test_the_system_clock_is_frozen_time() -> None:
+def test_system_clock_follows_freezegun() -> None:
     with freeze_time(NOON) as frozen:
         assert system_clock() == NOON
         assert system_clock().tzinfo is UTC
@@ -24,7 +24,7 @@ def test_the_system_clock_is_frozen_time() -> None:
 
 
 @given(instants())
-def test_the_same_instant_in_utc(instant: datetime) -> None:
+def test_aware_utc_returns_the_same_instant(instant: datetime) -> None:
     assert aware_utc(instant) == instant
     assert aware_utc(instant).tzinfo is UTC
 
@@ -39,7 +39,7 @@ def test_the_same_instant_in_utc(instant: datetime) -> None:
         (None, "started_at must be a datetime, got NoneType"),
     ],
 )
-def test_what_is_no_aware_time_is_refused_by_name(value: Any, message: str) -> None:
+def test_aware_utc_invalid_time_raises_with_its_name(value: Any, message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
         aware_utc(value, "started_at")
 
@@ -51,14 +51,14 @@ def test_what_is_no_aware_time_is_refused_by_name(value: Any, message: str) -> N
         datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
     ],
 )
-def test_a_time_that_utc_has_no_year_for_is_refused_by_name(value: datetime) -> None:
+def test_aware_utc_outside_utc_years_raises(value: datetime) -> None:
     with pytest.raises(InvalidValue, match="started_at"):
         aware_utc(value, "started_at")
 
 
 @given(instants())
 @example(datetime(9000, 1, 1, 0, 0, 0, 1, tzinfo=UTC))
-def test_epoch_seconds_are_rounded_up_and_never_down(instant: datetime) -> None:
+def test_epoch_seconds_rounds_up(instant: datetime) -> None:
     exact = instant - EPOCH
     seconds = timedelta(seconds=epoch_seconds(instant))
     assert exact <= seconds < exact + timedelta(seconds=1)
@@ -74,17 +74,17 @@ def test_epoch_seconds_are_rounded_up_and_never_down(instant: datetime) -> None:
         (NOON + timedelta(microseconds=1), 1_936_785_601),
     ],
 )
-def test_epoch_seconds_of(instant: datetime, seconds: int) -> None:
+def test_epoch_seconds_examples(instant: datetime, seconds: int) -> None:
     assert epoch_seconds(instant) == seconds
 
 
-def test_an_expiry_is_an_instant_or_a_time_from_now() -> None:
+def test_expiry_is_an_instant_or_time_from_now() -> None:
     tomorrow = NOON + timedelta(days=1)
     assert expiry(timedelta(days=1), NOON) == tomorrow
     assert expiry(tomorrow.astimezone(timezone(timedelta(hours=9))), NOON) == tomorrow
 
 
 @pytest.mark.parametrize("ttl", [NOON.replace(tzinfo=None), 86_400, "tomorrow"])
-def test_what_is_no_expiry_is_refused_by_name(ttl: Any) -> None:
+def test_expiry_invalid_raises_with_its_name(ttl: Any) -> None:
     with pytest.raises(InvalidValue, match="ttl"):
         expiry(ttl, NOON)

@@ -32,12 +32,12 @@ lists = st.lists(components(), min_size=1, max_size=4)
 
 
 @given(components())
-def test_unquote_undoes_escape(component: str) -> None:
+def test_escape_is_reversed_by_unquote(component: str) -> None:
     assert unquote(escape(component)) == component
 
 
 @given(components())
-def test_an_escaped_component_holds_no_delimiter_and_nothing_below_it(component: str) -> None:
+def test_escape_has_no_delimiter_nor_lower_character(component: str) -> None:
     assert all(character > DELIMITER for character in escape(component))
 
 
@@ -45,7 +45,7 @@ def test_an_escaped_component_holds_no_delimiter_and_nothing_below_it(component:
 @example([""])
 @example(["", ""])
 @example(["a#b", "a%23b", "%"])
-def test_components_of_a_key_can_be_read_back(given_components: list[str]) -> None:
+def test_compose_components_can_be_read_back(given_components: list[str]) -> None:
     assert [
         unquote(each) for each in compose(*given_components).split(DELIMITER)
     ] == given_components
@@ -55,7 +55,7 @@ def test_components_of_a_key_can_be_read_back(given_components: list[str]) -> No
 @example(["a", "b"], ["a#b"])
 @example(["a#b"], ["a%23b"])
 @example([""], ["", ""])
-def test_distinct_lists_of_components_give_distinct_keys(one: list[str], other: list[str]) -> None:
+def test_compose_distinct_components_have_distinct_keys(one: list[str], other: list[str]) -> None:
     assert (compose(*one) == compose(*other)) == (one == other)
 
 
@@ -73,7 +73,7 @@ def test_distinct_lists_of_components_give_distinct_keys(one: list[str], other: 
         ("", ""),
     ],
 )
-def test_how_a_component_stands_in_a_key(component: str, escaped: str) -> None:
+def test_escape_examples(component: str, escaped: str) -> None:
     assert escape(component) == escaped
 
 
@@ -84,43 +84,43 @@ def test_how_a_component_stands_in_a_key(component: str, escaped: str) -> None:
 @example(["a", "b"], ["a\x00"])
 @example(["1", "~"], ["10"])
 @example(["\uffff"], ["\U00010000"])
-def test_keys_sort_as_their_components_do(one: list[str], other: list[str]) -> None:
+def test_compose_sorts_as_the_components(one: list[str], other: list[str]) -> None:
     assert (compose(*one).encode() < compose(*other).encode()) == (one < other)
 
 
 @given(instants(), instants())
-def test_times_sort_as_their_texts_do(one: datetime, other: datetime) -> None:
+def test_time_text_sorts_as_the_times(one: datetime, other: datetime) -> None:
     assert (time_text(one) < time_text(other)) == (one < other)
     assert (time_text(one) == time_text(other)) == (one == other)
 
 
 @given(instants())
-def test_a_time_is_read_back_to_the_microsecond_in_utc(instant: datetime) -> None:
+def test_parse_time_of_time_text_round_trips(instant: datetime) -> None:
     text = time_text(instant)
     assert len(text) == 27
     assert parse_time(text) == instant
     assert parse_time(text).tzinfo is UTC
 
 
-def test_how_a_time_stands_in_a_key() -> None:
+def test_time_text_examples() -> None:
     assert time_text(NOON) == "2031-05-17T12:00:00.000000Z"
     west = timezone(timedelta(hours=-5, minutes=-30))
     assert time_text(datetime(2031, 5, 17, 23, 59, 59, 7, west)) == "2031-05-18T05:29:59.000007Z"
 
 
-def test_a_naive_time_is_refused() -> None:
+def test_time_text_naive_raises() -> None:
     with pytest.raises(InvalidValue, match="no time zone"):
         time_text(datetime(2031, 5, 17))  # noqa: DTZ001 -- what is refused
 
 
 @given(st.integers(0, 10**10 - 1), st.integers(0, 10**10 - 1))
-def test_sequence_numbers_sort_as_their_texts_do(one: int, other: int) -> None:
+def test_sequence_text_sorts_as_the_numbers(one: int, other: int) -> None:
     assert (sequence_text(one) < sequence_text(other)) == (one < other)
     assert int(sequence_text(one)) == one
 
 
 @pytest.mark.parametrize("number", [-1, 10**10])
-def test_a_sequence_number_that_would_break_the_order_is_refused(number: int) -> None:
+def test_sequence_text_outside_range_raises(number: int) -> None:
     with pytest.raises(InvalidValue, match=str(number)):
         sequence_text(number)
 
@@ -135,18 +135,14 @@ def test_a_sequence_number_that_would_break_the_order_is_refused(number: int) ->
 @example(["ü"], ["ü🦜", "x"])
 @example([""], ["", ""])
 @example(["x" * 300], ["x" * 301, ""])
-def test_a_prefix_matches_only_the_keys_that_go_on_after_its_components(
-    begins: list[str], key: list[str]
-) -> None:
+def test_prefix_matches_only_its_components(begins: list[str], key: list[str]) -> None:
     goes_on = len(key) > len(begins) and key[: len(begins)] == begins
     assert compose(*key).startswith(prefix(*begins)) == goes_on
     assert (prefix(*begins) <= compose(*key) < prefix_end(*begins)) == goes_on
 
 
 @given(lists, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
-def test_nothing_but_what_begins_with_the_prefix_lies_between_its_two_ends(
-    begins: list[str], rest: str
-) -> None:
+def test_prefix_end_range_has_only_the_prefix(begins: list[str], rest: str) -> None:
     # So that no smaller text than prefix_end is above every key with the prefix.
     text = compose(*begins) + rest
     within = prefix(*begins) <= text < prefix_end(*begins)
@@ -154,7 +150,7 @@ def test_nothing_but_what_begins_with_the_prefix_lies_between_its_two_ends(
 
 
 @given(lists, texts())
-def test_every_smaller_end_would_leave_out_a_key(begins: list[str], rest: str) -> None:
+def test_prefix_end_smaller_end_misses_a_key(begins: list[str], rest: str) -> None:
     below = prefix(*begins) + escape(rest)
     assert below < prefix_end(*begins)
     # A key above it with the same prefix.
@@ -172,7 +168,7 @@ _LONG = st.builds(
 
 
 @given(_LONG)
-def test_a_cut_order_is_valid_and_fits(name: str) -> None:
+def test_compose_order_cut_is_valid_and_fits(name: str) -> None:
     order = compose_order("AGENT", name)
     assert len(order.encode()) <= SORT_KEY_BYTES
     if len(compose("AGENT", name).encode()) <= SORT_KEY_BYTES:
@@ -186,7 +182,7 @@ def test_a_cut_order_is_valid_and_fits(name: str) -> None:
 @example("x" * 1017 + "a", "x" * 1017 + "ü")
 @example("x" * 1015 + "ü" * 2, "x" * 1015 + "🦜")
 @example("x" * 1015 + "€" * 2, "x" * 1015 + "🦜")
-def test_cutting_never_turns_an_order_round(one: str, other: str) -> None:
+def test_compose_order_cut_keeps_the_order(one: str, other: str) -> None:
     if compose("AGENT", one) > compose("AGENT", other):
         one, other = other, one
     assert compose_order("AGENT", one) <= compose_order("AGENT", other)
@@ -196,15 +192,13 @@ _ends = st.text("a~ü€🦜\uffff\U0010ffff", min_size=1, max_size=6)
 
 
 @given(st.integers(SORT_KEY_BYTES - 4, SORT_KEY_BYTES - 1), _ends, _ends)
-def test_cutting_never_turns_an_order_round_at_the_cut(common: int, one: str, other: str) -> None:
+def test_compose_order_cut_keeps_the_order_at_the_cut(common: int, one: str, other: str) -> None:
     lower, upper = sorted(("x" * common + one, "x" * common + other))
     assert compose_order(lower) <= compose_order(upper)
 
 
 @given(st.lists(texts(), min_size=1, max_size=3), st.lists(texts(), min_size=1, max_size=3))
-def test_an_order_that_is_not_cut_is_the_order_of_the_components(
-    one: list[str], other: list[str]
-) -> None:
+def test_compose_order_uncut_sorts_as_the_components(one: list[str], other: list[str]) -> None:
     assume(max(len(compose(*one).encode()), len(compose(*other).encode())) <= SORT_KEY_BYTES)
     assert (compose_order(*one) < compose_order(*other)) == (one < other)
 
@@ -222,14 +216,14 @@ def test_an_order_that_is_not_cut_is_the_order_of_the_components(
         ("", 0, 0),
     ],
 )
-def test_an_identity_keeps_its_shard_for_ever(identity: str, of_4: int, of_16: int) -> None:
-    # Pinned: another answer would lose what is stored.
+def test_shard_of_identity_never_changes(identity: str, of_4: int, of_16: int) -> None:
+    # Pinned: another shard would lose stored items.
     assert (shard_of(identity, 4), shard_of(identity, 16)) == (of_4, of_16)
 
 
 @pytest.mark.parametrize("shards", [2, 3, 4, 7, 16, 64])
 @pytest.mark.parametrize("identity", ["event-{}", "{}", "2031-05-17T12:{}"])
-def test_identities_are_evenly_spread(shards: int, identity: str) -> None:
+def test_shard_of_identities_is_evenly_spread(shards: int, identity: str) -> None:
     total = 20_000
     counts = [0] * shards
     for number in range(total):
@@ -240,11 +234,11 @@ def test_identities_are_evenly_spread(shards: int, identity: str) -> None:
 
 
 @given(texts(min_size=0), st.integers(1, 9999))
-def test_a_shard_is_one_of_them(identity: str, shards: int) -> None:
+def test_shard_of_is_in_range(identity: str, shards: int) -> None:
     assert 0 <= shard_of(identity, shards) < shards
 
 
-def test_the_examples_of_the_rules_hold_in_one_sorted_list() -> None:
+def test_rules_examples_sort_as_documented() -> None:
     ordered = [
         compose("1"),
         compose("1", ""),

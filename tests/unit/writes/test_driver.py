@@ -1,4 +1,4 @@
-"""What DynamoDB Local never says: that a transaction was kept out by other writers."""
+"""Transaction conflicts, which DynamoDB Local never returns."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def created(results: Sequence[Any]) -> int:
     return sum(result.outcome is Outcome.CREATED for result in results)
 
 
-def test_one_contended_key_does_not_keep_the_others_waiting(quill: Quill) -> None:
+def test_driver_one_contended_key_does_not_delay_others(quill: Quill) -> None:
     table = Contended(quill, lambda key, sent: key == "WEBHOOK#hubspot#7" and sent < 6)
     results = quill.webhook_events.record_many(event(number) for number in range(100))
     assert created(results) == 100
@@ -91,7 +91,7 @@ def test_one_contended_key_does_not_keep_the_others_waiting(quill: Quill) -> Non
     assert set(table.sizes()[2:]) == {1}
 
 
-def test_many_contended_keys_are_sent_in_ever_smaller_transactions(quill: Quill) -> None:
+def test_driver_many_contended_keys_shrink_transactions(quill: Quill) -> None:
     chance = iter(range(10_000))
     table = Contended(quill, lambda _key, sent: sent < 40 and next(chance) % 7 == 0)
     results = quill.webhook_events.record_many(event(number) for number in range(100))
@@ -99,7 +99,7 @@ def test_many_contended_keys_are_sent_in_ever_smaller_transactions(quill: Quill)
     assert min(table.sizes()) < 7
 
 
-def test_a_contended_bucket_is_not_split(quill: Quill) -> None:
+def test_driver_contended_bucket_is_not_split(quill: Quill) -> None:
     table = Contended(quill, lambda key, sent: key.startswith("METRIC#") and sent < 5)
     results = quill.metrics.add_many(
         Increment("global", "calls", "hour", NOON, 1, str(number)) for number in range(99)
@@ -108,7 +108,9 @@ def test_a_contended_bucket_is_not_split(quill: Quill) -> None:
     assert table.sizes() == [100] * 5
 
 
-def test_kept_out_until_the_deadline(quill: Quill, pauses: list[float]) -> None:
+def test_driver_contended_until_deadline_raises_throttled(
+    quill: Quill, pauses: list[float]
+) -> None:
     Contended(quill, lambda key, _sent: key == "WEBHOOK#hubspot#7")
     given = [event(number) for number in range(10)]
     with pytest.raises(PartialWriteError, match=r"put_item on .* was throttled until its deadline"):
@@ -116,7 +118,7 @@ def test_kept_out_until_the_deadline(quill: Quill, pauses: list[float]) -> None:
     assert 8 < sum(pauses) <= 10
 
 
-def test_what_is_known_and_what_is_pending(quill: Quill) -> None:
+def test_driver_error_keeps_known_results_and_pending(quill: Quill) -> None:
     Contended(quill, lambda key, _sent: key == "WEBHOOK#hubspot#7")
     given = [event(number) for number in range(10)]
     with pytest.raises(PartialWriteError) as raised:
@@ -125,14 +127,14 @@ def test_what_is_known_and_what_is_pending(quill: Quill) -> None:
     assert raised.value.pending == [given[7]]
 
 
-def test_a_single_write_is_tried_until_the_deadline_too(quill: Quill, pauses: list[float]) -> None:
+def test_send_single_write_is_retried_until_the_deadline(quill: Quill, pauses: list[float]) -> None:
     Contended(quill, lambda key, _sent: key.startswith("METRIC#"))
     with pytest.raises(Throttled, match="Retry the write"):
         quill.metrics.add(Increment("global", "calls", "hour", NOON, 1, "e"))
     assert 8 < sum(pauses) <= 10
 
 
-def test_a_transaction_is_sent_again_with_the_same_token(quill: Quill) -> None:
+def test_send_transaction_retry_has_the_same_token(quill: Quill) -> None:
     replies: list[Answer] = [refusal("InternalServerError", 500), answer({}), answer({})]
     wire = Wire(quill._table.client, lambda _name, _body: answer({}))
     _ = quill._table.shards
@@ -157,11 +159,11 @@ class TestAdd:
             ("1E-130", "1E-130", "2E-130"),
         ],
     )
-    def test_two_are_one(self, one: str, other: str, both: str) -> None:
+    def test_merged_two_additions_are_one(self, one: str, other: str, both: str) -> None:
         merged = self.add(one).merged(self.add(other))
         assert merged is not None
         assert merged.amount == Decimal(both)
 
     @pytest.mark.parametrize(("one", "other"), [("9" * 38, "0.1"), ("1E125", "1E-130")])
-    def test_a_sum_that_cannot_be_stored_is_none(self, one: str, other: str) -> None:
+    def test_merged_sum_not_storable_returns_none(self, one: str, other: str) -> None:
         assert self.add(one).merged(self.add(other)) is None

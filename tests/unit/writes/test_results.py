@@ -8,7 +8,7 @@ from quill_models import Outcome, WriteResult
 from tests.unit.examples import agent
 
 
-def test_the_outcomes_are_those_of_the_contract() -> None:
+def test_outcome_values_are_those_of_the_contract() -> None:
     assert [outcome.value for outcome in Outcome] == [
         "created",
         "updated",
@@ -20,18 +20,18 @@ def test_the_outcomes_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_an_outcome_is_its_text(outcome: Outcome) -> None:
+def test_outcome_is_its_text(outcome: Outcome) -> None:
     assert outcome == outcome.value
     assert f"{outcome}" == outcome.value
     assert Outcome(outcome.value) is outcome
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_only_created_is_created(outcome: Outcome) -> None:
+def test_created_is_true_for_created_only(outcome: Outcome) -> None:
     assert WriteResult(outcome, agent()).created == (outcome == "created")
 
 
-def test_a_result_is_a_value() -> None:
+def test_write_result_is_a_value() -> None:
     result = WriteResult(Outcome.CREATED, agent())
     assert result == WriteResult(Outcome.CREATED, agent())
     assert result != WriteResult(Outcome.UPDATED, agent())

@@ -1,17 +1,18 @@
-"""Agents and their interactions, which share item collections."""
+"""The state machine of agents and their interactions, which share item collections."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import product, starmap
 
 from hypothesis import strategies as st
 
 from quill_models import AgentStatus, Quill
 from tests.local_dynamo.stateful.calls import row_of
-from tests.local_dynamo.stateful.machine import PREFER, TableMachine, many, one, rows
-from tests.local_dynamo.stateful.plain import Collection, Kind, Row, World
-from tests.local_dynamo.stateful.questions import Listing, Lookup, Question, found, is_between
+from tests.local_dynamo.stateful.machine import TableMachine
+from tests.local_dynamo.stateful.model import Collection, Kind, Row, TableModel
+from tests.local_dynamo.stateful.reads import Listing, Lookup, Read, is_between, row_or_none
+from tests.local_dynamo.stateful.strategies import MICROSECOND, PREFER, bulk, rows, single
 from tests.local_dynamo.support import DAY, HOUR, NOON, SECOND
 
 AGENTS, INTERACTIONS = "agents", "interactions"
@@ -19,10 +20,9 @@ AGENT_IDS, INTERACTION_IDS = ("a", "b", "a#"), ("i", "j", "k", "i#")
 TEAMS, CONTACTS = ("north", "north#1"), ("7", "77")
 SOURCES, EXTERNAL_IDS = ("h", "p"), ("1", "2")
 VERSIONS = (None, NOON, NOON + SECOND, NOON + 2 * SECOND)
-MICROSECOND = timedelta(microseconds=1)
 STARTS = (NOON, NOON + SECOND, NOON + DAY, NOON + DAY + HOUR)
 
-AGENTS_SAID: list[Row] = [
+AGENT_CONTENTS: list[Row] = [
     {
         "name": name,
         "team": team,
@@ -38,7 +38,7 @@ AGENTS_SAID: list[Row] = [
         VERSIONS,
     )
 ]
-INTERACTIONS_SAID: list[Row] = [
+INTERACTION_CONTENTS: list[Row] = [
     {
         "source": source,
         "external_id": external_id,
@@ -58,8 +58,11 @@ INTERACTIONS_SAID: list[Row] = [
         VERSIONS,
     )
 ]
-AGENT, INTERACTION = {"agent_id": AGENT_IDS}, {"interaction_id": INTERACTION_IDS}
-SOME_AGENTS, SOME_INTERACTIONS = rows(AGENT, AGENTS_SAID), rows(INTERACTION, INTERACTIONS_SAID)
+AGENT_IDENTITY, INTERACTION_IDENTITY = {"agent_id": AGENT_IDS}, {"interaction_id": INTERACTION_IDS}
+AGENT_ROWS, INTERACTION_ROWS = (
+    rows(AGENT_IDENTITY, AGENT_CONTENTS),
+    rows(INTERACTION_IDENTITY, INTERACTION_CONTENTS),
+)
 
 
 def agent_claims(row: Row) -> list[tuple[str, str]]:
@@ -73,48 +76,48 @@ def interaction_claims(row: Row) -> list[tuple[str, str]]:
 def get_agent(agent_id: str) -> Lookup:
     return Lookup(
         f"agents.get({agent_id!r})",
-        lambda quill: found(quill.agents.get(agent_id)),
-        lambda world, now: world[AGENTS].live(now).get((agent_id,)),
+        lambda quill: row_or_none(quill.agents.get(agent_id)),
+        lambda table, now: table[AGENTS].live(now).get((agent_id,)),
     )
 
 
 def agent_by_external_id(source: str, external_id: str) -> Lookup:
     return Lookup(
         f"agents.get_by_external_id({source!r}, {external_id!r})",
-        lambda quill: found(quill.agents.get_by_external_id(source, external_id)),
-        lambda world, now: world[AGENTS].claims(now).get((source, external_id)),
+        lambda quill: row_or_none(quill.agents.get_by_external_id(source, external_id)),
+        lambda table, now: table[AGENTS].claims(now).get((source, external_id)),
     )
 
 
 def get_interaction(interaction_id: str) -> Lookup:
     return Lookup(
         f"interactions.get({interaction_id!r})",
-        lambda quill: found(quill.interactions.get(interaction_id)),
-        lambda world, now: world[INTERACTIONS].live(now).get((interaction_id,)),
+        lambda quill: row_or_none(quill.interactions.get(interaction_id)),
+        lambda table, now: table[INTERACTIONS].live(now).get((interaction_id,)),
     )
 
 
 def interaction_by_external_id(source: str, external_id: str) -> Lookup:
     return Lookup(
         f"interactions.get_by_external_id({source!r}, {external_id!r})",
-        lambda quill: found(quill.interactions.get_by_external_id(source, external_id)),
-        lambda world, now: world[INTERACTIONS].claims(now).get((source, external_id)),
+        lambda quill: row_or_none(quill.interactions.get_by_external_id(source, external_id)),
+        lambda table, now: table[INTERACTIONS].claims(now).get((source, external_id)),
     )
 
 
 def with_interactions(agent_id: str, limit: int) -> Lookup:
     latest = by_agent(agent_id, None, None, newest_first=True)
 
-    def ask(quill: Quill) -> tuple[Row | None, list[Row]]:
+    def execute(quill: Quill) -> tuple[Row | None, list[Row]]:
         agent, interactions = quill.agents.get_with_interactions(agent_id, limit)
-        return found(agent), [row_of(each) for each in interactions]
+        return row_or_none(agent), [row_of(each) for each in interactions]
 
     return Lookup(
         f"get_with_interactions({agent_id!r}, {limit})",
-        ask,
-        lambda world, now: (
-            world[AGENTS].live(now).get((agent_id,)),
-            latest.expect(world, now)[:limit],
+        execute,
+        lambda table, now: (
+            table[AGENTS].live(now).get((agent_id,)),
+            latest.expect(table, now)[:limit],
         ),
     )
 
@@ -189,21 +192,21 @@ def by_day(day: date, newest_first: bool) -> Listing:
 
 
 DAYS = (NOON.date(), (NOON + DAY).date())
-PLAIN = [
+FULL_LISTS = [
     *map(by_team, TEAMS),
     *map(by_status, AgentStatus),
     *(by_agent(agent_id, None, None, newest_first=False) for agent_id in AGENT_IDS),
     *(by_contact(contact_id, None, None, newest_first=False) for contact_id in CONTACTS),
     *(by_day(day, newest_first=False) for day in DAYS),
 ]
-RANGES = st.sampled_from((None, *STARTS, STARTS[1] + MICROSECOND))
+RANGE_ENDS = st.sampled_from((None, *STARTS, STARTS[1] + MICROSECOND))
 LISTINGS: st.SearchStrategy[Listing] = st.one_of(
-    st.sampled_from(PLAIN),
-    st.builds(by_agent, st.sampled_from(AGENT_IDS), RANGES, RANGES, st.booleans()),
-    st.builds(by_contact, st.sampled_from(CONTACTS), RANGES, RANGES, st.booleans()),
+    st.sampled_from(FULL_LISTS),
+    st.builds(by_agent, st.sampled_from(AGENT_IDS), RANGE_ENDS, RANGE_ENDS, st.booleans()),
+    st.builds(by_contact, st.sampled_from(CONTACTS), RANGE_ENDS, RANGE_ENDS, st.booleans()),
     st.builds(by_day, st.sampled_from(DAYS), st.booleans()),
 )
-LOOKUPS: list[Question] = [
+LOOKUPS: list[Read] = [
     *map(get_agent, AGENT_IDS),
     *map(get_interaction, INTERACTION_IDS),
     *starmap(agent_by_external_id, product(SOURCES, EXTERNAL_IDS)),
@@ -212,28 +215,26 @@ LOOKUPS: list[Question] = [
 ]
 
 
-class PeopleMachine(TableMachine):
-    """Agents and interactions that come, change, collide and go."""
-
+class AgentsMachine(TableMachine):
     single_calls = (
-        one(AGENTS, "put", SOME_AGENTS)
-        | one(AGENTS, "delete", rows(AGENT, [{}]))
-        | one(INTERACTIONS, "record", SOME_INTERACTIONS)
-        | one(INTERACTIONS, "put", SOME_INTERACTIONS)
-        | one(INTERACTIONS, "delete", rows(INTERACTION, [{}]))
+        single(AGENTS, "put", AGENT_ROWS)
+        | single(AGENTS, "delete", rows(AGENT_IDENTITY, [{}]))
+        | single(INTERACTIONS, "record", INTERACTION_ROWS)
+        | single(INTERACTIONS, "put", INTERACTION_ROWS)
+        | single(INTERACTIONS, "delete", rows(INTERACTION_IDENTITY, [{}]))
     )
     calls = (
         single_calls
-        | many(AGENTS, "put", SOME_AGENTS, PREFER)
-        | many(INTERACTIONS, "record", SOME_INTERACTIONS, PREFER)
-        | many(INTERACTIONS, "put", SOME_INTERACTIONS, PREFER)
+        | bulk(AGENTS, "put", AGENT_ROWS, PREFER)
+        | bulk(INTERACTIONS, "record", INTERACTION_ROWS, PREFER)
+        | bulk(INTERACTIONS, "put", INTERACTION_ROWS, PREFER)
     )
     listings = LISTINGS
-    questions = st.sampled_from(LOOKUPS) | LISTINGS
-    everything = PLAIN
+    reads = st.sampled_from(LOOKUPS) | LISTINGS
+    final_reads = FULL_LISTS
 
-    def empty(self) -> World:
-        return World(
+    def empty(self) -> TableModel:
+        return TableModel(
             {
                 AGENTS: Collection(Kind(("agent_id",), "source_updated_at", claims=agent_claims)),
                 INTERACTIONS: Collection(

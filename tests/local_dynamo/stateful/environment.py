@@ -1,4 +1,4 @@
-"""One table with several clients, one clock for all of them, and a network that can go wrong."""
+"""One table with several clients, a shared clock and a proxy that loses chosen responses."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from quill_models.testing import FrozenClock
 from quill_models.values.keys import DELIMITER
 from tests.local_dynamo.proxy import Proxy
 from tests.local_dynamo.stateful.calls import MODELS, row_of
-from tests.local_dynamo.stateful.plain import Rows, increment_identity
+from tests.local_dynamo.stateful.model import Rows, increment_identity
 from tests.local_dynamo.support import HOUR, NOON, botocore_of, store
 
-__all__ = ["RETENTION", "Bench", "open_bench"]
+__all__ = ["RETENTION", "SHARDS", "Environment", "open_environment"]
 
-# Short, so that the same few steps of the clock let events and marks expire.
+# Short, so that a few steps of the clock expire events and marks.
 RETENTION = HOUR
-# Few, as each one is a request of each sharded list; growing them is one of the steps.
+# Few, because a sharded list needs one request a shard. Growing the shards is a rule.
 SHARDS = 2
 
 _CLAIM = "_external_id"
@@ -36,30 +36,30 @@ _MODELS = {model.KIND: (name, model) for name, model in MODELS.items()}
 _INCREMENT = "increment"
 
 
-class Between(Proxy):
-    """A proxy that loses chosen answers and lets someone else act before a chosen request."""
+class ScriptedProxy(Proxy):
+    """A proxy that loses chosen responses and runs a callback before a chosen request."""
 
     def __init__(self, target: str) -> None:
         super().__init__(target)
-        self.calm()
+        self.reset()
 
-    def lose_requests(
+    def script(
         self, lost: Sequence[bool], before: int = 0, act: Callable[[], None] | None = None
     ) -> None:
-        """Disturb the requests from now on.
+        """Choose the faults of the next requests.
 
         Args:
-            lost: for each request, whether its answer gets lost; the server has acted on it.
-            before: the number of the request before which someone else acts, from 1.
-            act: what they do then.
+            lost: For each request, whether its response is lost. The server executes the request.
+            before: The number of the request before which ``act`` runs, from 1. 0 for no request.
+            act: The callback, such as a call by another client.
         """
         self._lost = list(lost)
         self._before = before
         self._act = act
 
-    def calm(self) -> None:
-        """Disturb nothing any more."""
-        self.lose_requests([])
+    def reset(self) -> None:
+        """Pass all further requests and responses."""
+        self.script([])
 
     def takes(self, operation: str) -> bool:
         """See `Proxy.takes`."""
@@ -73,51 +73,59 @@ class Between(Proxy):
         return bool(self._lost) and self._lost.pop(0)
 
 
-class Bench:
-    """What a machine works with.
+class Environment:
+    """The table, clients and clock of a machine.
 
     Attributes:
-        clock: everybody's.
-        steady: a client whose requests and answers all arrive.
-        flaky: one behind ``between``, which sends again what was not answered.
-        hasty: one behind ``between``, which gives up at the first answer that does not come.
-        between: what is between those two and the server.
+        clock: The clock of all clients.
+        proxy: The proxy between some clients and the server.
+        direct: A client without the proxy.
+        retrying: A client behind the proxy, which retries lost responses.
+        no_retry: A client behind the proxy, which raises at the first lost response.
     """
 
     def __init__(
-        self, settings: Settings, clock: FrozenClock, between: Between, patch: pytest.MonkeyPatch
+        self,
+        settings: Settings,
+        clock: FrozenClock,
+        proxy: ScriptedProxy,
+        patch: pytest.MonkeyPatch,
     ) -> None:
         self._patch = patch
         self.clock = clock
-        self.between = between
-        behind = replace(settings, endpoint=between.endpoint)
-        self.steady = connect(settings, clock=clock)
-        self.flaky = connect(behind, clock=clock)
-        self.hasty = connect(replace(behind, deadline=timedelta(0)), clock=clock)
-        self.clients = {"steady": self.steady, "flaky": self.flaky, "hasty": self.hasty}
+        self.proxy = proxy
+        behind = replace(settings, endpoint=proxy.endpoint)
+        self.direct = connect(settings, clock=clock)
+        self.retrying = connect(behind, clock=clock)
+        self.no_retry = connect(replace(behind, deadline=timedelta(0)), clock=clock)
+        self.clients = {
+            "direct": self.direct,
+            "retrying": self.retrying,
+            "no_retry": self.no_retry,
+        }
 
     def restart(self) -> None:
-        """As it was at first: nothing stored, noon, few shards."""
-        self.between.calm()
+        """Restore the first state: no items, noon, few shards."""
+        self.proxy.reset()
         self.clock.move_to(NOON)
         self._delete(self._items())
         pk, sk = TABLE_SETTINGS
-        store(self.steady, {"pk": {"S": pk}, "sk": {"S": sk}, "shards": {"N": str(SHARDS)}})
+        store(self.direct, {"pk": {"S": pk}, "sk": {"S": sk}, "shards": {"N": str(SHARDS)}})
         for client in self.clients.values():
-            # Learnt before the clock was set back.
+            # The cached number of shards is from a later time than the clock's.
             client._table._shards.invalidate()
 
-    def chunk(self, number: int) -> None:
-        """Bulk calls send so many items at a time from now on."""
+    def set_chunk_size(self, number: int) -> None:
+        """Set the number of items that a bulk call sends in one transaction."""
         self._patch.setattr("quill_models.writes.bulk.TRANSACTION_ACTIONS", number)
 
-    def sweep(self) -> None:
-        """Delete what has expired, as the server does some time."""
+    def delete_expired(self) -> None:
+        """Delete expired items, as the server's TTL does."""
         now = self.clock()
         self._delete([item for item in self._items() if _expired(item, now)])
 
     def state(self) -> dict[str, Rows]:
-        """Everything in the table that has not expired, read past the package's queries."""
+        """Return all unexpired items, read without the package's queries."""
         state: dict[str, Rows] = {}
         now = self.clock()
         for item in self._items():
@@ -130,10 +138,10 @@ class Bench:
         return state
 
     def _items(self) -> list[dict[str, Any]]:
-        """All items but the table's own settings."""
+        """Return all items except the table's settings."""
         items: list[dict[str, Any]] = []
-        pages = botocore_of(self.steady).get_paginator("scan")
-        for page in pages.paginate(TableName=self.steady.settings.table, ConsistentRead=True):
+        pages = botocore_of(self.direct).get_paginator("scan")
+        for page in pages.paginate(TableName=self.direct.settings.table, ConsistentRead=True):
             items.extend(page["Items"])
         return [item for item in items if item["pk"]["S"] != TABLE_SETTINGS.pk]
 
@@ -142,34 +150,34 @@ class Bench:
             {"DeleteRequest": {"Key": {"pk": item["pk"], "sk": item["sk"]}}} for item in items
         ]
         for at in range(0, len(requests), 25):
-            botocore_of(self.steady).batch_write_item(
-                RequestItems={self.steady.settings.table: requests[at : at + 25]}
+            botocore_of(self.direct).batch_write_item(
+                RequestItems={self.direct.settings.table: requests[at : at + 25]}
             )
 
 
 @contextmanager
-def open_bench(endpoint: str) -> Iterator[Bench]:
-    """A table of its own, and clients on it."""
+def open_environment(endpoint: str) -> Iterator[Environment]:
+    """Create a table and its clients."""
     settings = Settings(
         endpoint=endpoint,
         table=f"quill-test-{secrets.token_hex(8)}",
         webhook_retention=RETENTION,
         increment_retention=RETENTION,
     )
-    between = Between(endpoint)
+    proxy = ScriptedProxy(endpoint)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            # Waits between tries, which otherwise take longer than all the rest.
+            # The backoff would otherwise take longer than everything else.
             patch.setattr("quill_models.dynamodb.backoff._FIRST_SECONDS", 0.001)
-            bench = Bench(settings, FrozenClock(NOON), between, patch)
-            # With one, its records would slow down every test that comes after.
-            bench.steady.schema.apply(stream=False, ttl=False)
-            yield bench
-            bench.steady.schema.delete_table()
-            for client in bench.clients.values():
+            environment = Environment(settings, FrozenClock(NOON), proxy, patch)
+            # The records of a stream would slow down all later tests.
+            environment.direct.schema.apply(stream=False, ttl=False)
+            yield environment
+            environment.direct.schema.delete_table()
+            for client in environment.clients.values():
                 client.close()
     finally:
-        between.close()
+        proxy.close()
 
 
 def _expired(item: dict[str, Any], now: datetime) -> bool:
@@ -177,7 +185,7 @@ def _expired(item: dict[str, Any], now: datetime) -> bool:
 
 
 def _decoded(item: dict[str, Any]) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-    """Where an item belongs, under which identity, and what it says."""
+    """Return the collection, identity and fields of an item."""
     if "kind" not in item:
         return _store_item(item)
     kind = item["kind"]["S"]
@@ -195,10 +203,10 @@ def _decoded(item: dict[str, Any]) -> tuple[str, tuple[Any, ...], dict[str, Any]
 
 def _store_item(item: dict[str, Any]) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     key = Key(item["pk"]["S"], item["sk"]["S"])
-    said = {
+    fields = {
         name: from_attribute_value(value)
         for name, value in item.items()
         if name not in {"pk", "sk", "ttl", "write_token"}
     }
     expires = datetime.fromtimestamp(int(item["ttl"]["N"]), NOON.tzinfo) if "ttl" in item else None
-    return "store", tuple(key), {"pk": key.pk, "sk": key.sk, "item": said, "ttl": expires}
+    return "store", tuple(key), {"pk": key.pk, "sk": key.sk, "item": fields, "ttl": expires}

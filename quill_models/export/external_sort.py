@@ -1,8 +1,8 @@
-"""Rows put in order on disk, so that memory holds a few thousand of them, however many there are.
+"""An external merge sort of rows, with constant memory for any number of rows.
 
-A scan comes in no order. Rows are gathered until they fill a buffer, which is sorted and written
-as a run; the runs are merged at the end. So there is one open file for each run and none for each
-day, and the files that come of it do not depend on the order in which the items came.
+A scan returns items in no order. Rows fill a buffer, which is sorted and written to a temporary
+file, a run. The runs are merged at the end. So one file per run is open instead of one per day, and
+the exported files do not depend on the order of the items.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from typing import BinaryIO
 from quill_models.dynamodb.items import RawItem, key_of
 from quill_models.models.star_schema import TABLES, Row, StarTable
 
-__all__ = ["Spill", "identity_of"]
+__all__ = ["ExternalSort", "identity_of"]
 
 _BUFFER_BYTES = 16 * 1024 * 1024
-# Of each run so much is in memory while it is merged.
+# Memory of each run while it is merged.
 _BLOCK_BYTES = 8 * 1024
-# So many runs are merged at once: two gigabytes before any row is written a second time.
+# Runs merged at once. Only more than two gigabytes of rows are written a second time.
 _RUNS = 128
-# What Python needs for a row beside its bytes.
+# Python's own memory per row.
 _OVERHEAD = 200
 _LENGTH_BYTES = 4
 
-# Where a row belongs (its table, its time, its key), and the row.
+# The sort key of a row, and its bytes.
 _Entry = tuple[str, bytes]
 
 _RANKS = {table.name: str(rank) for rank, table in enumerate(TABLES)}
-# A position is the rank of the table, a time or as many spaces, and the identity.
+# A sort key is the rank of the table, a time or as many spaces, and the identity.
 _TABLE_AND_DAY, _DAY, _IDENTITY = slice(0, 11), slice(1, 11), slice(28, None)
-# What is given back at once.
 _BATCH_ROWS, _BATCH_BYTES = 1_000, 1024 * 1024
 
 
-class Spill:
-    """Takes rows in any order, and gives them back table by table, day by day, by time.
+class ExternalSort:
+    """Sorts rows by table, day and time.
 
-    Runs are written into ``folder``, which has to be there, when ``buffer_bytes`` are in memory.
+    Args:
+        folder: An existing folder for the runs.
+        buffer_bytes: Memory to fill before a run is written.
     """
 
     def __init__(self, folder: Path, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
@@ -52,32 +53,31 @@ class Spill:
         self._buffer: list[_Entry] = []
         self._size = 0
         self._runs_made = 0
-        # Those of a level are merged into one of the next.
+        # All runs of a level are merged into one run of the next level.
         self._levels: defaultdict[int, list[Path]] = defaultdict(list)
 
     def add(self, table: StarTable, item: RawItem) -> None:
-        """Take the row of an item; `InvalidValue`, if the item cannot be a row."""
+        """Add the row of an item. Raises `InvalidValue` if the item cannot be a row."""
         stored = marshal.dumps(table.row(item))
-        position = f"{_RANKS[table.name]}{table.time(item):27}{identity_of(item)}"
-        self._buffer.append((position, stored))
-        self._size += len(position) + len(stored) + _OVERHEAD
+        sort_key = f"{_RANKS[table.name]}{table.time(item):27}{identity_of(item)}"
+        self._buffer.append((sort_key, stored))
+        self._size += len(sort_key) + len(stored) + _OVERHEAD
         if self._size >= self._buffer_bytes:
             self._write_buffer()
 
     def days(
         self, latest: dict[str, str] | None = None
     ) -> Iterator[tuple[StarTable, str, Iterator[list[Row]]]]:
-        """For each table and day, in order, batches of its rows by time, each identity once.
+        """Yield each table and day with batches of its rows by time, each identity once.
 
-        Use up the batches of a day before the next one. The day is empty where the table is one
-        file. Of rows with one time and identity the one that was updated last counts.
+        Consume the batches of a day before the next day. The day is empty if the table is one
+        file. If several rows have one time and identity, the one that was updated last is kept.
 
         Args:
-            latest: for identities (see `identity_of`) when they were updated last; rows that say
-                less are left out. For the few that may have moved to another day meanwhile.
+            latest: The last update of items that may have moved to another day meanwhile, by
+                `identity_of`. Older rows of these items are omitted.
         """
         if self._runs_made:
-            # From here on what reads the rows has the memory.
             self._write_buffer()
         self._buffer.sort()
         runs = [_read(run) for level in self._levels.values() for run in level]
@@ -93,7 +93,7 @@ class Spill:
         self._size = 0
 
     def _write_run(self, level: int, entries: Iterator[_Entry]) -> None:
-        """Write entries that are in order; then merge the runs of the level, if they are many."""
+        """Write sorted entries as a run. If the level has `_RUNS` runs then, merge them."""
         path = self._folder / f"run-{self._runs_made}"
         self._runs_made += 1
         block: list[_Entry] = []
@@ -116,7 +116,7 @@ class Spill:
 
 
 def identity_of(item: RawItem) -> str:
-    """What `Spill.days` knows an item by."""
+    """Return the identity of an item for `ExternalSort.days`."""
     pk, sk = key_of(item)
     return f"{pk}#{sk}"
 
@@ -131,10 +131,10 @@ def _batches(
 
     batch: list[Row] = []
     size = 0
-    for position, same in groupby(entries, key=itemgetter(0)):
+    for sort_key, same in groupby(entries, key=itemgetter(0)):
         stored = [each for _, each in same]
         row: Row = max(map(marshal.loads, stored), key=updated)
-        if latest and updated(row) < latest.get(position[_IDENTITY], ""):
+        if latest and updated(row) < latest.get(sort_key[_IDENTITY], ""):
             continue
         batch.append(row)
         size += len(stored[0])
@@ -146,7 +146,7 @@ def _batches(
 
 
 def _write_block(file: BinaryIO, block: list[_Entry]) -> None:
-    # With its length: `marshal.load` reads a file byte by byte.
+    # The length allows one read per block: `marshal.load` reads a file byte by byte.
     content = marshal.dumps(block)
     file.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
 

@@ -1,4 +1,4 @@
-"""A live table that is not what the models declare: named by `diff`, mended by `apply`."""
+"""A live table that differs from the models: reported by `diff`, fixed by `apply`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,16 +23,16 @@ WRITES = {"CreateTable", "UpdateTable", "UpdateTimeToLive", "DeleteTable", "PutI
 
 @pytest.fixture
 def filled(index_settings: Settings) -> Iterator[Quill]:
-    """A table as `apply` makes it, with data in each index."""
+    """A table created by `apply`, with data in each index."""
     with connect(index_settings) as quill:
         quill.schema.apply()
         fill(quill)
         yield quill
-        end(quill)
+        delete_table(quill)
 
 
-def end(quill: Quill) -> None:
-    """Each table that stays costs the server a thread."""
+def delete_table(quill: Quill) -> None:
+    """Delete the table, because each one occupies a thread of the server."""
     update = botocore_of(quill).update_table
     if (
         botocore_of(quill)
@@ -43,21 +43,21 @@ def end(quill: Quill) -> None:
     quill.schema.delete_table()
 
 
-def named(quill: Quill) -> list[str]:
+def differing(quill: Quill) -> list[str]:
     return [each.what for each in quill.schema.diff().differences]
 
 
 def update(quill: Quill, **parameters: Any) -> None:
-    """What somebody did by hand, and that it is through."""
+    """Change the table as a user would, and wait until the change is finished."""
     client = botocore_of(quill)
     client.update_table(TableName=quill.settings.table, **parameters)
 
-    def is_through() -> bool:
+    def is_finished() -> bool:
         live = client.describe_table(TableName=quill.settings.table)["Table"]
         states = {index["IndexStatus"] for index in live.get("GlobalSecondaryIndexes", [])}
         return states | {live["TableStatus"]} == {"ACTIVE"}
 
-    wait_until(is_through, within=60)
+    wait_until(is_finished, within=60)
 
 
 def delete_index(quill: Quill, name: str = "gsi2") -> None:
@@ -65,7 +65,7 @@ def delete_index(quill: Quill, name: str = "gsi2") -> None:
 
 
 def change_index(quill: Quill) -> None:
-    """By one of the same name that projects keys only."""
+    """Replace an index by one of the same name that projects keys only."""
     delete_index(quill, "gsi3")
     (index,) = (
         each for each in declared_table()["GlobalSecondaryIndexes"] if each["IndexName"] == "gsi3"
@@ -83,7 +83,7 @@ def change_index(quill: Quill) -> None:
 
 
 def add_index(quill: Quill) -> None:
-    """That the models know nothing of."""
+    """Add an index that the models do not declare."""
     update(
         quill,
         AttributeDefinitions=[{"AttributeName": "kind", "AttributeType": "S"}],
@@ -138,7 +138,7 @@ def provision(quill: Quill) -> None:
 
 @pytest.fixture
 def old(index_settings: Settings) -> Iterator[Quill]:
-    """A table of an older version, with data: one index, no stream, no TTL, capacity by hand."""
+    """A filled table of an older version: one index, no stream or TTL, provisioned capacity."""
     declared = declared_table()
     capacity = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
     with connect(index_settings) as quill:
@@ -157,7 +157,7 @@ def old(index_settings: Settings) -> Iterator[Quill]:
         )
         fill(quill)
         yield quill
-        end(quill)
+        delete_table(quill)
 
 
 def fill(quill: Quill) -> None:
@@ -165,8 +165,8 @@ def fill(quill: Quill) -> None:
     quill.webhook_events.record_many(event(str(n)) for n in range(30))
 
 
-def all_there(quill: Quill) -> bool:
-    """Whether each index holds all of what `fill` has put."""
+def is_complete(quill: Quill) -> bool:
+    """Return whether each index has all items of `fill`."""
     return {
         quill.agents.list_by_team("t").count(),
         quill.agents.list_by_status("active").count(),
@@ -186,38 +186,38 @@ def all_there(quill: Quill) -> bool:
         (provision, ["billing mode"]),
     ],
 )
-def test_named_and_mended_with_the_data_untouched(
+def test_apply_changed_table_fixes_it_and_keeps_data(
     filled: Quill, harm: Callable[[Quill], None], what: list[str]
 ) -> None:
-    assert named(filled) == []
+    assert differing(filled) == []
     harm(filled)
-    is_named_and_mended(filled, what)
+    assert_reported_and_fixed(filled, what)
 
 
-def test_a_table_of_an_older_version(old: Quill) -> None:
+def test_apply_table_of_older_version_fixes_all_differences(old: Quill) -> None:
     what = ["billing mode", "index 'gsi2'", "index 'gsi3'", "stream", "TTL"]
-    is_named_and_mended(old, what)
+    assert_reported_and_fixed(old, what)
 
 
-def is_named_and_mended(quill: Quill, what: list[str]) -> None:
+def assert_reported_and_fixed(quill: Quill, what: list[str]) -> None:
     before = {kind: scanned(quill, kind) for kind in ("agent", "webhook_event")}
     with on_the_wire(quill) as sent:
-        assert named(quill) == what
+        assert differing(quill) == what
     assert not WRITES & set(sent)
-    told: list[str] = []
-    done = quill.schema.apply(told.append)
-    assert told == done
+    reported: list[str] = []
+    done = quill.schema.apply(reported.append)
+    assert reported == done
     assert len(done) >= len(what)
-    assert named(quill) == []
+    assert differing(quill) == []
     assert quill.schema.apply() == []
     assert {kind: scanned(quill, kind) for kind in before} == before
-    assert all_there(quill)
+    assert is_complete(quill)
 
 
-class TestDeleting:
-    def test_a_changed_index_is_deleted_only_where_it_is_named(self, filled: Quill) -> None:
+class TestDeleteIndexes:
+    def test_apply_changed_index_is_deleted_only_if_allowed(self, filled: Quill) -> None:
         change_index(filled)
-        assert named(filled) == ["index 'gsi3'"]
+        assert differing(filled) == ["index 'gsi3'"]
         with on_the_wire(filled) as sent, pytest.raises(SchemaMismatch, match="--delete-index"):
             filled.schema.apply()
         assert not WRITES & set(sent)
@@ -225,43 +225,43 @@ class TestDeleting:
         done = filled.schema.apply(delete_indexes=["gsi3"], progress=waited.append)
         assert done == ["deleted the index 'gsi3'", "created the index 'gsi3'"]
         assert any("gsi3" in each for each in waited)
-        assert named(filled) == []
+        assert differing(filled) == []
         assert filled.agents.list_by_status("active").count() == 30
 
-    def test_an_index_of_somebody_elses_stays(self, filled: Quill) -> None:
+    def test_apply_undeclared_index_is_deleted_only_if_allowed(self, filled: Quill) -> None:
         add_index(filled)
-        assert named(filled) == ["index 'mine'"]
+        assert differing(filled) == ["index 'mine'"]
         assert filled.schema.apply() == []
-        assert named(filled) == ["index 'mine'"]
+        assert differing(filled) == ["index 'mine'"]
         assert filled.schema.apply(delete_indexes=["mine"]) == ["deleted the index 'mine'"]
-        assert named(filled) == []
+        assert differing(filled) == []
 
-    def test_one_that_is_as_it_shall_be_is_done_already(self, filled: Quill) -> None:
+    def test_apply_delete_of_equal_index_does_nothing(self, filled: Quill) -> None:
         assert filled.schema.apply(delete_indexes=["gsi1"]) == []
 
-    def test_so_it_can_be_repeated_from_anywhere(self, filled: Quill) -> None:
+    def test_apply_deletion_interrupted_creates_the_index(self, filled: Quill) -> None:
         change_index(filled)
         delete_index(filled, "gsi3")
         done = filled.schema.apply(delete_indexes=["gsi3"])
         assert done == ["created the index 'gsi3'"]
 
-    def test_several_at_once(self, filled: Quill) -> None:
+    def test_apply_three_processes_recreate_the_index(self, filled: Quill) -> None:
         change_index(filled)
         done = race(apply_deleting, [(filled.settings, "gsi3")] * 3, within=120)
         assert sum("deleted" in step for each in done for step in each) >= 1
-        assert named(filled) == []
+        assert differing(filled) == []
 
-    def test_one_that_is_not_there(self, filled: Quill) -> None:
+    def test_apply_unknown_delete_index_raises_schema_mismatch(self, filled: Quill) -> None:
         with (
             on_the_wire(filled) as sent,
-            pytest.raises(SchemaMismatch, match="no index 'not-there'"),
+            pytest.raises(SchemaMismatch, match="have an index not-there"),
         ):
             filled.schema.apply(delete_indexes=["not-there"])
         assert not WRITES & set(sent)
 
 
 class TestOnAws:
-    """What `apply` does besides where DATA_BACKEND is ``aws``, as far as this server has it."""
+    """The additions of `apply` if DATA_BACKEND is ``aws``, as far as DynamoDB Local supports it."""
 
     @pytest.fixture
     def on_aws(self, filled: Quill, monkeypatch: pytest.MonkeyPatch) -> Iterator[Quill]:
@@ -273,17 +273,17 @@ class TestOnAws:
         with connect(settings) as quill:
             yield quill
 
-    def test_deletion_protection_and_what_the_server_lacks(self, on_aws: Quill) -> None:
+    def test_apply_aws_backend_turns_on_deletion_protection(self, on_aws: Quill) -> None:
         found = on_aws.schema.diff()
         assert [each.what for each in found.differences] == ["deletion protection"]
-        # DynamoDB Local has none of them; that is said, and nothing fails over it.
+        # DynamoDB Local supports none of these. The diff reports them, and nothing fails.
         assert found.missing == ("point-in-time recovery", "tags", "encryption by a KMS key")
         assert on_aws.schema.apply() == ["turned on deletion protection"]
         assert on_aws.schema.diff().is_equal
         with pytest.raises(RequestRejected, match="protected against deletion"):
             on_aws.schema.delete_table()
 
-    def test_where_it_is_not_wanted_it_is_left_alone(self, filled: Quill) -> None:
+    def test_apply_local_backend_keeps_deletion_protection(self, filled: Quill) -> None:
         update(filled, DeletionProtectionEnabled=True)
         assert filled.schema.apply() == []
         live = botocore_of(filled).describe_table(TableName=filled.settings.table)["Table"]
@@ -300,14 +300,14 @@ def apply_deleting(settings: Settings, index: str) -> list[str]:
         return quill.schema.apply(delete_indexes=[index])
 
 
-def test_several_processes_mend_at_once(old: Quill) -> None:
+def test_apply_three_processes_fix_an_old_table(old: Quill) -> None:
     done = race(apply, [(old.settings,)] * 3, within=120)
     assert sum("gsi2" in step for each in done for step in each) >= 1
-    assert named(old) == []
-    assert all_there(old)
+    assert differing(old) == []
+    assert is_complete(old)
 
 
-def test_the_diff_of_a_table_that_is_not_there(quill_settings: Settings) -> None:
+def test_diff_missing_table_reports_the_table(quill_settings: Settings) -> None:
     with connect(quill_settings) as quill:
         (difference,) = quill.schema.diff().differences
     assert (difference.what, difference.remedy) == ("table", "Run quill schema apply")
