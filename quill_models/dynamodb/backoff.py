@@ -44,20 +44,20 @@ class Backoff:
         limit = min(_MAX_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. The numbers are not secret.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        pause = random.uniform(0, limit)  # noqa: S311
+        delay = random.uniform(0, limit)  # noqa: S311
         min_tries = _MIN_TRIES if self._deadline else 1
-        if self.spent + pause > self._deadline and self.tries >= min_tries:
+        if self.spent + delay > self._deadline and self.tries >= min_tries:
             return False
         # One warning for each call, so that a bad hour adds a few lines to the log, not thousands.
-        warns = not self._has_warned and (self.spent + pause) * 2 >= self._deadline
+        warns = not self._has_warned and (self.spent + delay) * 2 >= self._deadline
         self._has_warned |= warns
-        self._report(reason, pause, logging.WARNING if warns else logging.INFO)
-        time.sleep(pause)
-        self._slept += pause
+        self._report(reason, delay, logging.WARNING if warns else logging.INFO)
+        time.sleep(delay)
+        self._slept += delay
         self.tries += 1
         return True
 
-    def _report(self, reason: str, pause: float, level: int) -> None:
+    def _report(self, reason: str, delay: float, level: int) -> None:
         request, operation = self._request, current_operation()
         doing = request or operation
         retry = Retry(
@@ -66,7 +66,7 @@ class Backoff:
             table=None if doing is None else doing.table,
             try_number=self.tries,
             reason=reason,
-            wait_ms=round(pause * 1000, 3),
+            wait_ms=round(delay * 1000, 3),
             spent_ms=round(self.spent * 1000, 3),
             deadline_ms=self._deadline * 1000,
         )

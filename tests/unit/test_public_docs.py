@@ -109,7 +109,7 @@ def _callables() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 CALLABLES = dict(_callables())
-# The fields of the models are what `Attributes` of the model says.
+# The section `Attributes` of a model describes its fields.
 FIELDS = {
     name
     for model in models.__dict__.values()
@@ -123,7 +123,7 @@ def _doc(function: Callable[..., Any]) -> str:
 
 
 def _with_references(name: str) -> str:
-    """A docstring together with those of the calls that it says it is like."""
+    """Return a docstring with the docstrings that it refers to."""
     text = _doc(CALLABLES[name])
     owner = name.rpartition(".")[0]
     for other in re.findall(r"(?:As|See) `([\w.]+)`", text):
@@ -152,7 +152,7 @@ def test_public_call_has_a_first_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))
 def test_public_call_documents_its_parameters(name: str) -> None:
-    """In ``Args``, in the text, in that of the class for what its calls share, or as a field."""
+    # In the docstring of the call or of its class.
     owner = next((each for each in TYPES if each.__name__ == name.partition(".")[0]), None)
     text = f"{_with_references(name)} {owner.__doc__ if owner else ''}"
     for parameter in inspect.signature(CALLABLES[name]).parameters:
@@ -189,7 +189,7 @@ def test_public_call_documents_only_known_errors(name: str) -> None:
 
 
 COST = re.compile(r"\b(requests?|units?|transactions?|query|reads?)\b")
-# Attributes ask for nothing, but for the one that is a question.
+# Attributes send no request, except this one.
 ASKED = [
     "Watermark.value",
     *(

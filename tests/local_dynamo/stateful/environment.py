@@ -61,12 +61,12 @@ class ScriptedProxy(Proxy):
         """Pass all further requests and responses."""
         self.script([])
 
-    def takes(self, operation: str) -> bool:
-        """See `Proxy.takes`."""
+    def forwards(self, operation: str) -> bool:
+        """See `Proxy.forwards`."""
         self._before -= 1
         if self._before == 0 and self._act is not None:
             self._act()
-        return super().takes(operation)
+        return super().forwards(operation)
 
     def loses(self, operation: str) -> bool:  # noqa: ARG002
         """See `Proxy.loses`."""

@@ -1,3 +1,5 @@
+"""The number of shards."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta
@@ -74,11 +76,11 @@ class _Table:
 
     def __init__(self) -> None:
         self.item: dict[str, Any] | None = ShardCount(8).to_attributes()
-        self.asked = 0
+        self.reads = 0
         self.now: datetime = NOON
 
     def read(self) -> dict[str, Any] | None:
-        self.asked += 1
+        self.reads += 1
         return self.item
 
 
@@ -86,19 +88,19 @@ def test_shards_current_reads_once_a_minute() -> None:
     table = _Table()
     shards = Shards(table.read, lambda: table.now)
     assert shards.known == ShardCount(DEFAULT_SHARDS)
-    assert table.asked == 0
+    assert table.reads == 0
     assert shards.current() == shards.current() == shards.known == ShardCount(8)
-    assert table.asked == 1
+    assert table.reads == 1
 
     table.item = ShardCount(8).grown(9, NOON).to_attributes()
     table.now = NOON + MAX_AGE - SECOND
     assert shards.current().to_read() == 8
     table.now = NOON + MAX_AGE
     assert shards.current().to_read() == 9
-    assert table.asked == 2
+    assert table.reads == 2
 
 
-def test_shards_forget_reads_again() -> None:
+def test_shards_invalidate_reads_again() -> None:
     table = _Table()
     shards = Shards(table.read, lambda: table.now)
     shards.current()
