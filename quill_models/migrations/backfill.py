@@ -49,7 +49,7 @@ _FIXED_ATTRIBUTES = frozenset({PK, SK, WRITE_TOKEN, CREATED_TOKEN})
 class Backfill:
     """A backfill from a position, which moves with each page; see `Step.backfill`.
 
-    ``check`` is called before each page and each write. It raises if the backfill has to stop.
+    ``check`` is called for each page and before each write. It raises if the backfill has to stop.
     """
 
     table: Table

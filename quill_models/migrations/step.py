@@ -1,4 +1,4 @@
-"""The argument of the ``up`` function of a migration."""
+"""The argument of the ``Migration.up`` function of a migration."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Step(Counts):
             index: Index to scan instead of the table. Its items may be slightly out of date.
             kind: Value of the attribute ``kind``; other items are skipped.
             segments: Number of parallel segments, 1 to 16.
-            write_units: Maximum write units per second. The limit given to `up` overrides it.
+            write_units: Maximum write units per second. The limit of `Migrations.up` overrides it.
 
         Raises:
             LeaseLost: Another migrator took over.

@@ -130,14 +130,14 @@ class Schema:
         """Spread the sharded lists over more partitions, while readers and writers continue.
 
         Args:
-            shards: New number of shards, at least the present one.
+            shards: New number of shards, from the present one to 1,000.
 
         Returns:
-            The time from which writers use the new shards, when every process has read their
-            number; ``None`` if the number is unchanged. Readers query them at once.
+            The time from which writers use the new shards. By then every process has read their
+            number. Readers query the new shards at once.
 
         Raises:
-            InvalidValue: The table has more shards, or is growing already.
+            InvalidValue: ``shards`` is out of range, or the shards are growing already.
 
         Cost:
             Two requests.

@@ -21,10 +21,7 @@ def test_read_page_exit_status_applies_to_last_command() -> None:
     [
         (("```sh", "ls", "```"), r":1: a block of sh cannot be run"),
         (("", "```", "ls", "```"), r":2: a block of no language cannot be run"),
-        (
-            ("```{code-block} python", "x", "```"),
-            r":1: a block of {code-block} python cannot be run",
-        ),
+        (("```{code-block} python", "x", "```"), r":1: a block of {code-block} python cannot"),
         (("```console", "ls", "```"), r":2: a console block must start with '\$ '"),
         (("```console", "```"), r":2: a console block must start with '\$ '"),
         (("- a", "", "  ```python", "  x", "  ```"), r":3: a block inside a list"),
