@@ -119,7 +119,7 @@ def test_layers_test_reads_imports_of_every_form() -> None:
     assert f"{PACKAGE}.hubspot.body" in OURS[f"{PACKAGE}.hubspot"]
 
 
-def _users_of(*names: str) -> set[str]:
+def _importers_of(*names: str) -> set[str]:
     """Return the modules that import one of the names, or a name in one of them."""
     return {
         module
@@ -141,11 +141,11 @@ def _readers_of_the_environment() -> Iterator[str]:
 
 def test_layers_environment_is_read_in_one_place() -> None:
     assert set(_readers_of_the_environment()) == {f"{PACKAGE}.settings"}
-    assert _users_of("dotenv") == {f"{PACKAGE}.settings"}
+    assert _importers_of("dotenv") == {f"{PACKAGE}.settings"}
 
 
 def test_layers_botocore_is_imported_in_one_place() -> None:
-    assert _users_of("botocore", "boto3") == {
+    assert _importers_of("botocore", "boto3") == {
         f"{PACKAGE}.dynamodb.client",
         f"{PACKAGE}.dynamodb.connection",
         f"{PACKAGE}.dynamodb.service_errors",
@@ -154,8 +154,8 @@ def test_layers_botocore_is_imported_in_one_place() -> None:
 
 
 def test_layers_pynamodb_is_imported_by_models_only() -> None:
-    users = _users_of("pynamodb", "pynamodb_attributes")
-    assert users == {
+    importers = _importers_of("pynamodb", "pynamodb_attributes")
+    assert importers == {
         f"{PACKAGE}.models.attributes",
         f"{PACKAGE}.models.base",
         f"{PACKAGE}.models.indexes",
@@ -166,7 +166,7 @@ def test_layers_pynamodb_is_imported_by_models_only() -> None:
 
 def test_layers_keys_are_composed_in_one_place() -> None:
     composing = {"compose", "compose_order", "prefix", "prefix_end", "escape"}
-    users = {
+    importers = {
         module
         for module, tree in TREES.items()
         for node in ast.walk(tree)
@@ -174,7 +174,7 @@ def test_layers_keys_are_composed_in_one_place() -> None:
         and node.module == f"{PACKAGE}.values.keys"
         and composing & {alias.name for alias in node.names}
     }
-    assert users == {f"{PACKAGE}.models.key_schema"}
+    assert importers == {f"{PACKAGE}.models.key_schema"}
 
 
 def test_layers_time_is_read_in_one_place() -> None:
@@ -194,8 +194,8 @@ def test_layers_time_is_read_in_one_place() -> None:
 
 def test_layers_package_imports_no_tests() -> None:
     tools = ("pytest", "hypothesis", "freezegun")
-    assert _users_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
-    assert _users_of("tests") == set()
+    assert _importers_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
+    assert _importers_of("tests") == set()
 
 
 def test_layers_pytest_plugin_imports_nothing_when_loaded() -> None:
@@ -230,7 +230,7 @@ def test_layers_modules_have_a_docstring() -> None:
 
 
 # A module of the command has the name of its subcommand; `errors` is the facade of `values.errors`.
-NAMED_ALIKE = {"errors", "schema"}
+SHARED_NAMES = {"errors", "schema"}
 
 
 def test_layers_a_name_means_one_thing() -> None:
@@ -241,4 +241,4 @@ def test_layers_a_name_means_one_thing() -> None:
         if isinstance(node, ast.ClassDef) and node.name != "Meta"  # Each PynamoDB model has one.
     )
     modules = Counter(path.stem for path in SOURCES.values() if path.name != "__init__.py")
-    assert {name for name, number in (classes + modules).items() if number > 1} <= NAMED_ALIKE
+    assert {name for name, number in (classes + modules).items() if number > 1} <= SHARED_NAMES

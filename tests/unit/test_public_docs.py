@@ -27,7 +27,7 @@ from quill_models.repositories import (
 from quill_models.repositories import worker as processing
 
 # Types whose calls send requests.
-ASKING: tuple[type, ...] = (
+REQUESTING: tuple[type, ...] = (
     Agents,
     Interactions,
     Metrics,
@@ -42,7 +42,7 @@ ASKING: tuple[type, ...] = (
     migrations.Migrations,
     Step,
 )
-GATHERING: tuple[type, ...] = (
+COLLECTING: tuple[type, ...] = (
     transaction._AgentWrites,
     transaction._InteractionWrites,
     transaction._MetricWrites,
@@ -65,8 +65,8 @@ NAMES = {
     for name in module.__all__
 }
 TYPES = {value for value in NAMES.values() if inspect.isclass(value)} | {
-    *ASKING,
-    *GATHERING,
+    *REQUESTING,
+    *COLLECTING,
     processing.Processed,
 }
 
@@ -190,11 +190,11 @@ def test_public_call_documents_only_known_errors(name: str) -> None:
 
 COST = re.compile(r"\b(requests?|units?|transactions?|query|reads?)\b")
 # Attributes send no request, except this one.
-ASKED = [
+CALLS_WITH_COST = [
     "Watermark.value",
     *(
         f"{owner.__name__}.{name}"
-        for owner in (*ASKING, *GATHERING, QuillModel)
+        for owner in (*REQUESTING, *COLLECTING, QuillModel)
         for name, value in vars(owner).items()
         if f"{owner.__name__}.{name}" in CALLABLES
         and not isinstance(value, (property, cached_property))
@@ -202,12 +202,12 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", CALLS_WITH_COST)
 def test_public_call_to_the_table_documents_its_cost(name: str) -> None:
     assert COST.search(_with_references(name))
 
 
 def test_quill_documents_the_errors_of_any_request() -> None:
-    told = quill_models.Quill.__doc__ or ""
+    documented = quill_models.Quill.__doc__ or ""
     for error in ("TableNotFound", "AccessDenied", "ServerUnreachable", "Throttled", "AnswerLost"):
-        assert error in told
+        assert error in documented
