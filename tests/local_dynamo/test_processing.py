@@ -151,7 +151,7 @@ class TestOutcomes:
         processed = quill.webhook_events.process("hubspot", handler, until_empty=True)
         assert processed.failed == 1
         (failed,) = quill.webhook_events.list_by_status("hubspot", "failed")
-        assert failed.last_error == "SilentError: no message, as asking for it raised ValueError"
+        assert failed.last_error == "SilentError: no message: str() raised ValueError"
 
     def test_process_payload_changed_by_handler_is_not_stored(
         self, quill: Quill, quill_clock: FrozenClock
