@@ -1,7 +1,7 @@
 """The state layer of the Quill Agent Dashboard, on one DynamoDB table.
 
-Importing it loads nothing else: each name brings its module with it when it is first asked for.
-The names are in ``__init__.pyi``.
+The import loads no other module: each name loads its module on first use. ``__init__.pyi`` lists
+the names.
 """
 
 import lazy_loader

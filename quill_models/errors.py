@@ -1,8 +1,8 @@
-"""Every error this package raises on purpose: one root, `QuillError`, and its subclasses.
+"""All errors of this package: the root `QuillError` and its subclasses.
 
-Each message says what happened, to which key, and what to do next. Errors that also are a built-in
-kind (`ValueError`, `TimeoutError`) subclass it too, so that ordinary ``except`` clauses keep
-working. The names are in ``errors.pyi``.
+A message names the object by its key, what happened, and the next step. An error also subclasses a
+built-in class if one fits (`ValueError`, `TimeoutError`), for ordinary ``except`` clauses.
+``errors.pyi`` lists the names.
 """
 
 import lazy_loader

@@ -60,6 +60,9 @@ def load(quill: Quill, models: Iterable[QuillModel]) -> Iterator[WriteResult[Any
     Raises:
         InvalidPayload: From ``models``. Models before it are stored.
         PartialWriteError: The table stopped responding. Retry the load.
+
+    Cost:
+        The requests of `put_many`.
     """
     for model_type, group in groupby(models, key=type):
         yield from getattr(quill, _LOADABLE[model_type]).iter_put_many(group)

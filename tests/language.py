@@ -21,7 +21,7 @@ from markdown_it.token import Token
 REPOSITORY = Path(__file__).parent.parent
 LONGEST_SENTENCE, LONGEST_AVERAGE = 35, 25
 
-# Each pattern with what to write instead.
+# Each pattern with its replacement.
 BANNED = {
     r"\b(whoever|whence|whom|whosoever)\b": "name the subject",
     r"\bhears?\b|\bheard\b": "returns, gets",
@@ -53,7 +53,7 @@ BANNED = {
     r"\bof its own accord\b|\bof no use\b|\bin the end\b": "say it plainly",
 }
 _BANNED = {re.compile(pattern, re.IGNORECASE): use for pattern, use in BANNED.items()}
-# A clause used as a noun, or a subject left out, at the start of a sentence.
+# Sentences that open with a clause used as a noun, or without a subject.
 _OPENING = re.compile(
     r"(What|Of|Those|Who|Whoever|Whose|Where|Wherever|One that|Nothing of|No more than)\b(?!.*\?$)"
 )
@@ -103,8 +103,6 @@ def findings_of(text: Text) -> Iterator[Finding]:
             yield Finding(text, f"{sentence[:50]} …", f"{len(sentence.split())} words; split it")
 
 
-# Pages.
-
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 _DIRECTIVE = re.compile(r"^(:{3,}|:[a-z-]+:)")
 
@@ -125,8 +123,6 @@ def _inline(token: Token) -> str:
         return " "
     return token.content if token.type == "text" and not _DIRECTIVE.match(token.content) else ""
 
-
-# Python.
 
 _CODE = re.compile(r"(`+)(?:(?!\1).)+?\1")
 _ADDRESS = re.compile(r"https?://\S+")
@@ -219,7 +215,7 @@ def _comments(path: str, source: str) -> Iterator[Text]:
 
 
 def texts(paths: list[Path]) -> Iterator[Text]:
-    """The prose of files, and of the files in folders."""
+    """Yield the prose of files, and of the files in folders."""
     for path in paths:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
@@ -235,7 +231,7 @@ def texts(paths: list[Path]) -> Iterator[Text]:
 
 
 def averages(found: list[Text]) -> dict[str, float]:
-    """The average number of words in a sentence of each page."""
+    """Return the average number of words in a sentence of each page."""
     counts: dict[str, list[int]] = {}
     for text in found:
         if text.kind == "page":

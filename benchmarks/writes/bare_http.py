@@ -64,7 +64,7 @@ class BareHttp:
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
-            limit.saw(page["ScannedCount"])
+            limit.update(page["ScannedCount"])
             parameters["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def close(self) -> None:

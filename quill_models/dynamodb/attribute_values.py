@@ -16,7 +16,7 @@ from quill_models.values.keys import time_text
 __all__ = ["from_attribute_value", "to_attribute_value"]
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_DEEPEST = 32
+_MAX_DEPTH = 32
 
 
 def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912
@@ -29,8 +29,8 @@ def to_attribute_value(value: Any, what: str, depth: int = 0) -> dict[str, Any]:
     Raises:
         InvalidValue: DynamoDB cannot store the value without loss.
     """
-    if depth > _DEEPEST:
-        raise InvalidValue(f"{what[:200]}… is nested more than {_DEEPEST} levels deep")
+    if depth > _MAX_DEPTH:
+        raise InvalidValue(f"{what[:200]}… is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, str):
         return {"S": unicode_text(value, what)}
     if value is None:

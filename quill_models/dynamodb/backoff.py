@@ -13,10 +13,10 @@ from quill_models.telemetry.records import Retry, log
 __all__ = ["Backoff"]
 
 _FIRST_SECONDS = 0.05
-_LONGEST_SECONDS = 2.0
+_MAX_SECONDS = 2.0
 # A single try can exceed the deadline: the server waits for a lock, the network drops the
 # connection, the machine sleeps. Only another try shows whether the request succeeded.
-_FEWEST_TRIES = 3
+_MIN_TRIES = 3
 
 
 class Backoff:
@@ -36,28 +36,28 @@ class Backoff:
         self._started = time.monotonic() if started is None else started
         self._request = request
         self._slept = 0.0
-        self._is_late = False
+        self._has_warned = False
         self.tries = 1
 
     def wait(self, reason: str) -> bool:
         """Wait before another try, or return False at once if the deadline leaves no time."""
-        longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
+        limit = min(_MAX_SECONDS, _FIRST_SECONDS * 2 ** (self.tries - 1))
         # "Full jitter": callers that collided do not collide again. The numbers are not secret.
         # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        pause = random.uniform(0, longest)  # noqa: S311
-        fewest = _FEWEST_TRIES if self._deadline else 1
-        if self.spent + pause > self._deadline and self.tries >= fewest:
+        delay = random.uniform(0, limit)  # noqa: S311
+        min_tries = _MIN_TRIES if self._deadline else 1
+        if self.spent + delay > self._deadline and self.tries >= min_tries:
             return False
         # One warning for each call, so that a bad hour adds a few lines to the log, not thousands.
-        turns_late = not self._is_late and (self.spent + pause) * 2 >= self._deadline
-        self._is_late |= turns_late
-        self._report(reason, pause, logging.WARNING if turns_late else logging.INFO)
-        time.sleep(pause)
-        self._slept += pause
+        warns = not self._has_warned and (self.spent + delay) * 2 >= self._deadline
+        self._has_warned |= warns
+        self._report(reason, delay, logging.WARNING if warns else logging.INFO)
+        time.sleep(delay)
+        self._slept += delay
         self.tries += 1
         return True
 
-    def _report(self, reason: str, pause: float, level: int) -> None:
+    def _report(self, reason: str, delay: float, level: int) -> None:
         request, operation = self._request, current_operation()
         doing = request or operation
         retry = Retry(
@@ -66,7 +66,7 @@ class Backoff:
             table=None if doing is None else doing.table,
             try_number=self.tries,
             reason=reason,
-            wait_ms=round(pause * 1000, 3),
+            wait_ms=round(delay * 1000, 3),
             spent_ms=round(self.spent * 1000, 3),
             deadline_ms=self._deadline * 1000,
         )
@@ -77,7 +77,7 @@ class Backoff:
             doing.telemetry.retry(retry, doing)
 
     @property
-    def is_over(self) -> bool:
+    def deadline_has_passed(self) -> bool:
         """Whether the deadline has passed."""
         return self.spent > self._deadline
 

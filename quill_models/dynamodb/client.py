@@ -129,16 +129,16 @@ class Client:
         if response.status >= 300:
             self._has_responded = True
             raise refused(response, request.name, self._settings)
-        answer, content_type = response.answer, response.headers.get("Content-Type", "")
+        document, content_type = response.document, response.headers.get("Content-Type", "")
         # The page of a captive portal also has status 200.
         if (
-            answer is None
+            document is None
             or "json" not in content_type
-            or not _is_from_dynamodb(request.name, answer)
+            or not _is_from_dynamodb(request.name, document)
         ):
             raise not_dynamodb(content_type, request.name, self._settings)
         self._has_responded = True
-        return answer
+        return document
 
     def _exchange(self, request: Request, prepare: Callable[[], AWSPreparedRequest]) -> Response:
         """Send a request once, read the response, and report both to telemetry."""
@@ -151,9 +151,9 @@ class Client:
             raise
         failure = response.failure
         if is_watched(self.telemetry):
-            answer = {} if failure else response.answer or {}
+            document = {} if failure else response.document or {}
             error_or_code = failure or response.code
-            request.tried(began, response.status, response.headers, answer, error_or_code)
+            request.tried(began, response.status, response.headers, document, error_or_code)
         if failure is not None:
             raise failure
         if "Date" in response.headers:
@@ -169,7 +169,7 @@ class Client:
             return error.code == _IN_PROGRESS
         if isinstance(error, AnswerLost):
             # A server that has never responded and exceeds the deadline does not work.
-            return is_running or not backoff.is_over
+            return is_running or not backoff.deadline_has_passed
         return isinstance(error, Throttled)
 
     def _before_send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
@@ -184,10 +184,10 @@ class Client:
         return self._exchange(ours, lambda: request).received
 
 
-def _is_from_dynamodb(operation: str, answer: Any) -> bool:
+def _is_from_dynamodb(operation: str, document: Any) -> bool:
     """Return whether a response is from DynamoDB, and not JSON of another server."""
     for name in _ALWAYS.get(operation, ()):
-        if not isinstance(answer, dict) or name not in answer:
+        if not isinstance(document, dict) or name not in document:
             return False
-        answer = answer[name]
+        document = document[name]
     return True

@@ -157,7 +157,7 @@ class Condition:
         return cls("#token = :token", {"#token": WRITE_TOKEN}, {":token": {"S": token}})
 
     @property
-    def wants_absence(self) -> bool:
+    def is_absent(self) -> bool:
         """Whether this is the condition of `absent`."""
         return self.expression == _ABSENT
 

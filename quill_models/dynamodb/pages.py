@@ -23,7 +23,7 @@ class PageLimit:
     def __init__(self) -> None:
         self.items = _FIRST
 
-    def saw(self, scanned: int) -> None:
+    def update(self, scanned: int) -> None:
         """Note the number of items that the server read for a page."""
         # A page with all requested items could have had more.
         self.items = self.items * 2 if scanned >= self.items else scanned + scanned // 4 + 1

@@ -11,7 +11,7 @@ from quill_models.values.errors import InvalidValue
 __all__ = ["RateLimit"]
 
 # Python cannot wait as long as a very low limit requires.
-_LONGEST_WAIT_SECONDS = 3600.0
+_MAX_WAIT_SECONDS = 3600.0
 
 
 class RateLimit:
@@ -33,18 +33,18 @@ class RateLimit:
         self._lock = Lock()
         self._free_at = clock()
 
-    def pause(self) -> float:
+    def delay(self) -> float:
         """Return the seconds until the next request can start, or 0."""
         return 0.0 if self._units is None else max(0.0, self._free_at - self._clock())
 
     def wait(self, stopped: Event) -> bool:
         """Wait until the next request can start. Return ``False`` if ``stopped`` is set first."""
-        while pause := self.pause():
-            if stopped.wait(min(pause, _LONGEST_WAIT_SECONDS)):
+        while delay := self.delay():
+            if stopped.wait(min(delay, _MAX_WAIT_SECONDS)):
                 return False
         return not stopped.is_set()
 
-    def took(self, units: float) -> None:
+    def consume(self, units: float) -> None:
         """Count the capacity of a request."""
         if self._units is not None:
             with self._lock:

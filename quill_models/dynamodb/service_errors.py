@@ -62,8 +62,8 @@ _OTHER_SCHEMA = (
 )
 
 # The message of DynamoDB Local after ten seconds, and the usual cause.
-_WAITED = "waiting for a lock"
-_SLOW = (
+_LOCK_TIMEOUT = "waiting for a lock"
+_OVERLOADED = (
     " This DynamoDB Local is overloaded, because each write scans the stream records of all tables "
     "it ever had. Start a new one (quill local start --in-memory), or use tables without a stream."
 )
@@ -96,44 +96,45 @@ class TransactionCanceled(QuillError):
 
 def translated(error: Exception | None, operation: str, settings: Settings) -> QuillError:
     """Return the error of this package for an error of botocore."""
-    said = _sentence(error)
-    where = settings.endpoint or f"AWS ({settings.region or 'default region'})"
+    cause = _sentence(error)
+    endpoint = settings.endpoint or f"AWS ({settings.region or 'default region'})"
     match error:
-        case boto.SSLError() if "CERTIFICATE_VERIFY_FAILED" in said:
+        case boto.SSLError() if "CERTIFICATE_VERIFY_FAILED" in cause:
             return ServerUnreachable(
-                f"The certificate of {where} is not trusted: {said} Set AWS_CA_BUNDLE to a file "
-                "with the certificate of its authority."
+                f"The certificate of {endpoint} is not trusted: {cause} Set AWS_CA_BUNDLE to a "
+                "file with the certificate of its authority."
             )
         case boto.SSLError() if settings.endpoint:
             return ServerUnreachable(
-                f"The server at {where} does not use TLS: {said} If it uses plain HTTP, as "
+                f"The server at {endpoint} does not use TLS: {cause} If it uses plain HTTP, as "
                 "DynamoDB Local does, begin DYNAMODB_ENDPOINT with http:// instead of https://."
             )
         case boto.ConnectionError() if settings.backend is Backend.AWS:
             also = " and DYNAMODB_ENDPOINT" if settings.endpoint else ""
             return ServerUnreachable(
-                f"{where} did not respond: {said} Check the region, the network and the VPC{also}."
+                f"{endpoint} did not respond: {cause} Check the region, the network and the "
+                f"VPC{also}."
             )
         case boto.ConnectionError():
             return ServerUnreachable(
-                f"No DynamoDB responds at {where} (DYNAMODB_ENDPOINT). Start one, or use another:\n"
-                "  docker compose up -d      with Docker\n"
+                f"No DynamoDB responds at {endpoint} (DYNAMODB_ENDPOINT). Start one, or use "
+                "another:\n  docker compose up -d      with Docker\n"
                 "  quill local start         without Docker\n"
                 "  DYNAMODB_ENDPOINT=…       a server that runs elsewhere"
             )
         case boto.HTTPClientError():
-            never = " If no request succeeds, check http or https, host and port of the endpoint."
+            hint = " If no request succeeds, check http or https, host and port of the endpoint."
             return AnswerLost(
-                f"{where} accepted the request {operation}, but the response was lost: {said} "
+                f"{endpoint} accepted the request {operation}, but the response was lost: {cause} "
                 "The request may have succeeded. Retry it; that is safe."
-                f"{never if settings.endpoint else ''}"
+                f"{hint if settings.endpoint else ''}"
             )
         case _:
-            failed = f"{operation} at {where} failed: {said}"
-            return _configuration_error(error, said) or RequestRejected(failed, code="ClientError")
+            failed = f"{operation} at {endpoint} failed: {cause}"
+            return _configuration_error(error, cause) or RequestRejected(failed, code="ClientError")
 
 
-def _configuration_error(error: Exception | None, said: str) -> QuillError | None:
+def _configuration_error(error: Exception | None, cause: str) -> QuillError | None:
     match error:
         case boto.NoRegionError():
             return ConfigurationError(
@@ -143,7 +144,7 @@ def _configuration_error(error: Exception | None, said: str) -> QuillError | Non
         case boto.InvalidRegionError():
             # The settings have checked AWS_REGION.
             return ConfigurationError(
-                f"The region of the AWS profile is invalid: {said} Set AWS_REGION, or fix the "
+                f"The region of the AWS profile is invalid: {cause} Set AWS_REGION, or fix the "
                 "profile."
             )
         case boto.ProfileNotFound(kwargs={"profile": profile}):
@@ -153,7 +154,7 @@ def _configuration_error(error: Exception | None, said: str) -> QuillError | Non
             )
         case boto.ConfigParseError() | boto.InvalidConfigError():
             return ConfigurationError(
-                f"The AWS configuration is invalid: {said} Fix the file, or select another one "
+                f"The AWS configuration is invalid: {cause} Fix the file, or select another one "
                 "with AWS_CONFIG_FILE or AWS_PROFILE."
             )
         case (
@@ -164,7 +165,7 @@ def _configuration_error(error: Exception | None, said: str) -> QuillError | Non
             | boto.SSOError()
         ):
             return AccessDenied(
-                f"No usable AWS credentials were found: {said} Provide them by environment, "
+                f"No usable AWS credentials were found: {cause} Provide them by environment, "
                 "profile, container or instance role. DATA_BACKEND=dynamodb-local needs none."
             )
         case _:
@@ -179,44 +180,45 @@ def _sentence(error: object) -> str:
 
 def refused(response: Response, operation: str, settings: Settings) -> QuillError:
     """Return the error of this package for a response with an error status."""
-    code, answer = response.code or "", response.answer or {}
-    what, where = f"{operation} on table {settings.table}", settings.endpoint or "AWS"
+    code, document = response.code or "", response.document or {}
+    what, endpoint = f"{operation} on table {settings.table}", settings.endpoint or "AWS"
     message, check = _message(response) or code, ""
     if "<html" in message.lower():
         message = f"a web page with status {response.status}."
-        check = f" Check that {where} is a DynamoDB endpoint."
-    said = _sentence(message)
+        check = f" Check that {endpoint} is a DynamoDB endpoint."
+    cause = _sentence(message)
     if code == "ConditionalCheckFailedException":
-        return ConditionFailed(answer.get("Item"))
+        return ConditionFailed(document.get("Item"))
     if code == "TransactionCanceledException":
         return TransactionCanceled(
             [
                 (None if reason["Code"] == "None" else reason["Code"], reason.get("Item"))
-                for reason in answer.get("CancellationReasons", [])
+                for reason in document.get("CancellationReasons", [])
             ]
         )
     if code == "ResourceNotFoundException":
         return TableNotFound(
-            f"The table {settings.table} does not exist at {where}. Create it: quill schema apply"
+            f"The table {settings.table} does not exist at {endpoint}. Create it: "
+            "quill schema apply"
         )
     if code in _THROTTLED:
-        return Throttled(f"{what} was throttled until its deadline: {said}{check}")
+        return Throttled(f"{what} was throttled until its deadline: {cause}{check}")
     if code in _DENIED:
-        return AccessDenied(f"{what} is not allowed: {said}{check}")
+        return AccessDenied(f"{what} is not allowed: {cause}{check}")
     if response.status >= 500 or (code.isdigit() and message.startswith("{")):
         # The latter is an error of DynamoDB that was cut in transit.
         return AnswerLost(
-            f"{what} failed in the server: {said} The request may have succeeded. Retry it; that "
-            f"is safe.{check}{_SLOW if _WAITED in message else ''}"
+            f"{what} failed in the server: {cause} The request may have succeeded. Retry it; that "
+            f"is safe.{check}{_OVERLOADED if _LOCK_TIMEOUT in message else ''}"
         )
     if code == "ValidationException" and any(words in message for words in _OTHER_SCHEMA):
-        return other_schema(f"{operation} was rejected: {said}", settings)
-    return RequestRejected(f"DynamoDB rejected {what}: {code}: {said}{check}", code=code)
+        return other_schema(f"{operation} was rejected: {cause}", settings)
+    return RequestRejected(f"DynamoDB rejected {what}: {code}: {cause}{check}", code=code)
 
 
 def _message(response: Response) -> str:
-    if (answer := response.answer) is not None:
-        return str(answer.get("message") or answer.get("Message") or "")
+    if (document := response.document) is not None:
+        return str(document.get("message") or document.get("Message") or "")
     text = response.body.decode(errors="replace").strip()
     is_page = not text or text.startswith("<html>")
     return responses.get(response.status, "") if response.status >= 500 and is_page else text

@@ -16,14 +16,14 @@ from quill_models.values.clock import Clock
 from quill_models.values.errors import InvalidValue
 from quill_models.values.keys import Key
 
-__all__ = ["DEFAULT_SHARDS", "LEARN_WITHIN", "TABLE_SETTINGS", "ShardCount", "Shards"]
+__all__ = ["DEFAULT_SHARDS", "MAX_AGE", "TABLE_SETTINGS", "ShardCount", "Shards"]
 
 # Enough for about 700 events a second; see quill help scaling.
 DEFAULT_SHARDS = 4
-MOST_SHARDS = 1000
+MAX_SHARDS = 1000
 # The maximum age of the number in a process, and the time that writers wait for readers.
-LEARN_WITHIN = timedelta(seconds=60)
-_GRACE = 2 * LEARN_WITHIN
+MAX_AGE = timedelta(seconds=60)
+_GRACE = 2 * MAX_AGE
 # The item with the settings of the table, such as its number of shards.
 TABLE_SETTINGS = Key("QUILL", "SETTINGS")
 
@@ -72,16 +72,16 @@ class ShardCount:
         """Return the first step of growing.
 
         Raises:
-            InvalidValue: Fewer shards than now, more than 1,000, or an earlier growth continues.
+            InvalidValue: Fewer shards than now, more than 1,000, or the shards are already growing.
         """
-        if not self.to_read() <= shards <= MOST_SHARDS:
+        if not self.to_read() <= shards <= MAX_SHARDS:
             raise InvalidValue(
                 f"shards must be from {self.to_read()} (the present number, which can only grow) "
-                f"to {MOST_SHARDS}, got {shards}"
+                f"to {MAX_SHARDS}, got {shards}"
             )
         if self.next_from is not None and now < self.next_from:
             raise InvalidValue(
-                f"The shards are already growing to {self.next_shards}. Try again at "
+                f"The shards are already growing to {self.next_shards}. Retry after "
                 f"{self.next_from.isoformat()}."
             )
         return ShardCount(self.to_write(now), shards, now + _GRACE)
@@ -104,12 +104,12 @@ class Shards:
         """Return the number, at most a minute old. Cost: one request a minute."""
         now = self._clock()
         count = self._count
-        if count is None or self._read_at is None or now - self._read_at >= LEARN_WITHIN:
+        if count is None or self._read_at is None or now - self._read_at >= MAX_AGE:
             # If two threads read, both get the same number.
             count = self._count = ShardCount.from_attributes(self._read())
             self._read_at = now
         return count
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Read the number again at the next use."""
         self._read_at = None

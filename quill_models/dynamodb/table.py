@@ -45,7 +45,7 @@ class Table:
         self.clock, self.telemetry = clock, telemetry
         self.client = Client(settings, telemetry)
         self._shards = Shards(lambda: self.get(TABLE_SETTINGS), clock)
-        self.forget_shards = self._shards.forget
+        self.invalidate_shards = self._shards.invalidate
         self.close = self.client.close
 
     def request(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Table:
             start = response.get("LastEvaluatedKey")
             if start is None:
                 return
-            limit.saw(response["ScannedCount"])
+            limit.update(response["ScannedCount"])
 
     def _query(
         self,

@@ -41,7 +41,7 @@ class Response:
         return ResponseStreamingError(error="the response was cut")
 
     @cached_property
-    def answer(self) -> dict[str, Any] | None:
+    def document(self) -> dict[str, Any] | None:
         """The JSON object in the body, or None. Binary values stay in base64."""
         try:
             found = json.loads(self.body)
@@ -54,7 +54,7 @@ class Response:
         """DynamoDB's code, or the HTTP status if there is none; None for a success."""
         if self.status < 300:
             return None
-        kind = str((self.answer or {}).get("__type", self.status))
+        kind = str((self.document or {}).get("__type", self.status))
         return kind.partition(":")[0].rpartition("#")[2]
 
 

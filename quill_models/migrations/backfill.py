@@ -134,10 +134,10 @@ class Backfill:
                 response = self.table.request("update_item", **_update(item, sets))
             except ConditionFailed as failure:
                 # Another writer changed the item. A failed condition costs a unit, too.
-                self.rate_limit.took(1)
+                self.rate_limit.consume(1)
                 item = failure.item or self.table.get(key_of(found))
                 continue
-            self.rate_limit.took(response["ConsumedCapacity"]["CapacityUnits"])
+            self.rate_limit.consume(response["ConsumedCapacity"]["CapacityUnits"])
             return True
         return False
 

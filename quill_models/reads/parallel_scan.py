@@ -173,7 +173,7 @@ class ParallelScan:
                 consistent=self.consistent,
                 start=read.start,
             )
-            self.rate_limit.took(page.read_units)
+            self.rate_limit.consume(page.read_units)
             changed = self.on_page(page)
             if self.stopped.is_set():
                 # The page may be used in part only, so it is read again.

@@ -44,7 +44,7 @@ _PARALLEL_REQUESTS = 8
 _CHECKSUM_BYTES = 16
 # About half the number of items that all shards of a list hold in advance.
 _ITEMS_AHEAD = 4000
-_FEWEST_OF_A_SHARD = 25
+_MIN_ITEMS_PER_SHARD = 25
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Query(Generic[M]):
 
     def raw_items(self) -> Iterator[RawItem]:
         """Yield the items in the wire format. Cost: the requests of an iteration."""
-        with self._begun() as run:
+        with self._operation_scope() as run:
             for _, item in self._merged(run(self._starts, None), run, limit=None):
                 yield item
 
@@ -130,7 +130,7 @@ class Query(Generic[M]):
         if limit < 1:
             raise InvalidValue(f"limit must be at least 1, got {limit}")
         items: list[M] = []
-        with self._begun() as run:
+        with self._operation_scope() as run:
             starts = run(self._starts, cursor)
             names = dict.fromkeys((PK, SK, *self._key_names))
             # One more item shows whether there is another page.
@@ -143,7 +143,7 @@ class Query(Generic[M]):
 
     def first(self) -> M | None:
         """Return the first item, or ``None``. Cost: one request of one item for each shard."""
-        with self._begun() as run:
+        with self._operation_scope() as run:
             for _, item in self._merged(run(self._starts, None), run, limit=1):
                 return self._model.from_item(item)
         return None
@@ -165,7 +165,7 @@ class Query(Generic[M]):
         """
         items: list[M] = []
         unreadable: list[tuple[RawItem, InvalidValue]] = []
-        with self._begun() as run:
+        with self._operation_scope() as run:
             for _, item in self._merged(run(self._starts, None), run, limit=limit):
                 try:
                     items.append(self._model.from_item(item))
@@ -184,12 +184,12 @@ class Query(Generic[M]):
             with ReadAhead(parallel, is_wanted=False) as ahead:
                 return sum(ahead.all(partial(self._table.count, index=self._index), conditions))
 
-        with self._begun() as run:
+        with self._operation_scope() as run:
             total: int = run(count_all)
             return total
 
     @contextmanager
-    def _begun(self) -> Iterator[_Runner]:
+    def _operation_scope(self) -> Iterator[_Runner]:
         """Yield the runner of the read operation. Inside another call, it is part of that call."""
         if self._operation is None:
             yield operator.call
@@ -214,14 +214,14 @@ class Query(Generic[M]):
         """Return the function that requests the pages of a partition one after the other."""
         condition = self._condition(partition)
         full = PageLimit()
-        most = full.items
+        maximum = full.items
         if limit is not None:
-            requested = min(limit, most)
+            requested = min(limit, maximum)
         elif partitions == 1:
-            requested = most
+            requested = maximum
         else:
             # Less than a full page, because each of many shards holds one.
-            requested = max(_FEWEST_OF_A_SHARD, _ITEMS_AHEAD // partitions)
+            requested = max(_MIN_ITEMS_PER_SHARD, _ITEMS_AHEAD // partitions)
 
         def request(start: RawItem | None) -> RawPage:
             nonlocal requested
@@ -236,9 +236,9 @@ class Query(Generic[M]):
             if limit is not None:
                 # Expired items count towards the limit of a request. So a growing limit passes
                 # many expired items in few requests.
-                requested = min(2 * requested, most)
+                requested = min(2 * requested, maximum)
             elif partitions == 1:
-                full.saw(page.scanned)
+                full.update(page.scanned)
                 requested = full.items
             return page
 

@@ -105,7 +105,7 @@ class _Pages:
         self._is_fetching = False
         self._fetched: deque[RawPage] = deque()
         self._error: BaseException | None = None
-        self._is_alone = False
+        self._has_no_thread = False
         self._process = os.getpid()
 
     def allow_one_more(self) -> None:
@@ -114,13 +114,13 @@ class _Pages:
             self._begin_in_fork()
         with self._changed:
             self._allowed += 1
-            if self._is_fetching or self._is_alone or self._start is None:
+            if self._is_fetching or self._has_no_thread or self._start is None:
                 return
             self._is_fetching = True
             try:
                 self._pool().submit(self._fetch)
             except RuntimeError:
-                self._is_fetching, self._is_alone = False, True
+                self._is_fetching, self._has_no_thread = False, True
 
     def take(self) -> list[RawItem] | None:
         """Wait for the items of the next page. Return ``None`` after the last one."""
@@ -147,7 +147,7 @@ class _Pages:
     def _begin_in_fork(self) -> None:
         """Continue without the fetching thread, which stayed in the parent, maybe with the lock."""
         self._process, self._changed = os.getpid(), Condition()
-        self._is_fetching, self._is_alone = False, True
+        self._is_fetching, self._has_no_thread = False, True
         if self._fetched:
             # The thread may have stored the page, but not the start of the next one.
             self._start = self._fetched[-1].start
@@ -156,7 +156,7 @@ class _Pages:
         while True:
             with self._changed:
                 start = self._start
-                if start is None or not self._allowed or self._is_alone:
+                if start is None or not self._allowed or self._has_no_thread:
                     self._is_fetching = False
                     self._changed.notify()
                     return

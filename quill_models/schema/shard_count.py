@@ -24,14 +24,14 @@ __all__ = ["grow_shards", "store_shard_count"]
 
 def store_shard_count(table: Table) -> bool:
     """Store the number of shards if the table has none. Return whether this call stored it."""
-    table.forget_shards()
+    table.invalidate_shards()
     return send(table, PutIfAbsent(table, _settings_item(ShardCount())))
 
 
 def grow_shards(table: Table, shards: int) -> ShardCount:
     """Grow the number of shards; see `Schema.grow_shards`."""
     count = send(table, _Grow(table, shards))
-    table.forget_shards()
+    table.invalidate_shards()
     return count
 
 

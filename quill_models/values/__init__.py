@@ -1,1 +1,1 @@
-"""Plain values: errors, times, keys, checks, canonical text. They know nothing of a table."""
+"""Errors, times, keys, checks and canonical text, independent of a table."""

@@ -1,8 +1,4 @@
-"""All errors of this package, with the root `QuillError`.
-
-A message names the object by its key, what happened, and the next step. Errors also subclass a
-built-in class if one fits (`ValueError`, `TimeoutError`), for ordinary ``except`` clauses.
-"""
+"""The definitions of the errors, which are public in `quill_models.errors`."""
 
 from __future__ import annotations
 
@@ -85,7 +81,7 @@ class Throttled(QuillError, TimeoutError):
 
 
 class RequestRejected(QuillError):
-    """DynamoDB rejected the request. The message contains the reason of DynamoDB.
+    """DynamoDB rejected the request. The message contains the reason.
 
     Attributes:
         code: The error code of DynamoDB, such as ``ValidationException``.

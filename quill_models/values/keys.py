@@ -72,7 +72,7 @@ def escape(component: str) -> str:
 
 
 def compose(*components: str) -> str:
-    """Escape and join components."""
+    """Return the key of the components, escaped and joined."""
     return DELIMITER.join(map(escape, components))
 
 
@@ -108,7 +108,7 @@ def time_text(instant: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Parse the text of `time_text`."""
+    """Return the instant of a `time_text`."""
     if len(text) != _TIME_CHARACTERS or text[-1] != "Z":
         raise ValueError(f"{text[:60]!r} is not of the form 2031-05-17T12:00:00.000000Z")
     return datetime.fromisoformat(text)

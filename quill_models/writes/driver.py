@@ -132,9 +132,7 @@ class Driver(Generic[R]):
         """Read the stored items, at a tenth of the cost of refused writes."""
         firsts = (write.actions[0] for write in self._writes)
         keys = [
-            first.key
-            for first in firsts
-            if isinstance(first, Put) and first.condition.wants_absence
+            first.key for first in firsts if isinstance(first, Put) and first.condition.is_absent
         ]
         self._stored.update(self._table.get_many(keys))
 
@@ -203,7 +201,7 @@ class Driver(Generic[R]):
 
     def _send_alone(self, puts: dict[int, Put]) -> bool:
         """Send writes of one put each outside a transaction."""
-        inserts = {at: put for at, put in puts.items() if put.condition.wants_absence and fits(put)}
+        inserts = {at: put for at, put in puts.items() if put.condition.is_absent and fits(put)}
         moved = False
         if inserts:
             not_done = insert_each(self._table, list(inserts.values()))

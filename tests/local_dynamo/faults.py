@@ -11,11 +11,11 @@ from threading import Lock
 from typing import NamedTuple
 from zlib import crc32
 
-__all__ = ["Answer", "Fault", "Faults"]
+__all__ = ["Fault", "Faults", "Response"]
 
 
-class Answer(NamedTuple):
-    """One of HTTP."""
+class Response(NamedTuple):
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -23,19 +23,19 @@ class Answer(NamedTuple):
 
 
 class Fault(StrEnum):
-    """One thing that goes wrong with one request."""
+    """A fault of one request."""
 
-    LOST = "the server acted, its answer was lost"
+    LOST = "the server acted, its response was lost"
     THROTTLED = "throttled before the server acted"
     FAILED_BEFORE = "an internal error before the server acted"
     FAILED_AFTER = "an internal error after the server acted"
-    UNAVAILABLE = "a web page instead of an answer, before the server acted"
+    UNAVAILABLE = "a web page instead of a response, before the server acted"
     CUT_BEFORE = "cut before the server acted"
-    CUT_MIDWAY = "the server acted, its answer was cut in the middle"
+    CUT_MIDWAY = "the server acted, its response was cut in the middle"
 
     @property
     def after(self) -> bool:
-        """Whether the server acts first."""
+        """Whether the server acts before the fault."""
         return self in {Fault.LOST, Fault.FAILED_AFTER, Fault.CUT_MIDWAY}
 
 
@@ -43,23 +43,23 @@ _DISTURBANCES = [fault for fault in Fault if fault is not Fault.LOST]
 
 
 class Faults:
-    """Which requests go wrong, and how.
+    """Chooses the faults of requests.
 
-    The seed decides, request by request: where several threads send, which of them gets which
-    fault is up to chance all the same.
+    The seed sets the fault of each request by its number. With several threads, chance decides
+    which request has which number.
 
     Attributes:
-        seen: how many requests came.
-        done: how many of them went wrong, by fault.
+        seen: Number of requests.
+        done: Number of requests by fault.
     """
 
     def __init__(self, seed: int, *, lost: float = 0, disturbed: float = 0) -> None:
-        """Make what goes wrong.
+        """Set the probabilities.
 
         Args:
-            seed: of the chances.
-            lost: the share of requests whose responses are lost after the server has acted.
-            disturbed: the part of all requests with which anything else goes wrong.
+            seed: Seed of the random numbers.
+            lost: Share of requests whose responses are lost after the server has acted.
+            disturbed: Share of requests with another fault.
         """
         self.seen = 0
         self.done: Counter[Fault] = Counter()
@@ -72,21 +72,21 @@ class Faults:
         """Return the fault of a request."""
         with self._lock:
             self.seen += 1
-            drawn = self._chance.random()
-            if drawn < self._lost:
+            number = self._chance.random()
+            if number < self._lost:
                 fault = Fault.LOST
-            elif drawn < self._lost + self._disturbed:
+            elif number < self._lost + self._disturbed:
                 fault = self._chance.choice(_DISTURBANCES)
             else:
                 return None
             self.done[fault] += 1
             return fault
 
-    def answer(self, fault: Fault) -> Answer | None:
+    def response(self, fault: Fault) -> Response | None:
         """Return the response that replaces that of the server, if any."""
         if fault is Fault.UNAVAILABLE:
             page = b"<html><body><h1>503 Service Unavailable</h1></body></html>"
-            return Answer(503, {"Content-Type": "text/html"}, page)
+            return Response(503, {"Content-Type": "text/html"}, page)
         if fault in {Fault.FAILED_BEFORE, Fault.FAILED_AFTER}:
             return _error(500, f"{_DYNAMODB}#InternalServerError", "Internal server error")
         if fault is Fault.THROTTLED:
@@ -98,15 +98,15 @@ class Faults:
 _DYNAMODB = "com.amazonaws.dynamodb.v20120810"
 
 
-def _error(status: int, kind: str, message: str) -> Answer:
-    """As DynamoDB sends one."""
+def _error(status: int, kind: str, message: str) -> Response:
+    """Return an error response in the form of DynamoDB."""
     content = json.dumps({"__type": kind, "message": message}).encode()
     headers = {
         "Content-Type": "application/x-amz-json-1.0",
         "x-amzn-RequestId": "4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG",
         "x-amz-crc32": str(crc32(content)),
     }
-    return Answer(status, headers, content)
+    return Response(status, headers, content)
 
 
 _THROTTLED = [

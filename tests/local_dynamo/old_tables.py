@@ -1,4 +1,4 @@
-"""Tables as older versions of the package made them, and migrations of a test's own."""
+"""Tables of older versions of the package, and migrations of a test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 25
 
 @contextmanager
 def old_table(settings: Settings) -> Iterator[Quill]:
-    """A table without settings of its own and without a history; without a stream, as `quill`'s."""
+    """Create a table without stored settings, migration history or stream."""
     with connect(settings) as quill:
         declared = declared_table()
         del declared["StreamSpecification"]
@@ -32,22 +32,22 @@ def old_table(settings: Settings) -> Iterator[Quill]:
 
 
 def old_item(quill: Quill, metric: Metric) -> dict[str, Any]:
-    """A metric as it was stored before it was listed by day."""
+    """Return the item of a metric from before metrics were listed by day."""
     metric.stamp(quill._table)
     item = metric.to_item(4)
     return {name: value for name, value in item.items() if name not in ADDED}
 
 
 def store_all(quill: Quill, items: Iterable[dict[str, Any]]) -> None:
-    """Put items in the server's wire format, past the package."""
+    """Put items in the wire format, without the repositories."""
     puts = [{"PutRequest": {"Item": item}} for item in items]
     for at in range(0, len(puts), _BATCH):
-        answer = quill.schema.client.request(
+        response = quill.schema.client.request(
             "batch_write_item", RequestItems={quill.settings.table: puts[at : at + _BATCH]}
         )
-        assert answer["UnprocessedItems"] == {}
+        assert response["UnprocessedItems"] == {}
 
 
 def migrations_of(quill: Quill, folder: Path) -> Migrations:
-    """The migrator of a folder of one's own, in a process that has imported none of them."""
+    """Return the migrations of a folder, not yet imported by this process."""
     return Migrations(quill._table, quill.job_runs, package_of(folder))

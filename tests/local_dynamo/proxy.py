@@ -12,7 +12,7 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.local_dynamo.faults import Answer, Fault, Faults
+from tests.local_dynamo.faults import Fault, Faults, Response
 
 __all__ = ["Proxy"]
 
@@ -21,9 +21,9 @@ class Proxy:
     """Forwards requests. The server has acted on a request before its response is lost.
 
     Attributes:
-        endpoint: the URL to connect to.
-        passed: how many requests the server acted on, by operation.
-        faults: what goes wrong at random; nothing at first.
+        endpoint: The URL of the proxy.
+        passed: Number of requests that the server acted on, by operation.
+        faults: Chooses random faults; none by default.
     """
 
     def __init__(self, target: str) -> None:
@@ -35,7 +35,7 @@ class Proxy:
         self._due: defaultdict[str, list[Fault]] = defaultdict(list)
         self._last: tuple[str, int] | None = None
         self._lock = Lock()
-        self._gone = False
+        self._stopped = False
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -47,10 +47,10 @@ class Proxy:
         self._losses[operation] += times
 
     def disturb(self, operation: str, fault: Fault, times: int = 1) -> None:
-        """Let the next requests of an operation go wrong in one way."""
+        """Apply a fault to the next requests of an operation."""
         self._due[operation] += [fault] * times
 
-    def go_away_after(self, operation: str, number: int) -> None:
+    def stop_after(self, operation: str, number: int) -> None:
         """Refuse every connection after a number of further responses of an operation."""
         self._last = (operation, self.passed[operation] + number)
 
@@ -61,17 +61,17 @@ class Proxy:
                 return self._due[operation].pop()
         return self.faults.next()
 
-    def takes(self, operation: str) -> bool:
-        """Whether this request still goes to the server."""
+    def forwards(self, operation: str) -> bool:
+        """Return whether a request is forwarded to the server."""
         with self._lock:
             if self._last == (operation, self.passed[operation]):
-                self._gone = True
-                # No new connection is taken from now on.
+                self._stopped = True
+                # Accept no new connection.
                 self._server.shutdown()
                 self._server.socket.close()
-            if not self._gone:
+            if not self._stopped:
                 self.passed[operation] += 1
-            return not self._gone
+            return not self._stopped
 
     def loses(self, operation: str) -> bool:
         """Return whether the response to a request is lost."""
@@ -88,7 +88,7 @@ class Proxy:
 
 class _Server(ThreadingHTTPServer):
     proxy: Proxy
-    # Clients that were cut off come back all at once.
+    # Disconnected clients reconnect at the same time.
     request_queue_size = 128
 
     def __init__(self, *arguments: Any) -> None:
@@ -107,7 +107,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # That the client or the server is gone is what this proxy is there for.
+        # Tests close connections on purpose.
         if not isinstance(sys.exception(), OSError | HTTPException):
             super().handle_error(request, client_address)
 
@@ -121,7 +121,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection of a client, and one behind it to the server."""
+    """A connection of a client, and its connection to the server."""
 
     protocol_version = "HTTP/1.1"
     # One write: in two, the second would wait for the receipt of the first.
@@ -130,10 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.behind = HTTPConnection(*self.server.proxy.target, timeout=30)
+        self.upstream = HTTPConnection(*self.server.proxy.target, timeout=30)
 
     def finish(self) -> None:
-        self.behind.close()
+        self.upstream.close()
         super().finish()
 
     def do_POST(self) -> None:
@@ -141,35 +141,35 @@ class _Handler(BaseHTTPRequestHandler):
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         proxy = self.server.proxy
         fault = proxy.fault(operation)
-        answer: Answer | None = None
-        # Whatever returns early hangs up.
+        response: Response | None = None
+        # An early return closes the connection.
         self.close_connection = True
         if fault is None or fault.after:
-            if not proxy.takes(operation):
+            if not proxy.forwards(operation):
                 return
-            answer = self._ask(body)
+            response = self._forward(body)
             if fault is Fault.LOST or proxy.loses(operation):
                 return
         if fault is not None:
-            answer = proxy.faults.answer(fault) or answer
-        if answer is not None:
-            self._tell(answer, in_full=fault is not Fault.CUT_MIDWAY)
+            response = proxy.faults.response(fault) or response
+        if response is not None:
+            self._respond(response, in_full=fault is not Fault.CUT_MIDWAY)
 
-    def _ask(self, body: bytes) -> Answer:
-        self.behind.request("POST", self.path, body, dict(self.headers))
-        answer = self.behind.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+    def _forward(self, body: bytes) -> Response:
+        self.upstream.request("POST", self.path, body, dict(self.headers))
+        response = self.upstream.getresponse()
+        return Response(response.status, dict(response.getheaders()), response.read())
 
-    def _tell(self, answer: Answer, *, in_full: bool) -> None:
-        self.send_response_only(answer.status)
-        for name, value in answer.headers.items():
+    def _respond(self, response: Response, *, in_full: bool) -> None:
+        self.send_response_only(response.status)
+        for name, value in response.headers.items():
             if name.lower() not in {"connection", "content-length", "transfer-encoding"}:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.content)))
+        self.send_header("Content-Length", str(len(response.content)))
         self.end_headers()
-        length = len(answer.content)
-        self.wfile.write(answer.content[: length if in_full else length // 2])
+        length = len(response.content)
+        self.wfile.write(response.content[: length if in_full else length // 2])
         self.close_connection = not in_full
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Nothing on standard error."""
+        """Print no log."""

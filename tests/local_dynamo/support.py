@@ -17,7 +17,7 @@ from quill_models import Interaction, Key, Quill, WebhookEvent
 from quill_models.models import QuillModel
 from tests.unit.wire import api_name, noticing
 
-# In the future: the real server deletes what has expired by its own clock.
+# In the future, because the server deletes expired items by its own clock.
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(seconds=1),
@@ -31,13 +31,13 @@ _start_line: list[Barrier] = []
 
 
 def botocore_of(quill: Quill) -> Any:
-    """The botocore client over whose connections a `Quill` sends its requests."""
+    """Return the botocore client of a `Quill`."""
     return quill._table.client.botocore
 
 
 @contextmanager
 def on_the_wire(quill: Quill) -> Iterator[list[str]]:
-    """The operations that go out while the block runs, each retry counted."""
+    """Record the API names of the requests in the block, including retries."""
     sent: list[str] = []
 
     with noticing(botocore_of(quill), lambda request: sent.append(api_name(request))):
@@ -46,22 +46,22 @@ def on_the_wire(quill: Quill) -> Iterator[list[str]]:
 
 def stored(quill: Quill, key: Key) -> dict[str, Any] | None:
     """Return the item under a key, expired or not, in the wire format."""
-    answer = botocore_of(quill).get_item(
+    response = botocore_of(quill).get_item(
         TableName=quill.settings.table,
         Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
         ConsistentRead=True,
     )
-    item: dict[str, Any] | None = answer.get("Item")
+    item: dict[str, Any] | None = response.get("Item")
     return item
 
 
 def store(quill: Quill, item: dict[str, Any]) -> None:
-    """Put an item in the server's wire format, past the package."""
+    """Put an item in the wire format, without the repositories."""
     botocore_of(quill).put_item(TableName=quill.settings.table, Item=item)
 
 
 def scanned(quill: Quill, kind: str) -> list[dict[str, Any]]:
-    """All that the server has of a kind, in its wire format."""
+    """Return all items of a kind in the wire format."""
     pages = (
         botocore_of(quill)
         .get_paginator("scan")
@@ -76,7 +76,7 @@ def scanned(quill: Quill, kind: str) -> list[dict[str, Any]]:
 
 
 def is_as_stored(quill: Quill, model: QuillModel) -> bool:
-    """Whether a model says exactly what the server has under its key: keys, token, times, all."""
+    """Return whether a model equals its stored item in all attributes."""
     return model.to_item(quill._table.shards) == stored(quill, model.key())
 
 
@@ -98,7 +98,7 @@ def on_a_terminal(
         while part := os.read(ours, 4096):
             shown += part
     except OSError:
-        # Linux says so that the program has closed it.
+        # Linux raises this when the program has closed the terminal.
         pass
     printed, _ = running.communicate(timeout=60)
     os.close(ours)
@@ -119,12 +119,12 @@ def race(
     """Return the results of a module's function in processes that start at the same moment.
 
     Args:
-        work: the function; it and all that it is given and returns travel between processes.
-        arguments: for each process its own.
-        within: the seconds after which the race has failed.
+        work: The function. It, its arguments and its result must be picklable.
+        arguments: The arguments of each process.
+        within: Seconds after which the race fails.
     """
-    # Processes that are forks of one with all imports done start at once. Forks of this one would
-    # have its threads' locks without its threads.
+    # A fork server with all imports starts processes quickly. A fork of this process would inherit
+    # locks of its threads, but not the threads.
     forks = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:

@@ -1,8 +1,8 @@
-"""A table that each test finds empty, without one being made for each test.
+"""An empty table for each test, without creating one for each test.
 
-Making a table and deleting it takes the server and the client longer than most tests; deleting the
-few items that a test leaves takes a tenth of that, or less. A module gets it with
-``quill = tables.emptied``, and then so do the fixtures that are made from ``quill``.
+Creating and deleting a table takes longer than most tests. Deleting the few items of a test takes
+at most a tenth of that. ``quill = tables.emptied`` in a module replaces the fixture ``quill``
+there, also for fixtures that use it.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from quill_models import Quill, connect
 from quill_models.dynamodb.shards import DEFAULT_SHARDS, TABLE_SETTINGS
 from quill_models.errors import TableNotFound
 
-MOST_IN_A_BATCH = 25
-# With more of them a new table is there sooner.
-MOST_TO_DELETE = 100
+BATCH_SIZE = 25
+# With more items, a new table is faster.
+MAX_DELETES = 100
 
 
 @pytest.fixture
 def emptied(shared: Quill, request: pytest.FixtureRequest) -> Iterator[Quill]:
-    # A new connection has yet to ask for the number of shards; tests count requests.
-    shared._table._shards.forget()
+    # As a new connection, which reads the number of shards with its first request.
+    shared._table._shards.invalidate()
     with ExitStack() as opened:
         quill = shared
         if "quill_clock" in request.fixturenames:
@@ -36,23 +36,23 @@ def emptied(shared: Quill, request: pytest.FixtureRequest) -> Iterator[Quill]:
 def empty(quill: Quill) -> None:
     """Empty the table: delete its items, or the table if there are too many."""
     request, table = quill.schema.client.request, quill.settings.table
-    answer: dict[str, Any] = {"Items": [], "LastEvaluatedKey": None}
+    response: dict[str, Any] = {"Items": [], "LastEvaluatedKey": None}
     with suppress(TableNotFound):
-        answer = request(
+        response = request(
             "scan",
             TableName=table,
             ProjectionExpression="pk, sk, shards, next_shards",
             ConsistentRead=True,
-            Limit=MOST_TO_DELETE + 1,
+            Limit=MAX_DELETES + 1,
         )
-    found = {(item.pop("pk")["S"], item.pop("sk")["S"]): item for item in answer["Items"]}
+    found = {(item.pop("pk")["S"], item.pop("sk")["S"]): item for item in response["Items"]}
     settings = found.pop(TABLE_SETTINGS, None)
-    if "LastEvaluatedKey" in answer or settings != {"shards": {"N": str(DEFAULT_SHARDS)}}:
+    if "LastEvaluatedKey" in response or settings != {"shards": {"N": str(DEFAULT_SHARDS)}}:
         quill.schema.delete_table()
         quill.schema.apply(stream=False, ttl=False)
         return
     deletes = [{"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}} for pk, sk in found]
-    for start in range(0, len(deletes), MOST_IN_A_BATCH):
-        batch = deletes[start : start + MOST_IN_A_BATCH]
-        answer = request("batch_write_item", RequestItems={table: batch})
-        assert answer["UnprocessedItems"] == {}
+    for start in range(0, len(deletes), BATCH_SIZE):
+        batch = deletes[start : start + BATCH_SIZE]
+        response = request("batch_write_item", RequestItems={table: batch})
+        assert response["UnprocessedItems"] == {}

@@ -4,9 +4,8 @@ The table holds items of every kind, with similar identities and many unrelated 
 results are computed in plain Python from all stored items.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,133 +13,20 @@ import pytest
 
 from quill_models import Agent, Interaction, JobRun, Metric, Quill, WebhookEvent
 from quill_models.models import QuillModel
-from tests.local_dynamo.support import DAY, HOUR, MINUTE, NOON, botocore_of, on_the_wire
-
-CONFUSABLE = ["1", "10", "a", "a#b", "a%23b", "a b", "ü", "\N{OWL}", "x" * 300]
-# More would prove no more: the server counts what it reads, and a single one of these is seen.
-FILLER = 50
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-MIDNIGHT = NOON.replace(hour=0)
-
-Models = Sequence[QuillModel]
-
-
-def agents() -> Iterator[Agent]:
-    for name in CONFUSABLE:
-        for number in range(3):
-            yield Agent(
-                agent_id=name if number == 0 else f"{name}/{number}",
-                name=f"{'cab'[number]} {name}",
-                team=name,
-                external_ids={f"source {name}": f"{name}{number}"},
-                status="inactive",
-            )
-    for number in range(FILLER):
-        yield Agent(agent_id=f"filler {number}", name=f"F{number:04d}", team="filler")
-
-
-def interactions() -> Iterator[Interaction]:
-    for name in CONFUSABLE:
-        for number in range(5):
-            yield Interaction(
-                interaction_id=f"{name}-{number}" if number else name,
-                source=f"source {name}",
-                external_id=f"{name}{number}",
-                agent_id=name,
-                contact_id=name,
-                channel="call",
-                # Not in the order in which they are stored.
-                started_at=NOON + (number * 7 % 5) * MINUTE,
-            )
-    for number in range(FILLER):
-        yield Interaction(
-            interaction_id=f"filler {number}",
-            agent_id=f"filler {number % 10}",
-            contact_id=f"filler {number % 10}",
-            started_at=NOON + DAY + number * MINUTE / 10,
-        )
-
-
-def metrics() -> Iterator[Metric]:
-    for name in CONFUSABLE:
-        for number in range(4):
-            for scope in (f"agent:{name}", f"team:{name}"):
-                yield Metric(
-                    scope=scope,
-                    name=name,
-                    grain="hour",
-                    bucket_start=NOON + number * HOUR,
-                    value=number,
-                )
-    for number in range(FILLER):
-        yield Metric(
-            scope=f"agent:filler {number % 10}",
-            name="filler",
-            grain="day",
-            bucket_start=MIDNIGHT + number // 10 * DAY,
-            value=1,
-        )
-
-
-def job_runs() -> Iterator[JobRun]:
-    statuses = ("running", "succeeded", "succeeded", "failed", "cancelled")
-    for which, name in enumerate(CONFUSABLE):
-        for number, status in enumerate(statuses):
-            started = NOON + (number * 7 % 5) * MINUTE + which * timedelta(seconds=1)
-            yield JobRun(
-                job_name=name,
-                window=f"{name}{number}",
-                run_id="0",
-                owner="somewhere",
-                status=status,
-                started_at=started,
-                lease_expires_at=LONG_AGO - which * HOUR,
-                finished_at=None if status == "running" else started + HOUR,
-            )
-    for number in range(FILLER):
-        yield JobRun(
-            job_name=f"filler {number % 7}",
-            window=str(number),
-            run_id="0",
-            owner="somewhere",
-            status="succeeded",
-            started_at=NOON + number * MINUTE,
-            lease_expires_at=NOON,
-            finished_at=NOON + number * MINUTE,
-        )
-
-
-def events() -> Iterator[WebhookEvent]:
-    for name in CONFUSABLE:
-        for status in ("pending", "processing", "processed", "failed", "dead"):
-            for number in range(3):
-                yield WebhookEvent(
-                    source=name,
-                    event_key=f"{status}{number}",
-                    event_type="contact.creation",
-                    object_type=name,
-                    object_id=name,
-                    occurred_at=NOON + (number * 5 % 3) * MINUTE + len(status) * HOUR,
-                    received_at=NOON + (number * 7 % 3) * MINUTE,
-                    payload={"number": number},
-                    status=status,
-                )
-    for number in range(FILLER):
-        yield WebhookEvent(
-            source="filler",
-            event_key=str(number),
-            event_type="contact.creation",
-            object_type="contact",
-            object_id=str(number % 10),
-            occurred_at=NOON + number * MINUTE,
-            received_at=NOON,
-            payload={},
-        )
+from tests.local_dynamo.confusable_items import (
+    CONFUSABLE,
+    agents,
+    events,
+    interactions,
+    job_runs,
+    metrics,
+)
+from tests.local_dynamo.support import HOUR, MINUTE, NOON, botocore_of, on_the_wire
 
 
 @pytest.fixture(scope="module")
-def crowded(shared: Quill) -> Quill:
-    """A table with all of it, each item in the shards of the table."""
+def filled(shared: Quill) -> Quill:
+    """The table with all items."""
     shared.agents.put_many(agents())
     shared.interactions.record_many(interactions())
     shared.metrics.put_many(metrics())
@@ -157,17 +43,17 @@ def crowded(shared: Quill) -> Quill:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One row of the table of questions.
+    """An access pattern of the data model.
 
     Attributes:
-        ask: the call, with one of the confusable names.
-        expected: the same from all models in plain Python, in order.
-        price: ``GetItem``, ``Query``, or ``Query a shard``.
+        call: The call with one of the confusable names.
+        expected: The expected items, in order, from all models.
+        cost: ``GetItem``, ``Query``, or ``Query a shard``.
     """
 
-    ask: Callable[[Quill, str], Any]
+    call: Callable[[Quill, str], Any]
     expected: Callable[[str], Iterable[Any]]
-    price: str
+    cost: str
 
 
 ALL_AGENTS, ALL_INTERACTIONS, ALL_METRICS = [*agents()], [*interactions()], [*metrics()]
@@ -213,7 +99,7 @@ def metrics_where(**fields: Any) -> list[Metric]:
     ]
 
 
-def answer(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """Return the result of any call as a list."""
     if isinstance(value, tuple):
         one, many = value
@@ -345,27 +231,27 @@ PATTERNS = {
 @pytest.mark.parametrize("name", CONFUSABLE, ids=[name[:10] for name in CONFUSABLE])
 @pytest.mark.parametrize("row", PATTERNS)
 def test_access_pattern_returns_items_in_order_at_its_cost(
-    crowded: Quill, row: str, name: str
+    filled: Quill, row: str, name: str
 ) -> None:
     pattern = PATTERNS[row]
-    shards = len(crowded._table.shards_to_read)
+    shards = len(filled._table.shards_to_read)
     assert shards > 1
     read: list[tuple[int, int]] = []
 
     def note(parsed: Any, **_: Any) -> None:
         read.append((parsed["ScannedCount"], parsed["Count"]))
 
-    client = botocore_of(crowded).meta.events
+    client = botocore_of(filled).meta.events
     client.register("after-call.dynamodb.Query", note)
     try:
-        with on_the_wire(crowded) as sent:
-            found = answer(pattern.ask(crowded, name))
+        with on_the_wire(filled) as sent:
+            found = as_list(pattern.call(filled, name))
     finally:
         client.unregister("after-call.dynamodb.Query", note)
     expected = list(pattern.expected(name))
     assert expected
     assert found == expected
-    operation, _, each = pattern.price.partition(" ")
+    operation, _, each = pattern.cost.partition(" ")
     assert sent == [operation] * (shards if each else 1)
     # Exactly the items of the result were read.
     assert [scanned for scanned, _ in read] == [count for _, count in read]
@@ -373,28 +259,28 @@ def test_access_pattern_returns_items_in_order_at_its_cost(
         assert sum(count for _, count in read) == len(expected)
 
 
-def test_list_by_day_interactions_of_every_day(crowded: Quill) -> None:
+def test_list_by_day_interactions_of_every_day(filled: Quill) -> None:
     """I5, with unrelated items on the next day."""
     expected = [each for each in ALL_INTERACTIONS if each.started_at.date() == NOON.date()]
-    with on_the_wire(crowded) as sent:
-        found = list(crowded.interactions.list_by_day(NOON.date()))
-    assert sent == ["Query"] * len(crowded._table.shards_to_read)
+    with on_the_wire(filled) as sent:
+        found = list(filled.interactions.list_by_day(NOON.date()))
+    assert sent == ["Query"] * len(filled._table.shards_to_read)
     assert [each.started_at for each in found] == sorted(each.started_at for each in expected)
     assert {each.interaction_id for each in found} == {each.interaction_id for each in expected}
 
 
-def test_list_by_day_metrics_of_every_day(crowded: Quill) -> None:
-    """M3, with every scope, name and grain; days of the filler come after it."""
+def test_list_by_day_metrics_of_every_day(filled: Quill) -> None:
+    """M3, with unrelated metrics on the next days."""
     expected = sorted(
         (each for each in ALL_METRICS if each.bucket_start.date() == NOON.date()),
         key=lambda each: (each.bucket_start, each.scope, each.name, each.grain),
     )
     assert 0 < len(expected) < len(ALL_METRICS)
-    with on_the_wire(crowded) as sent:
-        found = list(crowded.metrics.list_by_day(NOON.date()))
-    assert sent == ["Query"] * len(crowded._table.shards_to_read)
+    with on_the_wire(filled) as sent:
+        found = list(filled.metrics.list_by_day(NOON.date()))
+    assert sent == ["Query"] * len(filled._table.shards_to_read)
     assert found == expected
-    assert list(crowded.metrics.list_by_day(NOON.date(), newest_first=True)) == expected[::-1]
+    assert list(filled.metrics.list_by_day(NOON.date(), newest_first=True)) == expected[::-1]
 
 
 def test_access_patterns_cover_every_row_of_the_docs() -> None:

@@ -111,7 +111,7 @@ def test_load_lost_server_reports_completed_files(run: Run, proxy: Proxy, tmp_pa
     for number in range(3):
         line = f'{{"kind": "agent", "agent_id": "{number}"}}\n'
         files.append(written(tmp_path / f"{number}.jsonl", line))
-    proxy.go_away_after("PutItem", 1)
+    proxy.stop_after("PutItem", 1)
     environ = {"DYNAMODB_ENDPOINT": proxy.endpoint, "QUILL_DEADLINE_SECONDS": "1"}
     finished = run("load", "--json", *files, **environ)
     failed(finished)

@@ -151,7 +151,7 @@ class TestClaim:
         )
         settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND)
         with connect(settings) as behind_proxy:
-            proxy.go_away_after("TransactWriteItems", 1)
+            proxy.stop_after("TransactWriteItems", 1)
             claimed = behind_proxy.webhook_events.claim("hubspot", limit=102)
         assert len(claimed) == 100
         with connect(replace(settings, deadline=SECOND / 10)) as behind_proxy:
@@ -163,7 +163,7 @@ class TestClaim:
         quill.webhook_events.record(event("1", received_at=LONG_AGO))
         settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND / 2)
         with connect(settings) as behind_proxy:
-            proxy.go_away_after("PutItem", 0)
+            proxy.stop_after("PutItem", 0)
             with pytest.raises(QuillError) as raised:
                 behind_proxy.webhook_events.claim("hubspot")
         assert not isinstance(raised.value, PartialWriteError)

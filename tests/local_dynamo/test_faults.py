@@ -1,4 +1,4 @@
-"""Behind a connection on which much goes wrong: all is stored once, and who was first knows it."""
+"""Writes over a faulty connection are stored once, and exactly one writer gets ``created``."""
 
 import random
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.local_dynamo.support import HOUR, NOON, event, interaction, scanned
 
 CREATED, DUPLICATE = Outcome.CREATED, Outcome.DUPLICATE
 THREADS = 4
-# One whose faults begin early, as a small run sends few requests.
+# With this seed, faults occur early, because a small run sends few requests.
 SEED = 7
 
 
@@ -27,13 +27,13 @@ def size(soak: bool) -> int:
 
 @pytest.fixture
 def few(soak: bool) -> int:
-    """The size for what takes several times as long as an event."""
+    """The number of items that take longer to write than events."""
     return 300 if soak else 12
 
 
 @pytest.fixture(params=[{"lost": 1 / 4}, {"disturbed": 1 / 3}], ids=["lost", "disturbed"])
 def faulty(request: pytest.FixtureRequest, proxy: Proxy, behind_proxy: Quill) -> Iterator[Quill]:
-    """A `Quill` on the table of ``quill``; it has to have been as bad as it was meant to be."""
+    """A `Quill` behind the proxy. Checks afterwards that enough faults occurred."""
     proxy.faults = Faults(SEED, **request.param)
     yield behind_proxy
     done = proxy.faults.done
@@ -43,7 +43,7 @@ def faulty(request: pytest.FixtureRequest, proxy: Proxy, behind_proxy: Quill) ->
     assert done.total() >= part / 2 * proxy.faults.seen
 
 
-def given(size: int) -> list[WebhookEvent]:
+def events_of(size: int) -> list[WebhookEvent]:
     return [event(str(number), object_id=str(number % 7)) for number in range(size)]
 
 
@@ -57,7 +57,7 @@ def assert_stored(quill: Quill, kind: str, name: str, size: int) -> None:
 
 
 def assert_bulk(write_many: Callable[[Any], list[Any]], items: Sequence[Any]) -> None:
-    """In calls of a few, new and known ones mixed, then many in one call, the rest of them new."""
+    """Write half of the items in small calls with duplicates, then all of them twice."""
     half = len(items) // 2
     for start in range(0, half, 2):
         known = min(start, 1)
@@ -73,11 +73,11 @@ class TestOneWriter:
         self, quill: Quill, faulty: Quill, size: int
     ) -> None:
         for expected in (CREATED, DUPLICATE):
-            results = [faulty.webhook_events.record(each) for each in given(size)]
+            results = [faulty.webhook_events.record(each) for each in events_of(size)]
             assert outcomes(results) == [expected] * size
         assert_stored(quill, "webhook_event", "event_key", size)
         # A truncated response to a read is retried, too.
-        for each in given(size)[::4]:
+        for each in events_of(size)[::4]:
             assert faulty.webhook_events.get("hubspot", each.event_key) == each
         assert faulty.webhook_events.list_by_status("hubspot", "pending").count() == size
 
@@ -86,7 +86,7 @@ class TestOneWriter:
         self, quill: Quill, faulty: Quill, size: int, prefer: Prefer
     ) -> None:
         events = faulty.webhook_events
-        assert_bulk(lambda some: events.record_many(some, prefer=prefer), given(size))
+        assert_bulk(lambda some: events.record_many(some, prefer=prefer), events_of(size))
         assert_stored(quill, "webhook_event", "event_key", size)
 
     def test_record_external_ids_disturbed_writer_stores_each_once(
@@ -105,7 +105,7 @@ class TestOneWriter:
                 Agent(
                     agent_id=str(number),
                     name=name,
-                    # Half of them in transactions.
+                    # Agents with external ids are written in transactions.
                     external_ids={"hubspot": str(number)} if number % 2 else {},
                 )
                 for number in range(few)
@@ -125,8 +125,8 @@ class TestOneWriter:
         self, quill: Quill, faulty: Quill, few: int
     ) -> None:
         for expected in (True, False):
-            told = [faulty.store.check_and_mark(Key("mark", str(n)), HOUR) for n in range(few)]
-            assert told == [expected] * few
+            marked = [faulty.store.check_and_mark(Key("mark", str(n)), HOUR) for n in range(few)]
+            assert marked == [expected] * few
         assert len(list(quill.store.query("mark"))) == few
 
 
@@ -164,7 +164,7 @@ class TestMetrics:
 def in_threads(
     works: Sequence[Callable[[list[Any]], list[Any]]], items: Sequence[Any]
 ) -> list[Any]:
-    """The results of each thread, by the number of the item, all begun at the same moment."""
+    """Return the results of each thread in the order of the items. All start at once."""
     begin = Barrier(len(works))
 
     def run(number: int) -> list[Any]:
@@ -172,8 +172,8 @@ def in_threads(
         random.Random(number).shuffle(order)  # noqa: S311
         begin.wait()
         results = works[number]([items[at] for at in order])
-        told = dict(zip(order, results, strict=True))
-        return [told[at] for at in range(len(items))]
+        by_item = dict(zip(order, results, strict=True))
+        return [by_item[at] for at in range(len(items))]
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(run, range(len(works))))
@@ -189,16 +189,16 @@ class TestSeveralWriters:
         self, quill: Quill, faulty: Quill, size: int
     ) -> None:
         events = faulty.webhook_events
-        told = in_threads(
+        by_thread = in_threads(
             [
                 singly(events.record),
                 singly(events.record),
                 lambda some: events.record_many(some, prefer="speed"),
                 lambda some: events.record_many(some, prefer="cost"),
             ],
-            given(size),
+            events_of(size),
         )
-        for results in zip(*told, strict=True):
+        for results in zip(*by_thread, strict=True):
             assert sorted(outcomes(results)) == [CREATED, *[DUPLICATE] * (THREADS - 1)]
         assert_stored(quill, "webhook_event", "event_key", size)
 
@@ -206,21 +206,21 @@ class TestSeveralWriters:
         self, quill: Quill, faulty: Quill, size: int
     ) -> None:
         metrics = faulty.metrics
-        told = in_threads([singly(metrics.add), *[metrics.add_many] * 3], increments(size))
-        for results in zip(*told, strict=True):
+        by_thread = in_threads([singly(metrics.add), *[metrics.add_many] * 3], increments(size))
+        for results in zip(*by_thread, strict=True):
             assert sorted(outcomes(results)) == [CREATED, *[DUPLICATE] * (THREADS - 1)]
         assert_counted_once(quill, increments(size))
 
 
-class TestHalfAnAnswer:
-    """botocore takes one for a whole one, with nothing in it."""
+class TestTruncatedResponse:
+    """Botocore treats a truncated response as a complete one without content."""
 
-    KEY = Key("half", "an answer")
+    KEY = Key("truncated", "response")
 
     @pytest.fixture(autouse=True)
     def item(self, quill: Quill) -> dict[str, Any]:
-        quill.store.put(self.KEY, {"text": "whole"})
-        return {"text": "whole"}
+        quill.store.put(self.KEY, {"text": "complete"})
+        return {"text": "complete"}
 
     def test_get_truncated_response_is_retried(
         self, item: Any, behind_proxy: Quill, proxy: Proxy
@@ -251,8 +251,8 @@ class TestHalfAnAnswer:
     def test_record_many_truncated_response_is_retried(
         self, quill: Quill, behind_proxy: Quill, proxy: Proxy, operation: str, prefer: Prefer
     ) -> None:
-        quill.webhook_events.record_many(given(5))
+        quill.webhook_events.record_many(events_of(5))
         proxy.disturb(operation, Fault.CUT_MIDWAY, times=2)
-        results = behind_proxy.webhook_events.record_many(given(10), prefer=prefer)
+        results = behind_proxy.webhook_events.record_many(events_of(10), prefer=prefer)
         assert outcomes(results) == [DUPLICATE] * 5 + [CREATED] * 5
         assert proxy.passed[operation] >= 3

@@ -1,4 +1,4 @@
-"""Whatever field changes, an item is in the lists it belongs to now, and in no other."""
+"""A changed item is in the lists of its new fields only."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -73,7 +73,7 @@ CHANGES: list[tuple[Callable[[], QuillModel], dict[str, Any]]] = [
 
 
 def write(quill: Quill, model: QuillModel) -> None:
-    """By the repository that changes such a model, else by PynamoDB's save."""
+    """Put a model with its repository, or save it with PynamoDB."""
     if isinstance(model, Agent):
         quill.agents.put(model)
     elif isinstance(model, Interaction):
@@ -92,17 +92,17 @@ def lists_of(quill: Quill, model: QuillModel) -> Keys:
 
 
 def found_in(quill: Quill, lists: Keys) -> Keys:
-    """Which of the lists hold anything, and under which sort key."""
+    """Return the index, partition key and sort key of each item in the lists."""
     found: Keys = set()
     for index, pk, _ in lists:
-        answer = botocore_of(quill).query(
+        response = botocore_of(quill).query(
             TableName=quill.settings.table,
             IndexName=index,
             KeyConditionExpression="#pk = :pk",
             ExpressionAttributeNames={"#pk": f"{index}pk"},
             ExpressionAttributeValues={":pk": {"S": pk}},
         )
-        found |= {(index, pk, item[f"{index}sk"]["S"]) for item in answer["Items"]}
+        found |= {(index, pk, item[f"{index}sk"]["S"]) for item in response["Items"]}
     return found
 
 

@@ -20,7 +20,7 @@ def used() -> int:
 
 @pytest.mark.soak
 def test_long_lists_and_bulk_writes_memory_is_constant(quill: Quill, *, soak: bool) -> None:
-    # A tenth is new, the rest comes again: what is stored is not what is measured here.
+    # Nine tenths are duplicates, so the server stores few items.
     total = 1_000_000 if soak else 5_000
     fresh = min(total // 10, 20_000)
 
@@ -37,5 +37,5 @@ def test_long_lists_and_bulk_writes_memory_is_constant(quill: Quill, *, soak: bo
         if seen == total // 5:
             start = used()
     assert (seen, created) == (total, fresh)
-    # All of them would be over a kilobyte each: five in the small size, a thousand in the full.
+    # All events would need over 1 KB each: 5 MB at the small size, 1 GB at the full size.
     assert used() - start < (40 if soak else 4) * MEGABYTE

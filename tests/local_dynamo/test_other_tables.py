@@ -1,4 +1,4 @@
-"""A table that is there and is another's: what is asked of it says so, and where to look."""
+"""Calls on a table with another schema."""
 
 import secrets
 from collections.abc import Callable, Iterator

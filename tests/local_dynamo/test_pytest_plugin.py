@@ -1,4 +1,4 @@
-"""The fixtures, as they are used in a test of this suite."""
+"""The fixtures of the pytest plugin, in this session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.local_dynamo.support import (
 )
 
 MARK = Key("mark", "1")
-# Before anything was ever stored in DynamoDB.
+# Before DynamoDB existed.
 LONG_AGO = datetime(1999, 12, 31, 23, 59, tzinfo=UTC)
 COMMAND = "from quill_models.command import main; main()"
 ADA = Agent(agent_id="ada", name="Ada")
@@ -35,7 +35,7 @@ ADA = Agent(agent_id="ada", name="Ada")
 
 @pytest.fixture(scope="module")
 def seen() -> dict[str, list[Quill]]:
-    """The connections of the tests before, by the name of the test."""
+    """The connections of earlier tests."""
     return defaultdict(list)
 
 
@@ -63,7 +63,7 @@ class TestTable:
         self, quill: Quill, seen: dict[str, list[Quill]], before: int
     ) -> None:
         assert quill.agents.put(ADA).created
-        # The one of the test before is gone.
+        # The table of the earlier test is deleted.
         assert [described(each.table) for each in seen["own"]] == [None] * before
         seen["own"].append(quill)
 

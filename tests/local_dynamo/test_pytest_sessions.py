@@ -1,4 +1,4 @@
-"""Whole test sessions of somebody else's project: one server for each, and none is left."""
+"""The pytest plugin in sessions of another project: each has one server, which it stops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_created(quill: Quill) -> None:
     assert quill.agents.put(Agent(agent_id="7", name="Ada")).created
 """
 
-# Each test writes down which server it had; two of them end their process.
+# Each test records its server; two of them kill their process.
 SHARES = """\
 import os, pathlib, signal, pytest
 from quill_models import Agent
@@ -35,7 +35,7 @@ def test_shares(quill, number):
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
-# Says that it is there, and stays.
+# Records its process, and then waits.
 WAITS = """\
 import os, pathlib, time
 
@@ -63,7 +63,7 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 class Project:
-    """A folder with tests, whose temporary files are kept apart."""
+    """A project folder with tests, and its own folder for temporary files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "project"
@@ -77,7 +77,7 @@ class Project:
 
     @contextmanager
     def running(self, *options: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-        """A session in a process group of its own, as a shell starts it."""
+        """Run a session in its own process group, as a shell does."""
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-W", "error", *options],
             cwd=self.folder,
@@ -94,7 +94,7 @@ class Project:
             process.communicate()
 
     def run(self, *options: str, **environ: str) -> tuple[int, str]:
-        """The exit status of a session, and what it printed."""
+        """Run a session, and return its exit status and output."""
         with self.running(*options, **environ) as process:
             printed, _ = process.communicate(timeout=300)
             return process.returncode, printed
@@ -103,7 +103,7 @@ class Project:
         return list(self.folder.glob("*.seen"))
 
     def servers(self) -> list[int]:
-        """Their temporary folder is in the command line."""
+        """Return the processes with the temporary folder in their command line."""
         return javas_with(str(self.temporary))
 
     def leaves_nothing(self, within: float) -> bool:
@@ -114,7 +114,7 @@ class Project:
     def _environ(self, changes: Mapping[str, str]) -> dict[str, str]:
         ours = ("DATA_BACKEND", "DYNAMODB_ENDPOINT", "QUILL_TABLE", "PYTEST_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        # Each server lives for seconds: most of what Java compiled would go unused.
+        # Each server runs for seconds only, so optimised compilation does not pay.
         java = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
         return {**kept, **java, "TMPDIR": str(self.temporary), **changes}
 
@@ -150,7 +150,7 @@ class TestServer:
             assert eventually(lambda: len(project.seen()) == 2, within=300)
             assert len(project.servers()) == 1
             if end is signal.SIGINT:
-                # Ctrl-C reaches all that the terminal runs.
+                # Ctrl-C reaches all processes of the terminal.
                 os.killpg(process.pid, end)
                 process.communicate(timeout=300)
             else:
@@ -205,7 +205,7 @@ class TestProject:
         assert status == 1
         assert "pip install 'quill-models[local]'" in printed
         assert "DYNAMODB_ENDPOINT" in printed
-        # The message, not a walk through this package.
+        # The message only, without a traceback.
         assert "Traceback" not in printed
         assert "process.py" not in printed
 

@@ -1,4 +1,4 @@
-"""Lists: pages, cursors, counts, and what they cost on the wire."""
+"""Lists: pages, cursors, counts and their requests."""
 
 import re
 import time
@@ -63,7 +63,7 @@ def ids(items: Any) -> list[str]:
 
 
 def paged(query: Query[Any], limits: list[int]) -> list[list[str]]:
-    """The pages, of these sizes in turn."""
+    """Return the ids of each page. The page sizes repeat ``limits``."""
     pages, cursor, turn = [], None, 0
     while True:
         page = query.page(limits[turn % len(limits)], cursor)
@@ -93,7 +93,7 @@ class TestPages:
             pages = paged(query, limits)
             assert [each for page in pages for each in page] == everything
             wanted = [limits[turn % len(limits)] for turn in range(len(pages))]
-            # Only the last may be short, and none is empty.
+            # Only the last page may be short, and no page is empty.
             assert [len(page) for page in pages[:-1]] == wanted[:-1]
             assert 1 <= len(pages[-1]) <= wanted[-1]
 
@@ -108,7 +108,6 @@ class TestPages:
     def test_page_with_expired_items_is_full(
         self, quill: Quill, quill_clock: FrozenClock, listing: Listing
     ) -> None:
-        """Events expire; they lie between the interactions only in time, so seen by themselves."""
         newest = "newest" in listing.__name__
         sharded = "day" in listing.__name__
         old = [
@@ -182,7 +181,7 @@ class TestPages:
 
 class TestCursors:
     def test_page_cursor_changed_last_character_raises(self, quill: Quill) -> None:
-        """Some of its bits may be unused."""
+        # Some bits of it may be unused.
         fill(quill, 12)
         for limit in range(1, 10):
             cursor = by_agent(quill).page(limit).cursor
@@ -227,8 +226,6 @@ class TestOnTheWire:
 
 
 class TestReadingAhead:
-    """Three pages of a megabyte: what is asked for before it is wanted, and what is not."""
-
     @pytest.fixture
     def long_list(self, shared: Quill) -> Iterator[Query[Interaction]]:
         shared.interactions.put_many(

@@ -199,7 +199,7 @@ class TestPartialWrites:
     ) -> None:
         given = self.given(350)
         assert impatient.webhook_events.record(given[150]).created
-        proxy.go_away_after("TransactWriteItems", 2)
+        proxy.stop_after("TransactWriteItems", 2)
         with pytest.raises(PartialWriteError) as raised:
             impatient.webhook_events.record_many(iter(given))
         error = raised.value
@@ -220,7 +220,7 @@ class TestPartialWrites:
     ) -> None:
         given = self.given(450)
         impatient.webhook_events.record(event("first"))
-        proxy.go_away_after("TransactWriteItems", 1)
+        proxy.stop_after("TransactWriteItems", 1)
         source = iter(given)
         results = impatient.webhook_events.iter_record_many(source)
         told = keys(result.item for result in islice(results, 100))
@@ -268,7 +268,7 @@ class TestPartialWrites:
         def minutes_pass() -> Any:
             yield from given[:120]
             quill_clock.tick(HOUR)
-            proxy.go_away_after("GetItem", 0)
+            proxy.stop_after("GetItem", 0)
             yield from given[120:]
 
         settings = replace(quill.settings, endpoint=proxy.endpoint, deadline=SECOND)

@@ -1,4 +1,4 @@
-"""State machines of two clients on one table, each with a clock of its own."""
+"""State machines of two clients on one table, each with its own clock."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def two_clients(given: Settings) -> Iterator[Clients]:
 
 
 def run_machine(machine: type[RuleBasedStateMachine], *, soak: bool) -> None:
-    """Let hypothesis look for steps that the machine fails on."""
+    """Search for steps that fail the machine."""
     run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=100 if soak else 4,
             stateful_step_count=50 if soak else 20,
             deadline=None,
-            # Each example asks the server for what takes its time.
+            # Each example sends many requests.
             suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
         ),
     )

@@ -1,3 +1,5 @@
+"""Fixtures of the unit tests."""
+
 from __future__ import annotations
 
 import os
@@ -12,7 +14,7 @@ from hypothesis import settings
 settings.register_profile("unit", deadline=None, print_blob=True, max_examples=25)
 settings.load_profile("unit")
 
-# Reading the description of DynamoDB takes botocore longer than most tests; one for all clients.
+# Botocore needs longer to read the description of DynamoDB than most tests take.
 _read_once = cache(botocore.session.create_loader)
 
 _OURS = ("DATA_BACKEND", "DYNAMODB_", "QUILL_", "AWS_", "JAVA_HOME")
@@ -20,7 +22,7 @@ _OURS = ("DATA_BACKEND", "DYNAMODB_", "QUILL_", "AWS_", "JAVA_HOME")
 
 @pytest.fixture
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder as the current one, no settings in the environment, and no AWS chain."""
+    """An empty current folder, without settings in the environment and without AWS credentials."""
     for name in os.environ:
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
@@ -36,8 +38,8 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long botocore would have waited between its tries; it does not wait."""
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between tries in seconds. They are recorded, not slept."""
     waited: list[float] = []
     monkeypatch.setattr("botocore.endpoint.time.sleep", waited.append)
     return waited

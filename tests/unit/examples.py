@@ -1,4 +1,4 @@
-"""One model of each kind, to vary, and the table that stamps them."""
+"""One model of each kind, with changeable fields."""
 
 from __future__ import annotations
 

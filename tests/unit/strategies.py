@@ -1,4 +1,4 @@
-"""Values and models for properties: whatever the package promises to store, awkward ones first."""
+"""Hypothesis strategies of all values and models that the package can store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ AWKWARD = (
 
 
 def texts(*, min_size: int = 1, max_size: int = 40) -> st.SearchStrategy[str]:
-    """Text that UTF-8 can encode."""
+    """Generate text that UTF-8 can encode."""
     awkward = [text for text in AWKWARD if min_size <= len(text) <= max_size]
     return st.one_of(
         st.sampled_from(awkward),
@@ -65,7 +65,7 @@ def texts(*, min_size: int = 1, max_size: int = 40) -> st.SearchStrategy[str]:
 
 
 def components() -> st.SearchStrategy[str]:
-    """Key components: few characters, so that near misses are common; the empty one too."""
+    """Generate key components, also empty ones, of few characters, so that many are similar."""
     return st.one_of(
         st.just(""),
         st.text("01#%23aB\x00\t ü🦜", max_size=5),
@@ -75,7 +75,7 @@ def components() -> st.SearchStrategy[str]:
 
 
 def zones() -> st.SearchStrategy[timezone]:
-    """Fixed distances from UTC, odd seconds included."""
+    """Generate fixed offsets from UTC, including seconds."""
     day = timedelta(hours=23, minutes=59, seconds=59)
     return st.one_of(
         st.just(UTC),
@@ -84,7 +84,7 @@ def zones() -> st.SearchStrategy[timezone]:
 
 
 def instants() -> st.SearchStrategy[datetime]:
-    """Aware times, in any zone, in all years but the edges of the first and the last."""
+    """Generate aware times in any zone, in the years 2 to 9998."""
     return st.datetimes(
         min_value=datetime(2, 1, 1),  # noqa: DTZ001 -- hypothesis adds the zone
         max_value=datetime(9998, 12, 31),  # noqa: DTZ001
@@ -94,16 +94,16 @@ def instants() -> st.SearchStrategy[datetime]:
 
 @st.composite
 def numbers(draw: st.DrawFn) -> Decimal:
-    """Every number DynamoDB keeps exactly: up to 38 digits, 1E-130 to 9.9…E+125."""
+    """Generate numbers that DynamoDB stores exactly: up to 38 digits, 1E-130 to 9.9…E+125."""
     digits = draw(st.integers(1, 10**38 - 1))
     length = len(str(digits))
     exponent = draw(st.integers(-130, 125)) - (length - 1)
-    # As text, which is exact: arithmetic would round to the 28 digits of the usual context.
+    # By text, because arithmetic would round to 28 digits.
     return Decimal(f"{draw(st.sampled_from((0, 1, -1))) * digits}E{exponent}")
 
 
 def json_values() -> st.SearchStrategy[Any]:
-    """Whatever JSON can say, unpaired surrogates and more than 38 digits included."""
+    """Generate JSON values, including unpaired surrogates and more than 38 digits."""
     leaves = st.one_of(
         st.none(),
         st.booleans(),

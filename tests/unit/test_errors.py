@@ -1,3 +1,5 @@
+"""The public errors."""
+
 from __future__ import annotations
 
 import copy
@@ -122,7 +124,7 @@ def test_errors_carry_their_attributes() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_errors_can_be_pickled(error: QuillError) -> None:
-    # A worker of a process pool that raises one would otherwise break the whole pool.
+    # Otherwise a worker that raises one would break its process pool.
     for passed in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301
         assert type(passed) is type(error)
         assert str(passed) == str(error)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.interrupts import interruptible_children
 
-# An interrupt that is ignored lets it exit with 0.
+# Exits with 0 if the interrupt is ignored.
 PROGRAM = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
 
 

@@ -1,4 +1,4 @@
-"""Imports point one way: a module imports only from layers above it in the list."""
+"""A module imports only from layers above its own in the list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import quill_models
 ROOT = Path(quill_models.__file__).parent
 PACKAGE = "quill_models"
 
-# A folder imports from the lines above its own, and from itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("telemetry", "values"),
     ("local", "settings"),
@@ -28,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("export", "health", "loading", "testing"),
     ("command", "pytest_plugin"),
 )
-FACES = ("", "errors")  # Public names. They import anything; nothing inside imports them.
+FACADES = ("", "errors")  # Modules of public names. No module of the package imports them.
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 
@@ -78,7 +77,7 @@ OURS = {
 
 
 def test_layers_name_every_folder_and_module_once() -> None:
-    named = [name for layer in (*LAYERS, FACES) for name in layer]
+    named = [name for layer in (*LAYERS, FACADES) for name in layer]
     assert sorted(named) == sorted({_layer(module) for module in SOURCES})
 
 
@@ -100,7 +99,7 @@ def test_layers_imports_come_from_lower_layers() -> None:
         (module, name)
         for module, names in OURS.items()
         for name in names
-        if (own := _layer(module)) not in FACES
+        if (own := _layer(module)) not in FACADES
         and (other := _layer(name)) != own
         and RANK.get(other, len(LAYERS)) >= RANK[own]
     }
@@ -108,23 +107,20 @@ def test_layers_imports_come_from_lower_layers() -> None:
 
 
 def test_layers_have_no_cycle() -> None:
-    # Also inside a layer. Fails naming the cycle.
+    # Raises an error with the cycle, also within a layer.
     assert set(TopologicalSorter(OURS).static_order()) == set(SOURCES)
 
 
 def test_layers_test_reads_imports_of_every_form() -> None:
-    # So that an empty graph is no proof.
+    # Otherwise an empty graph would pass the tests.
     assert f"{PACKAGE}.models.key_schema" in OURS[f"{PACKAGE}.models.agent"]
     assert f"{PACKAGE}.models.base" in OURS[f"{PACKAGE}.models.agent"]
     assert f"{PACKAGE}.models.agent" in OURS[f"{PACKAGE}.models"]
     assert f"{PACKAGE}.hubspot.body" in OURS[f"{PACKAGE}.hubspot"]
 
 
-# Rules with one place in the package.
-
-
-def _users_of(*names: str) -> set[str]:
-    """The modules that import one of the names, or something in it."""
+def _importers_of(*names: str) -> set[str]:
+    """Return the modules that import one of the names, or a name in one of them."""
     return {
         module
         for module in SOURCES
@@ -145,11 +141,11 @@ def _readers_of_the_environment() -> Iterator[str]:
 
 def test_layers_environment_is_read_in_one_place() -> None:
     assert set(_readers_of_the_environment()) == {f"{PACKAGE}.settings"}
-    assert _users_of("dotenv") == {f"{PACKAGE}.settings"}
+    assert _importers_of("dotenv") == {f"{PACKAGE}.settings"}
 
 
 def test_layers_botocore_is_imported_in_one_place() -> None:
-    assert _users_of("botocore", "boto3") == {
+    assert _importers_of("botocore", "boto3") == {
         f"{PACKAGE}.dynamodb.client",
         f"{PACKAGE}.dynamodb.connection",
         f"{PACKAGE}.dynamodb.service_errors",
@@ -158,8 +154,8 @@ def test_layers_botocore_is_imported_in_one_place() -> None:
 
 
 def test_layers_pynamodb_is_imported_by_models_only() -> None:
-    users = _users_of("pynamodb", "pynamodb_attributes")
-    assert users == {
+    importers = _importers_of("pynamodb", "pynamodb_attributes")
+    assert importers == {
         f"{PACKAGE}.models.attributes",
         f"{PACKAGE}.models.base",
         f"{PACKAGE}.models.indexes",
@@ -170,7 +166,7 @@ def test_layers_pynamodb_is_imported_by_models_only() -> None:
 
 def test_layers_keys_are_composed_in_one_place() -> None:
     composing = {"compose", "compose_order", "prefix", "prefix_end", "escape"}
-    users = {
+    importers = {
         module
         for module, tree in TREES.items()
         for node in ast.walk(tree)
@@ -178,11 +174,11 @@ def test_layers_keys_are_composed_in_one_place() -> None:
         and node.module == f"{PACKAGE}.values.keys"
         and composing & {alias.name for alias in node.names}
     }
-    assert users == {f"{PACKAGE}.models.key_schema"}
+    assert importers == {f"{PACKAGE}.models.key_schema"}
 
 
 def test_layers_time_is_read_in_one_place() -> None:
-    def asks(node: ast.AST) -> bool:
+    def reads_time(node: ast.AST) -> bool:
         return (
             isinstance(node, ast.Attribute)
             and node.attr in {"now", "utcnow", "today"}
@@ -190,20 +186,20 @@ def test_layers_time_is_read_in_one_place() -> None:
             and node.value.id in {"datetime", "date"}
         )
 
-    askers = {
-        module for module, tree in TREES.items() if any(asks(node) for node in ast.walk(tree))
+    readers = {
+        module for module, tree in TREES.items() if any(reads_time(node) for node in ast.walk(tree))
     }
-    assert askers == {f"{PACKAGE}.values.clock"}
+    assert readers == {f"{PACKAGE}.values.clock"}
 
 
 def test_layers_package_imports_no_tests() -> None:
     tools = ("pytest", "hypothesis", "freezegun")
-    assert _users_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
-    assert _users_of("tests") == set()
+    assert _importers_of("tests", *tools) == {f"{PACKAGE}.pytest_plugin"}
+    assert _importers_of("tests") == set()
 
 
 def test_layers_pytest_plugin_imports_nothing_when_loaded() -> None:
-    # Every run of pytest loads it, also where no test asks for a fixture of it.
+    # Every run of pytest loads it, also if no test uses its fixtures.
     loaded = _loads(f"{PACKAGE}.pytest_plugin")
     ours = {each for each in loaded if each.partition(".")[0] == PACKAGE}
     assert ours == {PACKAGE, f"{PACKAGE}.pytest_plugin"}
@@ -233,8 +229,8 @@ def test_layers_modules_have_a_docstring() -> None:
     assert [module for module, tree in TREES.items() if not ast.get_docstring(tree)] == []
 
 
-# Modules of the command are named by their subcommands; `errors` is the face of `values.errors`.
-NAMED_ALIKE = {"errors", "schema"}
+# A module of the command has the name of its subcommand; `errors` is the facade of `values.errors`.
+SHARED_NAMES = {"errors", "schema"}
 
 
 def test_layers_a_name_means_one_thing() -> None:
@@ -242,7 +238,7 @@ def test_layers_a_name_means_one_thing() -> None:
         node.name
         for tree in TREES.values()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and node.name != "Meta"  # PynamoDB's own word.
+        if isinstance(node, ast.ClassDef) and node.name != "Meta"  # Each PynamoDB model has one.
     )
     modules = Counter(path.stem for path in SOURCES.values() if path.name != "__init__.py")
-    assert {name for name, number in (classes + modules).items() if number > 1} <= NAMED_ALIKE
+    assert {name for name, number in (classes + modules).items() if number > 1} <= SHARED_NAMES

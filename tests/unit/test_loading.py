@@ -1,3 +1,5 @@
+"""Models from JSON Lines."""
+
 from __future__ import annotations
 
 import json

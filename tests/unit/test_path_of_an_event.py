@@ -12,11 +12,11 @@ import pytest
 
 import quill_models
 from quill_models import Settings, WebhookEvent, connect
-from tests.unit.wire import Wire, answer
+from tests.unit.wire import Wire, response
 
 ROOT = Path(quill_models.__file__).parent
 NOON = datetime(2031, 5, 17, 12, tzinfo=UTC)
-STEPS = [
+PATH_FILES = [
     "repositories/repository.py",
     "writes/bulk.py",
     "repositories/record_once.py",
@@ -28,7 +28,7 @@ STEPS = [
     "dynamodb/client.py",
     "dynamodb/transport.py",
 ]
-ANSWERS = [
+SHARED_FILES = [
     "values/keys.py",
     "values/clock.py",
     "telemetry/operations.py",
@@ -55,7 +55,7 @@ def event(key: str) -> WebhookEvent:
 
 def test_record_many_one_event_runs_the_files_of_the_map() -> None:
     quill = connect(Settings(), clock=lambda: NOON)
-    Wire(quill.table.client, lambda _name, _body: answer({}))
+    Wire(quill.table.client, lambda _name, _body: response({}))
     quill.webhook_events.record_many([event("first")])
     given, run = [event("second")], set[str]()
 
@@ -70,17 +70,17 @@ def test_record_many_one_event_runs_the_files_of_the_map() -> None:
         quill.webhook_events.record_many(given)
     finally:
         sys.setprofile(before)
-    assert run == {*STEPS, *ANSWERS}
-    assert (len(STEPS), len(ANSWERS)) <= (10, 8)
+    assert run == {*PATH_FILES, *SHARED_FILES}
+    assert (len(PATH_FILES), len(SHARED_FILES)) <= (10, 8)
 
 
 def test_contributing_map_shows_the_files_of_the_path() -> None:
     page = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \d+ \| `quill_models/(\S+\.py)` \|", page, re.MULTILINE)
-    assert [row for row in rows if "/" in row][:10] == STEPS
-    answers = page[
+    assert [row for row in rows if "/" in row][:10] == PATH_FILES
+    shared_files = page[
         page.index("Eight more files") : page.index("`tests/unit/test_path_of_an_event.py`")
     ]
-    assert {name.rpartition("/")[2] for name in re.findall(r"`([\w/]+\.py)`", answers)} == {
-        name.rpartition("/")[2] for name in ANSWERS
+    assert {name.rpartition("/")[2] for name in re.findall(r"`([\w/]+\.py)`", shared_files)} == {
+        name.rpartition("/")[2] for name in SHARED_FILES
     }

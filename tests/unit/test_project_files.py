@@ -1,4 +1,4 @@
-"""The files beside the code say what is true."""
+"""The files beside the code match it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_env_example_is_read_and_has_the_defaults() -> None:
     assert Settings.load(ROOT / ".env.example", environ={}) == Settings()
 
 
-class Asked(dict[str, str]):
-    """An environment that remembers what it was asked for."""
+class RecordingEnviron(dict[str, str]):
+    """An environment that records which names are read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,11 +56,11 @@ class Asked(dict[str, str]):
 
 
 def test_settings_docs_list_every_variable_read() -> None:
-    environ = Asked()
+    environ = RecordingEnviron()
     Settings.load(env_file=None, environ=environ)
     documented = {name for each in settings_table["settings"]() for name in each.variables}
     assert documented == environ.names
-    # The fallbacks of AWS and Java are named after their owners' documentation.
+    # AWS and Java document these two.
     example = (ROOT / ".env.example").read_text()
     for name in documented - {"AWS_DEFAULT_REGION", "JAVA_HOME"}:
         assert name in example
@@ -78,7 +78,7 @@ def test_settings_docs_defaults_are_the_real_defaults() -> None:
         if (literal := re.match("`([^`]+)`", each.default))
     }
     assert len(given) >= 8
-    # Left out, it stands for `false` here and `true` on AWS.
+    # Without it, the default depends on the backend.
     assert given.pop("QUILL_PROTECT_TABLE") == "false"
     assert Settings.load(None, environ=given) == Settings()
     assert not Settings().protected

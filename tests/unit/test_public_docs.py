@@ -27,7 +27,7 @@ from quill_models.repositories import (
 from quill_models.repositories import worker as processing
 
 # Types whose calls send requests.
-ASKING: tuple[type, ...] = (
+REQUESTING: tuple[type, ...] = (
     Agents,
     Interactions,
     Metrics,
@@ -42,7 +42,7 @@ ASKING: tuple[type, ...] = (
     migrations.Migrations,
     Step,
 )
-GATHERING: tuple[type, ...] = (
+COLLECTING: tuple[type, ...] = (
     transaction._AgentWrites,
     transaction._InteractionWrites,
     transaction._MetricWrites,
@@ -65,8 +65,8 @@ NAMES = {
     for name in module.__all__
 }
 TYPES = {value for value in NAMES.values() if inspect.isclass(value)} | {
-    *ASKING,
-    *GATHERING,
+    *REQUESTING,
+    *COLLECTING,
     processing.Processed,
 }
 
@@ -109,7 +109,7 @@ def _callables() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 CALLABLES = dict(_callables())
-# The fields of the models are what `Attributes` of the model says.
+# The section `Attributes` of a model describes its fields.
 FIELDS = {
     name
     for model in models.__dict__.values()
@@ -123,7 +123,7 @@ def _doc(function: Callable[..., Any]) -> str:
 
 
 def _with_references(name: str) -> str:
-    """A docstring together with those of the calls that it says it is like."""
+    """Return a docstring with the docstrings that it refers to."""
     text = _doc(CALLABLES[name])
     owner = name.rpartition(".")[0]
     for other in re.findall(r"(?:As|See) `([\w.]+)`", text):
@@ -152,7 +152,7 @@ def test_public_call_has_a_first_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(CALLABLES))
 def test_public_call_documents_its_parameters(name: str) -> None:
-    """In ``Args``, in the text, in that of the class for what its calls share, or as a field."""
+    # In the docstring of the call or of its class.
     owner = next((each for each in TYPES if each.__name__ == name.partition(".")[0]), None)
     text = f"{_with_references(name)} {owner.__doc__ if owner else ''}"
     for parameter in inspect.signature(CALLABLES[name]).parameters:
@@ -189,12 +189,12 @@ def test_public_call_documents_only_known_errors(name: str) -> None:
 
 
 COST = re.compile(r"\b(requests?|units?|transactions?|query|reads?)\b")
-# Attributes ask for nothing, but for the one that is a question.
-ASKED = [
+# Attributes send no request, except this one.
+CALLS_WITH_COST = [
     "Watermark.value",
     *(
         f"{owner.__name__}.{name}"
-        for owner in (*ASKING, *GATHERING, QuillModel)
+        for owner in (*REQUESTING, *COLLECTING, QuillModel)
         for name, value in vars(owner).items()
         if f"{owner.__name__}.{name}" in CALLABLES
         and not isinstance(value, (property, cached_property))
@@ -202,12 +202,12 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", CALLS_WITH_COST)
 def test_public_call_to_the_table_documents_its_cost(name: str) -> None:
     assert COST.search(_with_references(name))
 
 
 def test_quill_documents_the_errors_of_any_request() -> None:
-    told = quill_models.Quill.__doc__ or ""
+    documented = quill_models.Quill.__doc__ or ""
     for error in ("TableNotFound", "AccessDenied", "ServerUnreachable", "Throttled", "AnswerLost"):
-        assert error in told
+        assert error in documented

@@ -1,3 +1,5 @@
+"""The public names, and what an import loads."""
+
 from __future__ import annotations
 
 import importlib.resources
@@ -145,9 +147,9 @@ def test_contract_parameters_are_unchanged(call: Any, parameters: list[str]) -> 
 
 @pytest.mark.parametrize("attribute", CALLS)
 def test_contract_calls_exist_and_are_typed(attribute: str) -> None:
-    made = getattr(Quill(Settings()), attribute)
+    repository = getattr(Quill(Settings()), attribute)
     for name in CALLS[attribute]:
-        call = getattr(made, name)
+        call = getattr(repository, name)
         assert call.__doc__
         signature = inspect.signature(call)
         assert signature.return_annotation is not signature.empty
@@ -234,7 +236,7 @@ def test_import_reads_no_environment_and_loads_nothing_else() -> None:
 
 
 def test_import_all_names_loads_neither_command_nor_extras() -> None:
-    # Its modules are names, too: `export` and `local` bring what they need.
+    # Without modules such as `export`, which import what they need.
     names = [
         name for name in quill_models.__all__ if not inspect.ismodule(getattr(quill_models, name))
     ]

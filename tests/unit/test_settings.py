@@ -1,3 +1,5 @@
+"""Settings from the environment, a file and arguments."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -41,7 +43,7 @@ def test_load_without_values_returns_defaults() -> None:
 
 
 VARIABLES: list[tuple[str, str, str, str, Any, Any]] = [
-    # variable, of the file, of the environment, field, from the file, from the environment
+    # variable, text in the file, text in the environment, field, value of each text
     ("DATA_BACKEND", "aws", "dynamodb-local", "backend", Backend.AWS, Backend.LOCAL),
     ("DYNAMODB_ENDPOINT", "http://f:1", "https://e:2", "endpoint", "http://f:1", "https://e:2"),
     ("QUILL_TABLE", "of.file", "of-env", "table", "of.file", "of-env"),
@@ -142,8 +144,6 @@ def test_load_unreadable_file_raises_with_its_name(
         Settings.load(file, {})
 
 
-# Wrong values.
-
 _DAYS = ["-1", "1.5", "many", "36501", "100000", "1e3", "٣", "1 0"]
 
 
@@ -225,9 +225,6 @@ def test_load_retention_days_are_read(days: int) -> None:
     assert Settings.load(None, environ).job_retention == timedelta(days=days)
 
 
-# The two backends.
-
-
 def test_load_aws_has_no_default_endpoint_and_region() -> None:
     loaded = Settings.load(environ={"DATA_BACKEND": "aws"})
     assert (loaded.backend, loaded.endpoint, loaded.region) == (Backend.AWS, None, None)
@@ -277,7 +274,7 @@ def test_connect_aws_uses_the_standard_chain(
 def test_connect_aws_ignores_endpoint_urls_of_other_tools(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Left over from work with a local server: production must not go there by accident.
+    # Other tools set it for a local server, which production must not use.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
     client = Client(Settings(backend=Backend.AWS, region="eu-west-1"))
     assert client.botocore.meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"

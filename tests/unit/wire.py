@@ -1,4 +1,4 @@
-"""Responses in place of the network. Requests are signed and responses read as ever."""
+"""A replacement for the network. Requests are signed and responses parsed as usual."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from botocore.awsrequest import AWSResponse
 
 from quill_models.dynamodb.client import Client
 
-Answer = AWSResponse | Exception
-Reply = Callable[[str, dict[str, Any]], Answer]
+Response = AWSResponse | Exception
+Reply = Callable[[str, dict[str, Any]], Response]
 
 
 class _Body(BytesIO):
@@ -22,17 +22,17 @@ class _Body(BytesIO):
         yield self.getvalue()
 
 
-def answer(document: dict[str, Any] | bytes, status: int = 200) -> AWSResponse:
-    """A response body: a JSON document, or bytes that are not JSON."""
+def response(document: dict[str, Any] | bytes, status: int = 200) -> AWSResponse:
+    """Return a response with a JSON document, or with bytes that are not JSON."""
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     kind = "text/html" if isinstance(document, bytes) else "application/x-amz-json-1.0"
     return AWSResponse("http://localhost", status, {"Content-Type": kind}, _Body(content))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def refusal(code: str, status: int = 400, **more: Any) -> AWSResponse:
-    """A refusal of DynamoDB with its code."""
+def error_response(code: str, status: int = 400, **more: Any) -> AWSResponse:
+    """Return an error response of DynamoDB with a code."""
     kind = f"com.amazonaws.dynamodb.v20120810#{code}"
-    return answer({"__type": kind, "message": f"because of {code}", **more}, status)
+    return response({"__type": kind, "message": f"because of {code}", **more}, status)
 
 
 def http_session(client: Any) -> Any:
@@ -41,14 +41,14 @@ def http_session(client: Any) -> Any:
 
 
 def api_name(request: Any) -> str:
-    """DynamoDB's name of a request, such as ``PutItem``."""
+    """Return the API name of a request, such as ``PutItem``."""
     target = request.headers["X-Amz-Target"]
     return (target.decode() if isinstance(target, bytes) else str(target)).partition(".")[2]
 
 
 @contextmanager
 def noticing(client: Any, notice: Callable[[Any], object]) -> Iterator[None]:
-    """Call a function with each request that goes out in the block, each try of it."""
+    """Call a function with each request sent in the block, including each retry."""
     session = http_session(client)
     send = session.send
 
@@ -80,13 +80,13 @@ class Wire:
         return reply
 
 
-def always(reply: Answer | dict[str, Any]) -> Reply:
+def always(reply: Response | dict[str, Any]) -> Reply:
     """Return the same response to every request."""
-    return lambda _name, _body: answer(reply) if isinstance(reply, dict) else reply
+    return lambda _name, _body: response(reply) if isinstance(reply, dict) else reply
 
 
 def closed_port() -> int:
-    """A port at which nothing listens."""
+    """Return a port without a listener."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -61,12 +61,12 @@ class ScriptedProxy(Proxy):
         """Pass all further requests and responses."""
         self.script([])
 
-    def takes(self, operation: str) -> bool:
-        """See `Proxy.takes`."""
+    def forwards(self, operation: str) -> bool:
+        """See `Proxy.forwards`."""
         self._before -= 1
         if self._before == 0 and self._act is not None:
             self._act()
-        return super().takes(operation)
+        return super().forwards(operation)
 
     def loses(self, operation: str) -> bool:  # noqa: ARG002
         """See `Proxy.loses`."""
@@ -113,7 +113,7 @@ class Environment:
         store(self.direct, {"pk": {"S": pk}, "sk": {"S": sk}, "shards": {"N": str(SHARDS)}})
         for client in self.clients.values():
             # The cached number of shards is from a later time than the clock's.
-            client._table._shards.forget()
+            client._table._shards.invalidate()
 
     def set_chunk_size(self, number: int) -> None:
         """Set the number of items that a bulk call sends in one transaction."""

@@ -12,7 +12,7 @@ from tests.unit.command.conftest import Run
 from tests.unit.migrations.files import write_migration
 from tests.unit.wire import closed_port
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 
 @pytest.mark.parametrize(

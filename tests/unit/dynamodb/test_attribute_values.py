@@ -1,3 +1,5 @@
+"""Conversion of Python values to attribute values."""
+
 from __future__ import annotations
 
 import enum

@@ -1,4 +1,4 @@
-"""How often, for how long, and when to give up."""
+"""The waits between tries."""
 
 from datetime import timedelta
 
@@ -6,13 +6,13 @@ import pytest
 
 from quill_models.dynamodb.backoff import Backoff
 
-pytestmark = pytest.mark.usefixtures("pauses")
+pytestmark = pytest.mark.usefixtures("delays")
 
 SECOND = timedelta(seconds=1)
 
 
 class Machine:
-    """One whose monotonic clock is set by hand."""
+    """A monotonic clock that the test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -24,15 +24,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(monkeypatch)
 
 
-def test_wait_repeated_grows_until_the_deadline(pauses: list[float], machine: Machine) -> None:
+def test_wait_repeated_grows_until_the_deadline(delays: list[float], machine: Machine) -> None:
     backoff = Backoff(60 * SECOND)
     while backoff.wait("Throttled"):
-        machine.now += pauses[-1]
-    assert 57 < sum(pauses) <= 60
-    assert backoff.tries == len(pauses) + 1
-    assert max(pauses) <= 2
+        machine.now += delays[-1]
+    assert 57 < sum(delays) <= 60
+    assert backoff.tries == len(delays) + 1
+    assert max(delays) <= 2
     for at, longest in enumerate((0.05, 0.1, 0.2, 0.4, 0.8, 1.6)):
-        assert pauses[at] <= longest
+        assert delays[at] <= longest
 
 
 def test_wait_tries_longer_than_deadline_allows_two_more(machine: Machine) -> None:
@@ -45,6 +45,6 @@ def test_wait_tries_longer_than_deadline_allows_two_more(machine: Machine) -> No
     assert backoff.tries == 3
 
 
-def test_wait_zero_deadline_allows_one_try(pauses: list[float], machine: Machine) -> None:
+def test_wait_zero_deadline_allows_one_try(delays: list[float], machine: Machine) -> None:
     assert not Backoff(0 * SECOND).wait("Throttled")
-    assert pauses == []
+    assert delays == []

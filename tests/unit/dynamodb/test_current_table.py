@@ -1,3 +1,5 @@
+"""The table of PynamoDB's own calls."""
+
 from __future__ import annotations
 
 import threading
@@ -25,9 +27,6 @@ def in_another_thread() -> str:
     """Return the table of PynamoDB's own calls in that thread."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: current_table().name).result()
-
-
-# In this thread.
 
 
 def test_current_table_one_open_returns_it() -> None:
@@ -58,9 +57,6 @@ def test_current_table_block_left_by_error_is_closed() -> None:
     with pytest.raises(ZeroDivisionError), entered(table("here")):
         _ = 1 // 0
     assert current_table().name == "quill"
-
-
-# In another thread.
 
 
 def test_current_table_other_thread_returns_the_only_open_one() -> None:
@@ -105,9 +101,6 @@ def test_current_table_block_of_other_thread_has_no_effect() -> None:
     assert current_table().name == "quill"
 
 
-# None open.
-
-
 def test_current_table_none_open_returns_that_of_the_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,9 +132,6 @@ def test_known_shards_of_current_table_sends_no_request() -> None:
     assert wire.sent == []
 
 
-# PynamoDB's own calls.
-
-
 def test_pynamodb_call_uses_the_current_table() -> None:
     one, other = table("one", "http://one:1"), table("other", "http://other:2")
     item = agent().to_item(DEFAULT_SHARDS)
@@ -154,9 +144,6 @@ def test_pynamodb_call_uses_the_current_table() -> None:
         assert [(call, body["TableName"]) for call, body in wire.sent] == [("GetItem", name)]
     assert one.client.botocore.meta.endpoint_url == "http://one:1"
     assert other.client.botocore.meta.endpoint_url == "http://other:2"
-
-
-# The same through `connect`.
 
 
 def test_quill_block_makes_its_table_current() -> None:

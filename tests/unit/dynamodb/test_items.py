@@ -1,3 +1,5 @@
+"""The size of items."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -38,7 +40,7 @@ def test_size_of_item_matches_the_rules(item: dict[str, Any], size: int) -> None
 
 @pytest.mark.parametrize("number", ["0", "7", "-7", "12", "1" * 38, "-" + "1" * 38, "1E+125"])
 def test_size_of_number_is_never_too_small(number: str) -> None:
-    # A byte for two digits and one more, and one for a minus.
+    # One byte for two digits, one more, and one for a minus sign.
     digits = sum(character.isdigit() for character in number)
     exact = (digits + 1) // 2 + 1 + number.startswith("-")
     assert exact <= size_of({"n": {"N": number}}) - 1 + 1 <= exact + 3

@@ -1,3 +1,5 @@
+"""The number of items to request for a page."""
+
 from __future__ import annotations
 
 from hypothesis import given
@@ -5,38 +7,37 @@ from hypothesis import strategies as st
 
 from quill_models.dynamodb.pages import PageLimit
 
-MOST_REQUESTS = 64
+REQUESTS = 64
 
 
 def test_page_limit_first_is_more_than_a_page_holds() -> None:
-    # The smallest of them has 350 bytes.
+    # The smallest items of the package have about 350 bytes.
     assert PageLimit().items * 350 > 2**20
 
 
 @given(st.integers(1, 1_000_000), st.integers(1, 1_000_000))
-def test_page_limit_converges_to_the_size_of_a_page(held: int, later: int) -> None:
-    """Whatever a page holds, also when it is another number further on."""
+def test_page_limit_converges_to_the_size_of_a_page(size: int, later: int) -> None:
     limit = PageLimit()
-    for holds in (held, later):
-        for _ in range(MOST_REQUESTS):
-            limit.saw(min(holds, limit.items))
-        # It never keeps a page from being full, and is not much more than that.
-        assert holds < limit.items <= 2 * holds + 1
+    for capacity in (size, later):
+        for _ in range(REQUESTS):
+            limit.update(min(capacity, limit.items))
+        # Enough for a full page, and at most about twice that.
+        assert capacity < limit.items <= 2 * capacity + 1
 
 
 @given(st.integers(1, 100_000))
-def test_page_limit_full_pages_grow_quickly(held: int) -> None:
+def test_page_limit_full_pages_grow_quickly(items_per_page: int) -> None:
     limit = PageLimit()
     short = 0
-    while limit.items < held:
-        limit.saw(limit.items)
+    while limit.items < items_per_page:
+        limit.update(limit.items)
         short += 1
     assert short <= 6
 
 
 def test_page_limit_empty_page_requests_more() -> None:
     limit = PageLimit()
-    limit.saw(0)
+    limit.update(0)
     assert limit.items == 1
-    limit.saw(1)
+    limit.update(1)
     assert limit.items == 2

@@ -1,3 +1,5 @@
+"""The limit of capacity units."""
+
 from __future__ import annotations
 
 import pytest
@@ -30,11 +32,11 @@ def test_rate_limit_any_interval_stays_within_units_and_one_write(
     done: list[tuple[float, float]] = []
     for idle, size in writes:
         clock.now += idle
-        while (pause := limit.pause()) > 0:
-            clock.now += pause
+        while (delay := limit.delay()) > 0:
+            clock.now += delay
         done.append((clock.now, size))
-        limit.took(size)
-    # From any write to any later one: what was taken before the later one is paid for by then.
+        limit.consume(size)
+    # Between any two writes, the capacity before the later one stays within the limit.
     for first in range(len(done)):
         for last in range(first, len(done)):
             taken = sum(size for _, size in done[first:last])
@@ -45,23 +47,23 @@ def test_rate_limit_any_interval_stays_within_units_and_one_write(
 def test_rate_limit_wait_is_as_short_as_possible() -> None:
     clock = Hand()
     limit = RateLimit(10, clock)
-    assert limit.pause() == 0
-    limit.took(5)
-    assert limit.pause() == pytest.approx(0.5)
-    limit.took(5)
-    assert limit.pause() == pytest.approx(1)
+    assert limit.delay() == 0
+    limit.consume(5)
+    assert limit.delay() == pytest.approx(0.5)
+    limit.consume(5)
+    assert limit.delay() == pytest.approx(1)
     clock.now += 1
-    assert limit.pause() == 0
+    assert limit.delay() == 0
     # Unused capacity is not saved.
     clock.now += 100
-    limit.took(20)
-    assert limit.pause() == pytest.approx(2)
+    limit.consume(20)
+    assert limit.delay() == pytest.approx(2)
 
 
 def test_rate_limit_none_never_waits() -> None:
     limit = RateLimit(None)
-    limit.took(1e9)
-    assert limit.pause() == 0
+    limit.consume(1e9)
+    assert limit.delay() == 0
 
 
 @pytest.mark.parametrize("units", [0, -1, float("inf"), float("nan")])

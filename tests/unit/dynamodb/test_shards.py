@@ -1,3 +1,5 @@
+"""The number of shards."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 
 from quill_models.dynamodb.shards import (
     DEFAULT_SHARDS,
-    LEARN_WITHIN,
-    MOST_SHARDS,
+    MAX_AGE,
+    MAX_SHARDS,
     ShardCount,
     Shards,
 )
@@ -25,7 +27,7 @@ def test_shard_count_without_item_is_the_default() -> None:
     assert ShardCount.from_attributes({"kind": {"S": "table_settings"}}).to_read() == DEFAULT_SHARDS
 
 
-@given(st.integers(1, MOST_SHARDS), st.integers(1, MOST_SHARDS))
+@given(st.integers(1, MAX_SHARDS), st.integers(1, MAX_SHARDS))
 def test_shard_count_stored_round_trips(shards: int, more: int) -> None:
     count = ShardCount(shards)
     assert ShardCount.from_attributes(count.to_attributes()) == count
@@ -33,7 +35,7 @@ def test_shard_count_stored_round_trips(shards: int, more: int) -> None:
     assert ShardCount.from_attributes(growing.to_attributes()) == growing
 
 
-@given(st.integers(1, MOST_SHARDS), st.integers(1, MOST_SHARDS), st.integers(0, 300))
+@given(st.integers(1, MAX_SHARDS), st.integers(1, MAX_SHARDS), st.integers(0, 300))
 def test_shard_count_growing_reader_misses_no_item(shards: int, more: int, seconds: int) -> None:
     before = ShardCount(min(shards, more))
     after = before.grown(max(shards, more), NOON)
@@ -41,22 +43,22 @@ def test_shard_count_growing_reader_misses_no_item(shards: int, more: int, secon
     # Writers with the new number use no shard that readers with the old one do not read.
     assert before.to_write(now) <= after.to_read()
     assert after.to_write(now) <= after.to_read()
-    if now < NOON + LEARN_WITHIN:
+    if now < NOON + MAX_AGE:
         assert after.to_write(now) <= before.to_read()
 
 
 def test_shard_count_growing_writers_wait_for_readers() -> None:
     growing = ShardCount(4).grown(16, NOON)
     assert growing.next_from is not None
-    assert growing.next_from > NOON + LEARN_WITHIN
+    assert growing.next_from > NOON + MAX_AGE
     assert growing.to_read() == 16
     assert growing.to_write(growing.next_from - SECOND) == 4
     assert growing.to_write(growing.next_from) == 16
 
 
-@pytest.mark.parametrize("shards", [-1, 0, 3, MOST_SHARDS + 1])
+@pytest.mark.parametrize("shards", [-1, 0, 3, MAX_SHARDS + 1])
 def test_grown_fewer_shards_raises_invalid_value(shards: int) -> None:
-    with pytest.raises(InvalidValue, match=f"from 4 .* to {MOST_SHARDS}, got {shards}"):
+    with pytest.raises(InvalidValue, match=f"from 4 .* to {MAX_SHARDS}, got {shards}"):
         ShardCount(4).grown(shards, NOON)
 
 
@@ -74,11 +76,11 @@ class _Table:
 
     def __init__(self) -> None:
         self.item: dict[str, Any] | None = ShardCount(8).to_attributes()
-        self.asked = 0
+        self.reads = 0
         self.now: datetime = NOON
 
     def read(self) -> dict[str, Any] | None:
-        self.asked += 1
+        self.reads += 1
         return self.item
 
 
@@ -86,22 +88,22 @@ def test_shards_current_reads_once_a_minute() -> None:
     table = _Table()
     shards = Shards(table.read, lambda: table.now)
     assert shards.known == ShardCount(DEFAULT_SHARDS)
-    assert table.asked == 0
+    assert table.reads == 0
     assert shards.current() == shards.current() == shards.known == ShardCount(8)
-    assert table.asked == 1
+    assert table.reads == 1
 
     table.item = ShardCount(8).grown(9, NOON).to_attributes()
-    table.now = NOON + LEARN_WITHIN - SECOND
+    table.now = NOON + MAX_AGE - SECOND
     assert shards.current().to_read() == 8
-    table.now = NOON + LEARN_WITHIN
+    table.now = NOON + MAX_AGE
     assert shards.current().to_read() == 9
-    assert table.asked == 2
+    assert table.reads == 2
 
 
-def test_shards_forget_reads_again() -> None:
+def test_shards_invalidate_reads_again() -> None:
     table = _Table()
     shards = Shards(table.read, lambda: table.now)
     shards.current()
     table.item = ShardCount(12).to_attributes()
-    shards.forget()
+    shards.invalidate()
     assert shards.current() == ShardCount(12)

@@ -1,3 +1,5 @@
+"""Requests on one table, and expiry."""
+
 from __future__ import annotations
 
 from datetime import datetime, timedelta
@@ -46,9 +48,6 @@ def test_new_token_is_unique() -> None:
     assert token_of(item()) is token_of(None) is None
 
 
-# Expiry.
-
-
 @pytest.mark.parametrize(
     ("stored", "live"),
     [
@@ -74,9 +73,6 @@ def test_is_live_before_expiry_is_true_to_the_second(microseconds: int) -> None:
     stored = expiring(expires)
     assert is_live(stored, expires - timedelta(microseconds=1))
     assert not is_live(stored, expires + SECOND)
-
-
-# Requests.
 
 
 def test_get_is_strongly_consistent_and_names_the_table() -> None:

@@ -1,3 +1,5 @@
+"""Positions and progress of a parallel scan."""
+
 from __future__ import annotations
 
 import json
@@ -45,23 +47,23 @@ def test_scan_position_of_other_scan_begins_again(position: ScanPosition) -> Non
 def test_progress_is_never_inconsistent(
     position: ScanPosition, total: int, begun_with: int, seconds: float
 ) -> None:
-    told = Progress.of(position, total, min(begun_with, position.seen), seconds)
-    assert told.total is not None
-    assert told.seen == told.items == position.seen <= told.total
-    assert told.rate >= 0
-    assert told.left is None or told.left >= 0
+    progress = Progress.of(position, total, min(begun_with, position.seen), seconds)
+    assert progress.total is not None
+    assert progress.seen == progress.items == position.seen <= progress.total
+    assert progress.rate >= 0
+    assert progress.left is None or progress.left >= 0
     if all(segment.ended for segment in position.segments):
-        assert (told.left, told.total) == (0, told.seen)
+        assert (progress.left, progress.total) == (0, progress.seen)
 
 
 def test_progress_left_depends_on_this_attempt() -> None:
     position = ScanPosition(
         None, [SegmentPosition(seen=300, changed=30), SegmentPosition(seen=200)]
     )
-    told = Progress.of(position, 1000, 400, 10)
-    assert told == Progress(seen=500, changed=30, total=1000, rate=10, left=50)
+    progress = Progress.of(position, 1000, 400, 10)
+    assert progress == Progress(seen=500, changed=30, total=1000, rate=10, left=50)
     assert Progress.of(position, 1000, 500, 10).left is None
-    # As many as were expected, and not at the end.
+    # More items than expected, and the scan has not ended.
     beyond = Progress.of(position, 100, 400, 10)
     assert (beyond.total, beyond.left) == (500, None)
 

@@ -1,3 +1,5 @@
+"""Pages and cursors of lists."""
+
 from __future__ import annotations
 
 import string
@@ -16,13 +18,13 @@ from quill_models.errors import InvalidCursor
 from quill_models.models import key_schema
 from tests.unit.examples import NOON, agent
 from tests.unit.strategies import texts
-from tests.unit.wire import Answer, Wire, answer
+from tests.unit.wire import Response, Wire, response
 
 pytestmark = pytest.mark.usefixtures("isolated")
 
 
 class _Server:
-    """Agents of a team in an index, in pages of what is asked for."""
+    """A server with the agents of a team. A page has up to ``Limit`` items."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.items = sorted(
@@ -30,7 +32,7 @@ class _Server:
             key=lambda item: item["gsi2sk"]["S"],
         )
 
-    def __call__(self, name: str, body: dict[str, Any]) -> Answer:
+    def __call__(self, name: str, body: dict[str, Any]) -> Response:
         assert name == "Query"
         ordered = self.items if body["ScanIndexForward"] else self.items[::-1]
         start = body.get("ExclusiveStartKey")
@@ -48,7 +50,7 @@ class _Server:
             reply["LastEvaluatedKey"] = {
                 each: page[-1][each] for each in ("pk", "sk", "gsi2pk", "gsi2sk")
             }
-        return answer(reply)
+        return response(reply)
 
 
 def team(table: Table, name: str = "north", *, newest_first: bool = False) -> Query[Agent]:
@@ -63,16 +65,16 @@ def team(table: Table, name: str = "north", *, newest_first: bool = False) -> Qu
 
 @cache
 def _table(name: str) -> tuple[Table, Wire]:
-    # Making a client takes longer than all that is asked of it.
-    made = Table(Settings(table=name), lambda: NOON)
-    return made, Wire(made.client, _Server([]))
+    # Cached, because a client takes longer to create than a test.
+    table = Table(Settings(table=name), lambda: NOON)
+    return table, Wire(table.client, _Server([]))
 
 
-def served(names: Sequence[str], table: str = "mine") -> tuple[Table, Wire]:
-    made, wire = _table(table)
+def served(names: Sequence[str], table_name: str = "mine") -> tuple[Table, Wire]:
+    table, wire = _table(table_name)
     wire.reply = _Server(names)
     wire.sent.clear()
-    return made, wire
+    return table, wire
 
 
 NAMES = ["Ada", "Grace", "Katherine", "Mary"]
@@ -95,8 +97,8 @@ def test_first_returns_the_first_item() -> None:
     last = team(table, newest_first=True).first()
     assert last is not None
     assert last.name == "Mary"
-    nobody, _ = served([])
-    assert team(nobody).first() is None
+    empty, _ = served([])
+    assert team(empty).first() is None
 
 
 @pytest.mark.parametrize("expired", [0, 40])
@@ -105,11 +107,11 @@ def test_page_limit_never_exceeds_the_api_maximum(expired: int) -> None:
     server = wire.reply
     start = {each: {"S": "x"} for each in ("pk", "sk", "gsi2pk", "gsi2sk")}
 
-    def reply(name: str, body: dict[str, Any]) -> Answer:
+    def reply(name: str, body: dict[str, Any]) -> Response:
         if len(wire.sent) <= expired:
-            # A page of what has expired.
+            # A page of expired items.
             page = {"Items": [], "Count": 0, "ScannedCount": body["Limit"]}
-            return answer({**page, "LastEvaluatedKey": start})
+            return response({**page, "LastEvaluatedKey": start})
         return server(name, {**body, "ExclusiveStartKey": None})
 
     wire.reply = reply
@@ -173,7 +175,7 @@ def test_page_changed_cursor_raises(data: st.DataObject) -> None:
     cursor = team(table).page(1).cursor
     assert cursor is not None
     second = team(table).page(1, cursor)
-    asked = len(wire.sent)
+    sent = len(wire.sent)
     at = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_=!ü "))
     altered = cursor[:at] + other + cursor[at + 1 :]
@@ -181,9 +183,9 @@ def test_page_changed_cursor_raises(data: st.DataObject) -> None:
         page = team(table).page(1, altered)
     except InvalidCursor:
         assert altered != cursor
-        assert len(wire.sent) == asked
+        assert len(wire.sent) == sent
     else:
-        # The last character has bits that say nothing: another spelling of the same place.
+        # The last character has unused bits, so another text has the same position.
         assert altered[:-1] == cursor[:-1]
         assert page == second
 

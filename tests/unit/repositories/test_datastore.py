@@ -13,7 +13,7 @@ from quill_models.dynamodb.table import Table
 from quill_models.errors import InvalidPayload, InvalidValue, QuillError
 from tests.unit.examples import NOON
 from tests.unit.strategies import texts
-from tests.unit.wire import Wire, always, answer
+from tests.unit.wire import Wire, always, response
 
 pytestmark = pytest.mark.usefixtures("isolated")
 
@@ -159,7 +159,7 @@ def test_query_requests_a_page_when_needed() -> None:
         {"Items": keys[:2], "Count": 2, "ScannedCount": 2, "LastEvaluatedKey": keys[1]},
         {"Items": keys[2:], "Count": len(keys[2:]), "ScannedCount": len(keys[2:])},
     ]
-    replies = [answer(page) for page in pages]
+    replies = [response(page) for page in pages]
     wire.reply = lambda _name, _body: replies.pop(0)
     found = made.query("NOTE#1", "1#")
     assert wire.sent == []

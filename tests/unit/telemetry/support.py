@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from quill_models import Quill
-from tests.unit.wire import Answer, Wire, answer
+from tests.unit.wire import Response, Wire, response
 
 
 @contextmanager
@@ -30,12 +30,12 @@ def captured_records() -> Iterator[list[logging.LogRecord]]:
         logger.setLevel(logging.NOTSET)
 
 
-def respond_with(quill: Quill, *replies: Answer | dict[str, Any]) -> Wire:
+def respond_with(quill: Quill, *replies: Response | dict[str, Any]) -> Wire:
     """Let the server send these responses, and then empty ones."""
     left = list(replies)
 
-    def reply(_name: str, _body: dict[str, Any]) -> Answer:
+    def reply(_name: str, _body: dict[str, Any]) -> Response:
         each = left.pop(0) if left else {}
-        return answer(each) if isinstance(each, dict) else each
+        return response(each) if isinstance(each, dict) else each
 
     return Wire(quill.table.client, reply)

@@ -19,9 +19,9 @@ from quill_models import Key, Quill, Settings, connect, errors
 from quill_models.telemetry import OpenTelemetry
 from tests.unit.telemetry.support import respond_with
 from tests.unit.telemetry.test_operations import event
-from tests.unit.wire import answer, refusal
+from tests.unit.wire import error_response, response
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 KEY = Key("a", "b")
 
@@ -80,7 +80,7 @@ CONSUMED = {"TableName": "mine", "CapacityUnits": 4.0}
 def test_opentelemetry_put_records_operation_and_request(
     quill: Quill, collected: Collected
 ) -> None:
-    reply = answer({"ConsumedCapacity": CONSUMED})
+    reply = response({"ConsumedCapacity": CONSUMED})
     reply.headers["x-amzn-requestid"] = "R1"
     respond_with(quill, reply)
     quill.store.put(KEY, {"x": 1})
@@ -157,7 +157,7 @@ def test_opentelemetry_list_records_index(quill: Quill, collected: Collected) ->
 def test_opentelemetry_retry_adds_event_and_counts(quill: Quill, collected: Collected) -> None:
     respond_with(
         quill,
-        refusal("ThrottlingException"),
+        error_response("ThrottlingException"),
         boto.ConnectionClosedError(endpoint_url="http://localhost"),
     )
     quill.store.delete(KEY)
@@ -195,7 +195,9 @@ def test_opentelemetry_retry_adds_event_and_counts(quill: Quill, collected: Coll
 def test_opentelemetry_error_records_type_without_message(
     quill: Quill, collected: Collected
 ) -> None:
-    respond_with(quill, refusal("ValidationException", Message="of the payload", message="payload"))
+    respond_with(
+        quill, error_response("ValidationException", Message="of the payload", message="payload")
+    )
     with pytest.raises(errors.RequestRejected):
         quill.store.put(KEY, {"x": 1})
     request, operation = collected.span("DynamoDB.PutItem"), collected.span("store.put")
@@ -211,7 +213,7 @@ def test_opentelemetry_error_records_type_without_message(
 
 def test_opentelemetry_failed_condition_is_not_an_error(quill: Quill, collected: Collected) -> None:
     stored = {"pk": {"S": "a"}, "sk": {"S": "b"}, "write_token": {"S": "other"}}
-    respond_with(quill, refusal("ConditionalCheckFailedException", Item=stored))
+    respond_with(quill, error_response("ConditionalCheckFailedException", Item=stored))
     assert not quill.store.put(KEY, {"x": 1}, if_not_exists=True)
     request = collected.span("DynamoDB.PutItem")
     assert request.status.status_code is StatusCode.UNSET

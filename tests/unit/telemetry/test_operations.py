@@ -14,24 +14,24 @@ import pytest
 from quill_models import Increment, Key, Quill, QuillError, Settings, WebhookEvent, connect, errors
 from quill_models.telemetry.operations import Operation, Threads, current_operation
 from tests.unit.listener import Listener
-from tests.unit.wire import Answer, Wire, answer, refusal
+from tests.unit.wire import Response, Wire, error_response, response
 
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 
 class Server:
     """A server with an empty table. It first sends the responses in ``first``."""
 
     def __init__(self, quill: Quill) -> None:
-        self.first: list[Answer] = []
+        self.first: list[Response] = []
         self.wire = Wire(quill.table.client, self._reply)
 
-    def _reply(self, name: str, _body: dict[str, Any]) -> Answer:
+    def _reply(self, name: str, _body: dict[str, Any]) -> Response:
         if self.first:
             return self.first.pop(0)
-        return answer({"Items": [], "Count": 0, "ScannedCount": 0} if name == "Query" else {})
+        return response({"Items": [], "Count": 0, "ScannedCount": 0} if name == "Query" else {})
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_operation_of_call_contains_its_requests(
 
 
 def test_operation_ends_with_raised_error(quill: Quill, server: Server, listener: Listener) -> None:
-    server.first = [refusal("ValidationException")]
+    server.first = [error_response("ValidationException")]
     with pytest.raises(errors.RequestRejected) as raised:
         quill.store.put(Key("a", "b"), {"x": 1})
     assert listener.ended[-1][1] is raised.value
@@ -122,7 +122,10 @@ def test_operation_ends_with_raised_error(quill: Quill, server: Server, listener
 
 
 def test_operation_counts_retries(quill: Quill, server: Server, listener: Listener) -> None:
-    server.first = [refusal("ThrottlingException"), refusal("InternalServerError", 500)]
+    server.first = [
+        error_response("ThrottlingException"),
+        error_response("InternalServerError", 500),
+    ]
     quill.store.put(Key("a", "b"), {"x": 1})
     (operation,) = listener.operations
     assert (operation.requests, operation.retries) == (3, 2)
@@ -137,8 +140,8 @@ def test_operation_contention_is_retry_without_request(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
     reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
-    canceled = refusal("TransactionCanceledException", CancellationReasons=reasons)
-    server.first = [answer({}), canceled]
+    canceled = error_response("TransactionCanceledException", CancellationReasons=reasons)
+    server.first = [response({}), canceled]
     quill.metrics.add(Increment("global", "calls", "hour", NOON, 1, "e"))
     (operation,) = listener.operations
     assert operation.retries == 1
@@ -218,7 +221,7 @@ def test_operation_of_input_is_nested(quill: Quill, server: Server, listener: Li
 def test_operation_partial_bulk_write_counts_known_outcomes(
     quill: Quill, server: Server, listener: Listener
 ) -> None:
-    server.first = [answer({}), answer({}), refusal("AccessDeniedException")]
+    server.first = [response({}), response({}), error_response("AccessDeniedException")]
     with pytest.raises(errors.PartialWriteError):
         quill.webhook_events.record_many(event(str(number)) for number in range(150))
     (operation,) = listener.operations

@@ -25,13 +25,13 @@ from quill_models import (
     connect,
 )
 from tests.unit.telemetry.support import captured_records, respond_with
-from tests.unit.wire import Answer, Wire, answer, refusal
+from tests.unit.wire import Response, Wire, error_response, response
 
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 SETTINGS = Settings(table="mine")
 KEY = Key("a", "b")
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 # A text that occurs nowhere else.
 secrets = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1).map(
@@ -107,21 +107,21 @@ CALLS: list[Callable[[Quill, str], object]] = [
 ]
 
 
-def replies(secret: str) -> list[Answer]:
+def replies(secret: str) -> list[Response]:
     """Responses of a server, or of a proxy in front of it, with the secret."""
     raw = {"pk": {"S": secret}, "sk": {"S": secret}, "payload": {"S": secret}}
     reason = {"Code": "ConditionalCheckFailed", "Message": secret, "Item": raw}
     return [
-        answer({"Item": raw, "Items": [raw], "Count": 1, "ScannedCount": 1}),
-        answer({"Items": [], "Count": 0, "Responses": {"mine": [raw]}}),
-        answer({}),
-        refusal("ConditionalCheckFailedException", Item=raw),
-        refusal("TransactionCanceledException", CancellationReasons=[reason]),
-        refusal("ValidationException", Message=secret, message=secret),
-        refusal("ThrottlingException", message=secret),
-        refusal("InternalServerError", 500, message=secret),
-        answer(f"<html>{secret}</html>".encode(), 503),
-        answer(f'{{"Item": {{"x": "{secret}'.encode(), 200),
+        response({"Item": raw, "Items": [raw], "Count": 1, "ScannedCount": 1}),
+        response({"Items": [], "Count": 0, "Responses": {"mine": [raw]}}),
+        response({}),
+        error_response("ConditionalCheckFailedException", Item=raw),
+        error_response("TransactionCanceledException", CancellationReasons=[reason]),
+        error_response("ValidationException", Message=secret, message=secret),
+        error_response("ThrottlingException", message=secret),
+        error_response("InternalServerError", 500, message=secret),
+        response(f"<html>{secret}</html>".encode(), 503),
+        response(f'{{"Item": {{"x": "{secret}'.encode(), 200),
         boto.ConnectionClosedError(endpoint_url="http://localhost", request=secret),
         boto.HTTPClientError(error=secret),
     ]
@@ -134,7 +134,7 @@ def replies(secret: str) -> list[Answer]:
     indexes=st.lists(st.integers(0, 11), min_size=1, max_size=8),
 )
 def test_log_records_contain_no_user_data(
-    pauses: list[float],
+    delays: list[float],
     secret: str,
     call: Callable[[Quill, str], object],
     indexes: list[int],
@@ -164,7 +164,7 @@ def test_log_records_contain_no_credentials(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "shh-secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-secret")
     quill = connect(Settings.load(environ={"DATA_BACKEND": "aws", "AWS_REGION": "eu-west-1"}))
-    respond_with(quill, refusal("ExpiredTokenException"))
+    respond_with(quill, error_response("ExpiredTokenException"))
     with pytest.raises(QuillError):
         quill.store.get(KEY)
     assert records

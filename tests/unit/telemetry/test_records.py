@@ -20,14 +20,14 @@ from quill_models import (
     connect,
 )
 from tests.unit.telemetry.support import respond_with
-from tests.unit.wire import Answer, Wire, answer, refusal
+from tests.unit.wire import Response, Wire, error_response, response
 
 NOON = datetime(2031, 5, 17, 12, 0, tzinfo=UTC)
 SETTINGS = Settings(table="mine")
 KEY = Key("a", "b")
 STORED = {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}}}
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 
 @pytest.fixture
@@ -128,10 +128,10 @@ def test_log_request_names_table_items_and_units(
     assert tuple(found[f"quill_{each}"] for each in names) == expected
 
 
-FAILURES: list[tuple[Answer, int | None, str]] = [
-    (refusal("ThrottlingException"), 400, "ThrottlingException"),
-    (refusal("InternalServerError", 500), 500, "InternalServerError"),
-    (answer(b"<html>Service Unavailable</html>", 503), 503, "503"),
+FAILURES: list[tuple[Response, int | None, str]] = [
+    (error_response("ThrottlingException"), 400, "ThrottlingException"),
+    (error_response("InternalServerError", 500), 500, "InternalServerError"),
+    (response(b"<html>Service Unavailable</html>", 503), 503, "503"),
     (boto.ConnectionClosedError(endpoint_url="http://localhost"), None, "ConnectionClosedError"),
     (boto.ReadTimeoutError(endpoint_url="http://localhost"), None, "ReadTimeoutError"),
 ]
@@ -141,7 +141,7 @@ FAILURES: list[tuple[Answer, int | None, str]] = [
 def test_log_failed_request_and_its_retry(
     quill: Quill,
     records: list[logging.LogRecord],
-    failure: Answer,
+    failure: Response,
     status: int | None,
     error: str,
 ) -> None:
@@ -161,7 +161,7 @@ def test_log_failed_request_and_its_retry(
 
 
 def test_log_truncated_response_is_an_error(quill: Quill, records: list[logging.LogRecord]) -> None:
-    cut = answer({"Item": {}})
+    cut = response({"Item": {}})
     cut.headers["Content-Length"] = "4000"
     respond_with(quill, cut, STORED)
     quill.store.get(KEY)
@@ -170,14 +170,14 @@ def test_log_truncated_response_is_an_error(quill: Quill, records: list[logging.
 
 
 def test_log_retry_after_half_deadline_warns_once(
-    records: list[logging.LogRecord], pauses: list[float]
+    records: list[logging.LogRecord], delays: list[float]
 ) -> None:
     quill = connect(replace(SETTINGS, deadline=timedelta(seconds=5)))
-    Wire(quill.table.client, lambda _name, _body: refusal("ThrottlingException"))
+    Wire(quill.table.client, lambda _name, _body: error_response("ThrottlingException"))
     with pytest.raises(QuillError):
         quill.store.get(KEY)
     retries = [each for each in records if each.name == "quill_models.retries"]
-    assert len(retries) == len(pauses) > 3
+    assert len(retries) == len(delays) > 3
     (late,) = [each for each in retries if each.levelname == "WARNING"]
 
     def next_try(record: logging.LogRecord) -> float:

@@ -1,3 +1,5 @@
+"""Conversions of times."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,3 +1,5 @@
+"""Messages of errors."""
+
 from quill_models.values.errors import message_of
 
 

@@ -1,3 +1,5 @@
+"""Keys: escaping, order, prefixes and shards."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -26,9 +28,6 @@ from tests.unit.examples import NOON
 from tests.unit.strategies import components, instants, texts
 
 lists = st.lists(components(), min_size=1, max_size=4)
-
-
-# Composed and read back.
 
 
 @given(components())
@@ -77,7 +76,7 @@ def test_escape_examples(component: str, escaped: str) -> None:
     assert escape(component) == escaped
 
 
-# Order: DynamoDB sorts text by its UTF-8 bytes.
+# DynamoDB sorts text by its UTF-8 bytes.
 
 
 @given(lists, lists)
@@ -125,9 +124,6 @@ def test_sequence_text_outside_range_raises(number: int) -> None:
         sequence_text(number)
 
 
-# Prefixes.
-
-
 @given(lists, lists)
 @example(["METRIC", "1"], ["METRIC", "10"])
 @example(["a"], ["a#b"])
@@ -135,29 +131,26 @@ def test_sequence_text_outside_range_raises(number: int) -> None:
 @example(["ü"], ["ü🦜", "x"])
 @example([""], ["", ""])
 @example(["x" * 300], ["x" * 301, ""])
-def test_prefix_matches_only_its_components(begins: list[str], key: list[str]) -> None:
-    goes_on = len(key) > len(begins) and key[: len(begins)] == begins
-    assert compose(*key).startswith(prefix(*begins)) == goes_on
-    assert (prefix(*begins) <= compose(*key) < prefix_end(*begins)) == goes_on
+def test_prefix_matches_only_its_components(start: list[str], key: list[str]) -> None:
+    continues = len(key) > len(start) and key[: len(start)] == start
+    assert compose(*key).startswith(prefix(*start)) == continues
+    assert (prefix(*start) <= compose(*key) < prefix_end(*start)) == continues
 
 
 @given(lists, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
-def test_prefix_end_range_has_only_the_prefix(begins: list[str], rest: str) -> None:
-    # So that no smaller text than prefix_end is above every key with the prefix.
-    text = compose(*begins) + rest
-    within = prefix(*begins) <= text < prefix_end(*begins)
-    assert within == text.startswith(prefix(*begins))
+def test_prefix_end_range_has_only_the_prefix(start: list[str], rest: str) -> None:
+    text = compose(*start) + rest
+    within = prefix(*start) <= text < prefix_end(*start)
+    assert within == text.startswith(prefix(*start))
 
 
 @given(lists, texts())
-def test_prefix_end_smaller_end_misses_a_key(begins: list[str], rest: str) -> None:
-    below = prefix(*begins) + escape(rest)
-    assert below < prefix_end(*begins)
-    # A key above it with the same prefix.
-    assert below < compose(*begins, rest, "") < prefix_end(*begins)
+def test_prefix_end_smaller_end_misses_a_key(start: list[str], rest: str) -> None:
+    below = prefix(*start) + escape(rest)
+    assert below < prefix_end(*start)
+    # Another key with the same prefix is above this one.
+    assert below < compose(*start, rest, "") < prefix_end(*start)
 
-
-# Sort keys that only put a list in order.
 
 _LONG = st.builds(
     lambda text, times, end: (text * times)[:1100] + end,
@@ -201,9 +194,6 @@ def test_compose_order_cut_keeps_the_order_at_the_cut(common: int, one: str, oth
 def test_compose_order_uncut_sorts_as_the_components(one: list[str], other: list[str]) -> None:
     assume(max(len(compose(*one).encode()), len(compose(*other).encode())) <= SORT_KEY_BYTES)
     assert (compose_order(*one) < compose_order(*other)) == (one < other)
-
-
-# Shards.
 
 
 @pytest.mark.parametrize(

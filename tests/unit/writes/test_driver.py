@@ -21,9 +21,9 @@ from quill_models import (
 from quill_models.errors import Throttled
 from quill_models.values.keys import Key
 from quill_models.writes.actions import Add
-from tests.unit.wire import Answer, Wire, answer, refusal
+from tests.unit.wire import Response, Wire, error_response, response
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 NOON = datetime(2031, 5, 17, 12, tzinfo=UTC)
 
@@ -53,21 +53,21 @@ class Contended:
         self._is_busy = is_busy
         Wire(quill._table.client, self._reply)
 
-    def _reply(self, name: str, body: dict[str, Any]) -> Answer:
+    def _reply(self, name: str, body: dict[str, Any]) -> Response:
         if name == "PutItem":
             keys = [body["Item"]["pk"]["S"]]
         elif name == "TransactWriteItems":
             keys = [key_of(action) for action in body["TransactItems"]]
         else:
-            return answer({})
+            return response({})
         self.transactions.append(keys)
         busy = [self._is_busy(key, len(self.transactions)) for key in keys]
         if not any(busy):
-            return answer({})
+            return response({})
         if name == "PutItem":
-            return refusal("TransactionConflictException")
+            return error_response("TransactionConflictException")
         reasons = [{"Code": "TransactionConflict" if each else "None"} for each in busy]
-        return refusal("TransactionCanceledException", CancellationReasons=reasons)
+        return error_response("TransactionCanceledException", CancellationReasons=reasons)
 
     def sizes(self) -> list[int]:
         return [len(keys) for keys in self.transactions]
@@ -109,13 +109,13 @@ def test_driver_contended_bucket_is_not_split(quill: Quill) -> None:
 
 
 def test_driver_contended_until_deadline_raises_throttled(
-    quill: Quill, pauses: list[float]
+    quill: Quill, delays: list[float]
 ) -> None:
     Contended(quill, lambda key, _sent: key == "WEBHOOK#hubspot#7")
     given = [event(number) for number in range(10)]
     with pytest.raises(PartialWriteError, match=r"put_item on .* was throttled until its deadline"):
         quill.webhook_events.record_many(given)
-    assert 8 < sum(pauses) <= 10
+    assert 8 < sum(delays) <= 10
 
 
 def test_driver_error_keeps_known_results_and_pending(quill: Quill) -> None:
@@ -127,16 +127,20 @@ def test_driver_error_keeps_known_results_and_pending(quill: Quill) -> None:
     assert raised.value.pending == [given[7]]
 
 
-def test_send_single_write_is_retried_until_the_deadline(quill: Quill, pauses: list[float]) -> None:
+def test_send_single_write_is_retried_until_the_deadline(quill: Quill, delays: list[float]) -> None:
     Contended(quill, lambda key, _sent: key.startswith("METRIC#"))
     with pytest.raises(Throttled, match="Retry the write"):
         quill.metrics.add(Increment("global", "calls", "hour", NOON, 1, "e"))
-    assert 8 < sum(pauses) <= 10
+    assert 8 < sum(delays) <= 10
 
 
 def test_send_transaction_retry_has_the_same_token(quill: Quill) -> None:
-    replies: list[Answer] = [refusal("InternalServerError", 500), answer({}), answer({})]
-    wire = Wire(quill._table.client, lambda _name, _body: answer({}))
+    replies: list[Response] = [
+        error_response("InternalServerError", 500),
+        response({}),
+        response({}),
+    ]
+    wire = Wire(quill._table.client, lambda _name, _body: response({}))
     _ = quill._table.shards
     wire.reply = lambda _name, _body: replies.pop(0)
     quill.metrics.add(Increment("global", "calls", "hour", NOON, 1, "e"))

@@ -12,9 +12,9 @@ from quill_models.dynamodb.table import Table
 from quill_models.settings import Settings
 from quill_models.writes.driver import send
 from quill_models.writes.put_if_absent import PutIfAbsent
-from tests.unit.wire import Answer, Wire, answer, refusal
+from tests.unit.wire import Response, Wire, error_response, response
 
-pytestmark = pytest.mark.usefixtures("isolated", "pauses")
+pytestmark = pytest.mark.usefixtures("isolated", "delays")
 
 NOON = datetime(2031, 5, 17, 12, tzinfo=UTC)
 ITEM: dict[str, Any] = {"pk": {"S": "a"}, "sk": {"S": "b"}}
@@ -26,7 +26,7 @@ def table() -> Table:
     return Table(Settings(), lambda: NOON)
 
 
-def sent(table: Table, *replies: Answer) -> tuple[bool, list[str]]:
+def sent(table: Table, *replies: Response) -> tuple[bool, list[str]]:
     left = list(replies)
     wire = Wire(table.client, lambda _name, _body: left.pop(0))
     outcome = send(table, PutIfAbsent(table, ITEM))
@@ -34,11 +34,11 @@ def sent(table: Table, *replies: Answer) -> tuple[bool, list[str]]:
 
 
 def test_put_if_absent_no_item_stores_it(table: Table) -> None:
-    assert sent(table, answer({})) == (True, ["PutItem"])
+    assert sent(table, response({})) == (True, ["PutItem"])
 
 
 def test_put_if_absent_item_of_another_writer_keeps_it(table: Table) -> None:
-    reply = refusal("ConditionalCheckFailedException", Item=THEIRS)
+    reply = error_response("ConditionalCheckFailedException", Item=THEIRS)
     assert sent(table, reply) == (False, ["PutItem"])
 
 
@@ -46,17 +46,17 @@ def test_put_if_absent_item_of_another_writer_keeps_it(table: Table) -> None:
 def test_put_if_absent_lost_response_recognises_its_own_token(table: Table, name: str) -> None:
     write = PutIfAbsent(table, ITEM)
     mine = {**THEIRS, name: {"S": write.token}}
-    Wire(table.client, lambda *_: refusal("ConditionalCheckFailedException", Item=mine))
+    Wire(table.client, lambda *_: error_response("ConditionalCheckFailedException", Item=mine))
     assert send(table, write)
 
 
 def test_put_if_absent_server_without_the_item_is_asked_for_it(table: Table) -> None:
-    replies = refusal("ConditionalCheckFailedException"), answer({"Item": THEIRS})
+    replies = error_response("ConditionalCheckFailedException"), response({"Item": THEIRS})
     assert sent(table, *replies) == (False, ["PutItem", "GetItem"])
 
 
 def test_put_if_absent_item_gone_meanwhile_is_written_again(table: Table) -> None:
-    replies = refusal("ConditionalCheckFailedException"), answer({}), answer({})
+    replies = error_response("ConditionalCheckFailedException"), response({}), response({})
     assert sent(table, *replies) == (True, ["PutItem", "GetItem", "PutItem"])
 
 
