@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -22,6 +23,15 @@ def test_diagrams_committed_files_equal_generated_ones(diagrams: dict[str, Any])
     for diagram in diagrams["DIAGRAMS"]:
         ET.fromstring(diagram.svg())  # noqa: S314 -- a file of this repository
         assert (DOCS / "_static" / f"{diagram.name}.svg").read_text() == diagram.svg()
+
+
+def test_performance_chart_committed_file_is_what_the_script_generates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    script = runpy.run_path(str(DOCS / "performance_chart.py"))
+    document = json.loads((DOCS / "performance.json").read_text())
+    assert (DOCS / "_static" / "performance.svg").read_text() == script["chart"](document)
 
 
 @pytest.mark.parametrize(
