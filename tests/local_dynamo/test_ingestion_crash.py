@@ -193,10 +193,10 @@ def is_whole_after_another_run(shell: Shell, quill: Quill, deliveries: Path, eve
 def test_ingest_server_killed_rerun_completes(
     machine: Machine, on_disk: Quill, tmp_path: Path
 ) -> None:
-    events = 1000
+    events = 700
     deliveries = deliveries_of(events, tmp_path)
     running = machine.shell.run("ingest", "hubspot", deliveries)
-    wait_until_stored(on_disk, 150, running)
+    wait_until_stored(on_disk, 70, running)
     pid = machine.server.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -208,7 +208,7 @@ def test_ingest_server_killed_rerun_completes(
 
     assert machine.start().state is ServerState.STARTED
     rerun = is_whole_after_another_run(machine.shell, on_disk, deliveries, events)
-    assert 150 <= rerun.already < events
+    assert 70 <= rerun.already < events
 
 
 class Pace:
@@ -238,7 +238,7 @@ class Pace:
 def test_ingest_command_killed_rerun_completes(
     quill_endpoint: str, tmp_path: Path, soak: bool
 ) -> None:
-    tables, events = (50, 1000) if soak else (1, 500)
+    tables, events = (50, 1000) if soak else (1, 300)
     deliveries = deliveries_of(events, tmp_path)
     with fresh_table(quill_endpoint) as quill, a_shell(quill, tmp_path) as shell:
         pace = Pace(shell, quill, deliveries)
